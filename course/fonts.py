@@ -1,0 +1,97 @@
+"""Chinese characters in plots, on any system.
+
+The repository ships a font, Course Kai, that holds the characters of the course.
+`register()` makes matplotlib fall back to it wherever its normal font lacks a character, so
+that labels need no special care. `drawable()` is for characters that may lie beyond it.
+"""
+
+import functools
+import warnings
+
+import matplotlib
+from matplotlib import font_manager
+
+from course.paths import ASSETS
+
+FAMILY = "Course Kai"
+FONT_FILE = ASSETS / "fonts" / "course-kai.ttf"
+
+# Fonts with many thousand Chinese characters, as the usual systems name them.
+_SYSTEM_FONTS = (
+    "Noto Sans CJK", "Noto Sans SC", "Noto Serif CJK", "Source Han", "PingFang", "Heiti",
+    "STHeiti", "Hiragino Sans GB", "Songti", "STSong", "Microsoft YaHei", "Microsoft JhengHei",
+    "SimHei", "SimSun", "NSimSun", "KaiTi", "DengXian", "WenQuanYi", "LXGW", "AR PL",
+    "Droid Sans Fallback", "Arial Unicode",
+)
+
+
+def register() -> None:
+    """Make Course Kai the fallback of matplotlib's current font family.
+
+    Latin text keeps the font that it has. Calling this again, or after a style has reset the
+    family, does no harm.
+
+    Raises:
+        FileNotFoundError: the font file is missing from assets/fonts.
+    """
+    if not any(font.name == FAMILY for font in font_manager.fontManager.ttflist):
+        if not FONT_FILE.exists():
+            raise FileNotFoundError(
+                f"The course's font is missing: {FONT_FILE}. Restore it with `git checkout`.")
+        font_manager.fontManager.addfont(str(FONT_FILE))
+    _add_fallback(FAMILY)
+
+
+def _add_fallback(family: str) -> None:
+    families = list(matplotlib.rcParams["font.family"])
+    if family not in families:
+        matplotlib.rcParams["font.family"] = [*families, family]
+
+
+def drawable(text: str) -> str:
+    """`text` as it can be drawn: with a system font where Course Kai is not enough.
+
+    A character that no font here has is written as its code point, such as U+9F98, and a
+    warning says once what to install.
+    """
+    register()
+    beyond = {character for character in text
+              if ord(character) >= 0x2E80 and ord(character) not in _glyphs_of_course_kai()}
+    missing = {character for character in beyond if _add_system_font(character) is None}
+    if missing:
+        _warn_of_missing_characters("".join(sorted(missing)))
+    return "".join(f"U+{ord(character):04X}" if character in missing else character
+                   for character in text)
+
+
+@functools.cache
+def _glyphs_of_course_kai() -> frozenset[int]:
+    return frozenset(font_manager.get_font(str(FONT_FILE)).get_charmap())
+
+
+def _add_system_font(character: str) -> str | None:
+    """Add an installed font that has `character` to the fallbacks; its name, or None."""
+    family = _system_font_with(character)
+    if family is not None:
+        _add_fallback(family)
+    return family
+
+
+@functools.cache
+def _system_font_with(character: str) -> str | None:
+    for font in font_manager.fontManager.ttflist:
+        if font.name.startswith(_SYSTEM_FONTS):
+            try:
+                if ord(character) in font_manager.get_font(font.fname).get_charmap():
+                    return font.name
+            except (OSError, RuntimeError):
+                continue  # listed, but removed or unreadable since
+    return None
+
+
+@functools.cache
+def _warn_of_missing_characters(characters: str) -> None:
+    warnings.warn(
+        f"No font here has {', '.join(characters)}; code points are drawn instead. Install a "
+        "Chinese font (Noto Sans CJK, say), delete matplotlib's font cache folder "
+        f"({matplotlib.get_cachedir()}) and restart Python.", stacklevel=3)

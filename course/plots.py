@@ -1,0 +1,310 @@
+"""The plots that several lectures share, and the style of all of them.
+
+Importing this module lets every plot show Chinese characters (see `course.fonts`).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from course import fonts
+
+# Colours that colour-blind readers can tell apart (Okabe and Ito, 2008, Color Universal
+# Design). The same set of data has the same colour in every plot of the course.
+BLUE, VERMILLION, GREEN, AMBER, SKY, PURPLE = (
+    "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
+INK, GRID = "#1b2733", "#d9dee3"
+COLOURS = {"train": BLUE, "validation": VERMILLION, "test": GREEN, "notebook": PURPLE}
+
+_STYLE = {
+    "figure.figsize": (10, 4.8),
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "font.size": 15,
+    "axes.titlesize": 17,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelsize": 15,
+    "xtick.labelsize": 14,
+    "ytick.labelsize": 14,
+    "legend.fontsize": 14,
+    "legend.frameon": False,
+    "lines.linewidth": 2.5,
+    "axes.prop_cycle": matplotlib.cycler(color=[BLUE, VERMILLION, GREEN, AMBER, SKY, PURPLE]),
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 1.0,
+    # Glyphs as outlines, so that a page needs no font; names in the file that do not change
+    # from run to run.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "course",
+}
+
+fonts.register()
+
+
+def use_course_style() -> None:
+    """Set the course's look for all plots that follow; in a notebook, as vector graphics."""
+    matplotlib.rcParams.update(_STYLE)
+    fonts.register()
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def plot_mandarin_characters(
+    X: np.ndarray,
+    y: np.ndarray,
+    class_names: Sequence[str],
+    n: int = 5,
+    *,
+    hands: int = 3,
+    cmap: str | None = "gray",
+) -> tuple[Figure, np.ndarray]:
+    """Show n characters, each as several people wrote it, under their printed form.
+
+    The characters are the first n different ones in y, and of each the first images in X.
+
+    Args:
+        X: images, shape (number, height, width, 1) or (number, height, width), 0 to 255.
+        y: integer labels, shape (number,).
+        class_names: the character of each label.
+        n: how many characters (columns).
+        hands: how many images of each (rows).
+        cmap: a matplotlib colour map; None for matplotlib's default, which suits no image of
+            ink on paper.
+
+    Returns:
+        The figure, and its axes of shape (hands, n).
+
+    Raises:
+        ValueError: no images, n or hands below 1, or X and y of different lengths.
+    """
+    X, y = _check_images(X, y)
+    if n < 1 or hands < 1 or len(y) == 0:
+        raise ValueError(f"Nothing to plot: {len(y)} images, n={n}, hands={hands}.")
+    labels = list(dict.fromkeys(y.tolist()))[:n]
+    with matplotlib.rc_context(_STYLE):
+        names = [fonts.drawable(str(class_names[label])) for label in labels]
+        width = min(1.35, 11 / len(labels))
+        height = width * X.shape[1] / X.shape[2]
+        figure, axes = plt.subplots(
+            hands, len(labels), squeeze=False,
+            figsize=(len(labels) * width, hands * height + 0.5))
+        for column, (label, name) in enumerate(zip(labels, names)):
+            axes[0, column].set_title(name, fontsize=26, loc="center")
+            indices = np.flatnonzero(y == label)[:hands]
+            for row, axis in enumerate(axes[:, column]):
+                if row < len(indices):
+                    _show_image(axis, X[indices[row]], cmap)
+                else:
+                    axis.axis("off")
+    return figure, axes
+
+
+def _check_images(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    X, y = np.asarray(X), np.asarray(y)
+    if X.ndim == 4 and X.shape[3] == 1:
+        X = X[..., 0]
+    if X.ndim != 3:
+        raise ValueError(
+            "X should hold many grey images, of shape (number, height, width, 1), not "
+            f"{X.shape}. For a single image write X[i:i+1].")
+    if y.shape != (len(X),):
+        raise ValueError(f"y should have one label for each of the {len(X)} images, shape "
+                         f"({len(X)},), not {y.shape}.")
+    return X, y
+
+
+def _show_image(axis: Axes, image: np.ndarray, cmap: str | None) -> None:
+    """An image in a thin frame, since white paper has no edge on a white page."""
+    axis.imshow(image, cmap=cmap, vmin=0, vmax=255)
+    axis.grid(False)
+    axis.set(xticks=[], yticks=[])
+    for spine in axis.spines.values():
+        spine.set(visible=True, color=GRID, linewidth=1)
+
+
+# --- Training curves ---------------------------------------------------------------------
+
+_TITLES = {"loss": "Loss", "accuracy": "Accuracy", "acc": "Accuracy"}
+
+
+def plot_history(
+    history: "object | Mapping", monitor: str | None = None
+) -> tuple[Figure, np.ndarray]:
+    """Draw the loss and each metric by epoch, on training and validation data.
+
+    Args:
+        history: what `model.fit` returns (its `history` attribute is used), or a dict of lists
+            such as {"loss": [...], "accuracy": [...], "val_loss": [...], ...}.
+        monitor: the series whose best epoch is marked; by default "val_accuracy", else
+            "val_loss", if there.
+
+    Returns:
+        The figure, and its axes, one per metric.
+
+    Raises:
+        ValueError: there is no epoch in it, or `monitor` is not one of its series.
+    """
+    series = getattr(history, "history", history)
+    if isinstance(series.get("history"), Mapping):
+        series = series["history"]
+    metrics = [name for name in series if not name.startswith("val_")
+               and name not in ("lr", "learning_rate")]
+    metrics.sort(key=lambda name: (name != "loss", name not in _TITLES))
+    if not metrics or len(series[metrics[0]]) == 0:
+        raise ValueError("This history holds no epoch: the model has not been fitted yet.")
+    best = _best_epoch(series, monitor)
+    epochs = np.arange(1, len(series[metrics[0]]) + 1)
+
+    with matplotlib.rc_context(_STYLE):
+        fonts.register()
+        figure, axes = plt.subplots(1, len(metrics), squeeze=False,
+                                    figsize=(min(4.2 * len(metrics) + 1, 13), 4.6))
+        axes = axes[0]
+        for axis, name in zip(axes, metrics):
+            marker = "o" if len(epochs) == 1 else None
+            for prefix, data in (("", "train"), ("val_", "validation")):
+                if prefix + name in series:
+                    axis.plot(epochs, series[prefix + name], color=COLOURS[data], label=data,
+                              marker=marker)
+            axis.set(title=_title(name), xlabel="Epoch")
+            axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+            axis.margins(x=0.02)
+            if name == "loss":
+                axis.set_ylim(bottom=0)
+            elif _is_proportion(series, name):
+                axis.set_ylim(top=min(1.0, axis.get_ylim()[1]))
+                axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            if best is not None:
+                axis.axvline(best, color=INK, linewidth=1.5, linestyle=(0, (2, 2)),
+                             label=f"best epoch: {best}")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
+    return figure, axes
+
+
+def _title(metric: str) -> str:
+    if metric.startswith(("top", "sparse_top")):
+        number = "".join(filter(str.isdigit, metric)) or "5"
+        return f"Top-{number} accuracy"
+    return _TITLES.get(metric, metric.replace("_", " ").capitalize())
+
+
+def _is_proportion(series: Mapping, name: str) -> bool:
+    values = [*series[name], *series.get("val_" + name, [])]
+    return _title(name).endswith("ccuracy") and 0 <= min(values) <= max(values) <= 1
+
+
+def _best_epoch(series: Mapping, monitor: str | None) -> int | None:
+    """The first epoch at which the monitored series is best, counted from 1."""
+    if monitor is None:
+        monitor = next((name for name in ("val_accuracy", "val_loss") if name in series), None)
+        if monitor is None:
+            return None
+    elif monitor not in series:
+        raise ValueError(f"monitor={monitor!r} is none of {', '.join(series)}.")
+    pick = np.argmin if "loss" in monitor else np.argmax
+    return int(pick(series[monitor])) + 1
+
+
+# --- Predictions -------------------------------------------------------------------------
+
+def predicted_probabilities(model: object, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    """Each image's probability for each class, whether the model gives these or logits.
+
+    Args:
+        model: a classifier with Keras's `predict`.
+        X: images, shape (number, height, width, 1).
+        batch_size: how many images are predicted at a time.
+
+    Returns:
+        float64 array of shape (number, classes); rows add to 1.
+    """
+    outputs = np.asarray(model.predict(X, batch_size=batch_size, verbose=0), dtype=np.float64)
+    if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+        return outputs / outputs.sum(axis=1, keepdims=True)
+    exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def plot_failed_predictions(
+    model: object,
+    X: np.ndarray,
+    y: np.ndarray,
+    class_names: Sequence[str],
+    n: int = 10,
+    *,
+    order: str = "most confident",
+    columns: int = 5,
+) -> tuple[Figure, np.ndarray]:
+    """Show images that a model misreads, titled "true not predicted (confidence)".
+
+    Args:
+        model: a classifier with Keras's `predict`; it may return probabilities or logits.
+        X: images, shape (number, height, width, 1), 0 to 255.
+        y: the true labels, shape (number,).
+        class_names: the character of each label.
+        n: at most how many images to show.
+        order: "most confident" or "least confident" first, or "as given" in X. Equally
+            confident ones stay in the order of X.
+        columns: how many images in a row.
+
+    Returns:
+        The figure, and its axes of shape (rows, columns). Where the model makes no mistake,
+        the figure says so.
+
+    Raises:
+        ValueError: X and y of different lengths or wrong shape, n or columns below 1, or an
+            unknown order.
+    """
+    images, y = _check_images(X, y)
+    if n < 1 or columns < 1:
+        raise ValueError(f"n and columns should be at least 1, not {n} and {columns}.")
+    signs = {"most confident": -1, "least confident": 1, "as given": 0}
+    if order not in signs:
+        raise ValueError(f"order should be one of {', '.join(map(repr, signs))}, not {order!r}.")
+    probabilities = predicted_probabilities(model, images[..., np.newaxis])
+    predicted = probabilities.argmax(axis=1)
+    confidence = probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != y)
+    wrong = wrong[np.argsort(signs[order] * confidence[wrong], kind="stable")]
+    shown = wrong[:n]
+
+    with matplotlib.rc_context(_STYLE):
+        # Before the axes are made: their titles keep the fonts that are known by then.
+        names = {label: fonts.drawable(str(class_names[label]))
+                 for label in {*y[shown].tolist(), *predicted[shown].tolist()}}
+        rows = max(1, -(-len(shown) // columns))
+        height = 2.2 * images.shape[1] / images.shape[2] * 0.62
+        figure, axes = plt.subplots(rows, columns, squeeze=False,
+                                    figsize=(2.2 * columns, (height + 0.55) * rows))
+        for axis in axes.flat[len(shown):]:
+            axis.axis("off")
+        for axis, index in zip(axes.flat, shown):
+            _show_image(axis, images[index], "gray")
+            axis.set_title(f"{names[y[index]]} not {names[predicted[index]]} "
+                           f"({confidence[index]:.0%})", loc="center")
+        if len(shown) == 0:
+            figure.text(0.5, 0.5, f"All {len(y):,} predictions are right.", ha="center",
+                        va="center", fontsize=20)
+    return figure, axes
