@@ -16,12 +16,13 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 import warnings
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from course.loaders import class_folders
+from course.loaders import USER_CACHE, class_folders
 from course.paths import DATA, REPOSITORY
 
 ARCHIVE = DATA / "handwriting.zip"
@@ -113,7 +114,7 @@ def _folder_from_environment(variable: str) -> Path | None:
 
 def _shipped_folder() -> Path:
     """The shipped archive's folder, unpacked where that is still to be done."""
-    places = [DATA / "handwriting", _user_cache() / "handwriting"]
+    places = [DATA / "handwriting", USER_CACHE / "handwriting"]
     if not ARCHIVE.exists():
         for place in places:
             if (place / _STAMP).exists():
@@ -142,12 +143,6 @@ def _shipped_folder() -> Path:
     raise OSError(
         f"{ARCHIVE.name} cannot be unpacked:\n  " + "\n  ".join(failures) + "\nIt needs some "
         "60 MB. Make one of these folders writable, free space there, or set COURSE_DATA.")
-
-
-def _user_cache() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("computer-vision-course", appauthor=False)
 
 
 def _sha256(path: Path) -> str:
@@ -228,8 +223,6 @@ def _put_in_place(fresh: Path, folder: Path, archive_hash: str) -> None:
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove what an unpacking that was killed left behind, once it is an hour old."""
-    import time
-
     for path in folder.parent.glob(f"{folder.name}-unpacking-*"):
         if time.time() - path.stat().st_mtime > 3600:
             shutil.rmtree(path, ignore_errors=True)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
+from platformdirs import user_cache_path
 
 from course.paths import DATA
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # pandas is only imported by the two functions that return it
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 PACKED = DATA / ".packed"
+USER_CACHE = user_cache_path("computer-vision-course", appauthor=False)
 
 _FOREIGN_FOLDERS = {"__MACOSX", "$RECYCLE.BIN", "System Volume Information"}
 _BLOCK = 512  # images decoded by one task: some 5 MB, so memory stays small
@@ -309,8 +311,8 @@ def _is_plain_png(data: bytes) -> bool:
 def _read_grey_array(path: str) -> np.ndarray:
     """`_read_grey` as an array (height, width); quicker for the usual kind of PNG.
 
-    OpenCV decodes without holding Python's interpreter lock. It forgives damage silently,
-    so only files proven whole go to it; all others take Pillow's path.
+    OpenCV decodes in one call and without Python's interpreter lock. Files that are not
+    proven whole and usual take Pillow's path, so that both give equal pixels and errors.
     """
     import cv2
 
@@ -559,9 +561,7 @@ def _code_version() -> bytes:
 
 def _stores() -> list[Path]:
     """Where packed copies may lie: the repository, else the user's own cache folder."""
-    from platformdirs import user_cache_path
-
-    return [PACKED, user_cache_path("computer-vision-course", appauthor=False) / "packed"]
+    return [PACKED, USER_CACHE / "packed"]
 
 
 def _packed_path(store: Path, folder: Path, height: int, width: int, signature: str) -> Path:
