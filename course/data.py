@@ -10,25 +10,28 @@ import errno
 import functools
 import hashlib
 import json
+import lzma
 import os
 import secrets
 import shutil
 import stat
 import sys
+import tarfile
 import tempfile
 import time
 import warnings
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from course.loaders import USER_CACHE, class_folders
 from course.paths import DATA, REPOSITORY
 
-ARCHIVE = DATA / "handwriting.zip"
+ARCHIVES = (DATA / "handwriting.tar.xz", DATA / "handwriting.zip")
 LAYOUT = "Train/<character>/<image>.png and Test/<character>/<image>.png"
 
-# The shipped archive unpacks to a fifth of this. More is a mistake or a zip bomb.
+# Three times what the shipped archive unpacks to. More is a mistake or a zip bomb.
 MAX_UNPACKED_BYTES = 200 * 2**20
 MAX_FILES = 100_000
 
@@ -115,15 +118,16 @@ def _folder_from_environment(variable: str) -> Path | None:
 def _shipped_folder() -> Path:
     """The shipped archive's folder, unpacked where that is still to be done."""
     places = [DATA / "handwriting", USER_CACHE / "handwriting"]
-    if not ARCHIVE.exists():
+    archive = next((path for path in ARCHIVES if path.exists()), None)
+    if archive is None:
         for place in places:
-            if (place / _STAMP).exists():
+            if _read_stamp(place):
                 return place
         raise FileNotFoundError(
             errno.ENOENT, "The shipped handwriting is missing. Restore it with `git checkout`, "
             "rebuild it with `make data`, or set COURSE_DATA to a folder that holds "
-            f"{LAYOUT}", str(ARCHIVE))
-    archive_hash = _sha256(ARCHIVE)
+            f"{LAYOUT}", str(ARCHIVES[0]))
+    archive_hash = _sha256(archive)
     for place in places:
         if _unpacked_from(place) == archive_hash:
             _warn_of_changes(place, archive_hash)
@@ -131,18 +135,18 @@ def _shipped_folder() -> Path:
     failures = []
     for place in places:
         try:
-            unpack(ARCHIVE, place)
+            unpack(archive, place)
         except FileExistsError:
             raise
         except OSError as error:
             failures.append(f"{place}: {error.strerror or error}")
             continue
         if failures:
-            print(f"The handwriting is unpacked in {place}, since this failed: {failures[0]}")
+            print(f"The handwriting is unpacked into {place}, for want of {failures[0]}")
         return place
     raise OSError(
-        f"{ARCHIVE.name} cannot be unpacked:\n  " + "\n  ".join(failures) + "\nIt needs some "
-        "60 MB. Make one of these folders writable, free space there, or set COURSE_DATA.")
+        f"{archive.name} cannot be unpacked:\n  " + "\n  ".join(failures) + "\nIt needs some "
+        "100 MB. Make one of these folders writable, free space there, or set COURSE_DATA.")
 
 
 def _sha256(path: Path) -> str:
@@ -164,9 +168,9 @@ def _unpacked_from(folder: Path) -> str | None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip archive into `folder`, which appears whole or not at all.
+    """Unpack a .zip or .tar.xz archive into `folder`, which appears whole or not at all.
 
-    Every file is checked against the archive's checksum. An earlier unpacking is replaced; one
+    Every file is checked against the archive's checksums and its manifest.json. An earlier unpacking is replaced; one
     whose files were changed by hand is kept under another name, which is printed. Two
     processes may do this at once.
 
@@ -230,49 +234,101 @@ def _remove_abandoned(folder: Path) -> None:
 
 def _unpack_files(archive: Path, folder: Path) -> dict[str, list[int]]:
     """Write the archive's files under `folder`; return {name: [size, CRC-32]}."""
+    files, hashes, made, size = {}, {}, set(), 0
+    opened = _tar_entries(archive) if archive.suffix == ".xz" else _zip_entries(archive)
     try:
-        with zipfile.ZipFile(archive) as opened:
-            entries = opened.infolist()
-            _check_entries(archive, entries)
-            files = {}
-            for entry in entries:
-                if entry.is_dir():
-                    continue
-                target = folder.joinpath(*PurePosixPath(entry.filename).parts)
+        for name, declared_size, problem, read in opened:
+            size += declared_size
+            if size > MAX_UNPACKED_BYTES or len(files) >= MAX_FILES:
+                raise ValueError(
+                    f"The archive {archive} would unpack to more than {MAX_FILES:,} files or "
+                    f"{MAX_UNPACKED_BYTES:,} bytes. Nothing is unpacked.")
+            problem = problem or _problem_with_name(name) or (
+                "a name that occurs twice" if name in files else None)
+            if problem:
+                raise ValueError(
+                    f"The archive {archive} has {problem}: {name!r}. Nothing is unpacked.")
+            if read is None:
+                continue  # a folder: its files make it
+            data = read()
+            target = folder.joinpath(*PurePosixPath(name).parts)
+            if target.parent not in made:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(opened.read(entry))
-                files[entry.filename] = [entry.file_size, entry.CRC]
-            return files
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+                made.add(target.parent)
+            target.write_bytes(data)
+            files[name] = [len(data), zlib.crc32(data)]
+            hashes[name] = hashlib.sha256(data).hexdigest()
+        _check_manifest(archive, folder, hashes)
+    except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError,
+            NotImplementedError) as error:
         raise ValueError(
             f"The archive {archive} is damaged ({error}). Restore it with `git checkout`, or "
             "rebuild it with `make data`.") from error
+    return files
 
 
-def _check_entries(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
-    """Refuse, before anything is written, an archive that could do harm."""
-    size = sum(entry.file_size for entry in entries)
-    if size > MAX_UNPACKED_BYTES or len(entries) > MAX_FILES:
+_Entry = tuple[str, int, str | None, Callable[[], bytes] | None]
+
+
+def _zip_entries(archive: Path) -> Iterator[_Entry]:
+    """Each entry's name, declared size, problem if any, and how to read it (folders: None)."""
+    with zipfile.ZipFile(archive) as opened:
+        for entry in opened.infolist():
+            problem = None
+            if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                problem = "a link or a device, not a file"
+            elif entry.flag_bits & 1:
+                problem = "an encrypted file"
+            read = None if entry.is_dir() else functools.partial(opened.read, entry)
+            yield entry.filename, entry.file_size, problem, read
+
+
+def _tar_entries(archive: Path) -> Iterator[_Entry]:
+    """As `_zip_entries`, for a tar archive compressed with xz."""
+    with lzma.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as opened:
+        for entry in opened:
+            problem = None
+            if not (entry.isreg() or entry.isdir()):
+                problem = "a link or a device, not a file"
+            read = functools.partial(_read_member, opened, entry) if entry.isreg() else None
+            yield entry.name, entry.size, problem, read
+        # On to the end of the stream, where a file cut short shows.
+        for _ in range(MAX_UNPACKED_BYTES // 2**20):
+            if not stream.read(2**20):
+                break
+
+
+def _read_member(opened: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    data = opened.extractfile(entry).read()
+    if len(data) != entry.size:
+        raise EOFError(f"{entry.name} is cut short")
+    return data
+
+
+def _problem_with_name(name: str) -> str | None:
+    path = PurePosixPath(name)
+    if ("\\" in name or ":" in name or path.is_absolute() or ".." in path.parts
+            or not path.parts):
+        return "a path that may lead out of its folder"
+    return None
+
+
+def _check_manifest(archive: Path, folder: Path, hashes: dict[str, str]) -> None:
+    """Compare the files with the SHA-256 sums in the archive's manifest.json, if it has one."""
+    if "manifest.json" not in hashes:
+        return
+    try:
+        listed = json.loads((folder / "manifest.json").read_bytes()).get("sha256", {})
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"The manifest.json of {archive} cannot be read: {error}") from error
+    images = {name: digest for name, digest in hashes.items() if name.endswith(".png")}
+    wrong = sorted(name for name in listed.keys() | images.keys()
+                   if listed.get(name) != hashes.get(name))
+    if wrong:
         raise ValueError(
-            f"The archive {archive} would unpack to {len(entries):,} files of {size:,} bytes; at "
-            f"most {MAX_FILES:,} files and {MAX_UNPACKED_BYTES:,} bytes are accepted.")
-    names = set()
-    for entry in entries:
-        name = entry.filename
-        kind = stat.S_IFMT(entry.external_attr >> 16)
-        if ("\\" in name or ":" in name or PurePosixPath(name).is_absolute()
-                or ".." in PurePosixPath(name).parts or not PurePosixPath(name).parts):
-            problem = "a path that may lead out of its folder"
-        elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            problem = "a link or a device, not a file"
-        elif entry.flag_bits & 1:
-            problem = "an encrypted file"
-        elif name in names:
-            problem = "a name that occurs twice"
-        else:
-            names.add(name)
-            continue
-        raise ValueError(f"The archive {archive} has {problem}: {name!r}. Nothing is unpacked.")
+            f"{len(wrong)} files of {archive} are missing, changed or not in its manifest.json, "
+            f"the first being {wrong[0]}. Restore it with `git checkout`, or rebuild it with "
+            "`make data`.")
 
 
 # --- Changes made by hand ----------------------------------------------------------------
