@@ -20,8 +20,8 @@ Settings, all environment variables:
 * `COURSE_REFIT=1`: fit every artefact anew, and print old and new metrics side by side. It wins
   over `COURSE_STRICT`.
 * `COURSE_CACHE=<folder>`: use this folder instead of `cache/`.
-* `COURSE_DATA=<folder>`: models fitted to one's own data go to `own-data/<fingerprint>/` inside
-  the cache, so that the shipped artefacts stay as they are.
+* `COURSE_DATA=<folder>` or `COURSE_NOTEBOOK=<folder>`: models fitted to one's own data go to
+  `own-data/<fingerprint>/` inside the cache, so that the shipped artefacts stay as they are.
 * `COURSE_THREADS=<number>`: CPU threads for fitting, 2 unless it is set.
 """
 
@@ -36,6 +36,7 @@ import os
 import platform
 import re
 import sys
+import tempfile
 import time
 import uuid
 import warnings
@@ -65,6 +66,10 @@ DEFAULT_THREADS = 2
 
 class ArtefactError(RuntimeError):
     """A stored artefact is missing, damaged or of another recipe, or cannot be stored."""
+
+
+class _StoringError(Exception):
+    """The fitted model could not be written."""
 
 
 class ArtefactWarning(UserWarning):
@@ -163,14 +168,15 @@ def fit_or_load(
 def artefact_metrics(name: str) -> dict[str, dict[str, float]]:
     """Return the metrics that the stored artefact scored: `{set name: {metric: value}}`.
 
-    Always contains `"train"`, and `"validation"` if the fit had validation data. With
-    `COURSE_DATA` set these are the metrics on one's own data, if this process fitted or loaded
-    such a model.
+    Always contains `"train"`, and `"validation"` if the fit had validation data. After
+    `fit_or_load(name, ...)` in the same process these are the metrics of the model that it
+    returned, also if that model came from `own-data/` or could not be stored.
 
     Raises:
         ArtefactError: If there is no such artefact.
     """
-    return copy.deepcopy(artefact_entry(name)["metrics"])
+    found = _scored_here.get(name) or artefact_entry(name)["metrics"]
+    return copy.deepcopy(found)
 
 
 def artefact_names() -> list[str]:
@@ -188,7 +194,7 @@ def artefact_entry(name: str) -> dict[str, Any]:
     Raises:
         ArtefactError: If there is no such artefact.
     """
-    folder = _folder_of.get(name, cache_folder())
+    folder = _folder_of_artefact(name)
     entries = _read_manifest(folder)["artefacts"]
     if name not in entries:
         known = ", ".join(sorted(entries)) or "none"
@@ -202,7 +208,7 @@ def load_artefact(name: str) -> tuple[keras.Model, FitHistory]:
     Raises:
         ArtefactError: If it is missing or damaged.
     """
-    folder = _folder_of.get(name, cache_folder())
+    folder = _folder_of_artefact(name)
     return _load(folder, name, artefact_entry(name))
 
 
@@ -218,6 +224,12 @@ def cache_folder() -> Path:
     """Return the folder of the artefacts: `COURSE_CACHE` if set, else `cache/`."""
     chosen = os.environ.get("COURSE_CACHE", "").strip()
     return Path(chosen) if chosen else paths.CACHE
+
+
+def _folder_of_artefact(name: str) -> Path:
+    """Return where this process last met the artefact, if that is inside the present cache."""
+    folder = _folder_of.get(name, cache_folder())
+    return folder if folder.is_relative_to(cache_folder()) else cache_folder()
 
 
 # --- one call of fit_or_load -------------------------------------------------------------------
@@ -274,6 +286,7 @@ class _Job:
 
 _refitted: set[tuple[Path, str, str]] = set()  # what COURSE_REFIT has done in this process
 _folder_of: dict[str, Path] = {}  # where this process last found or stored each artefact
+_scored_here: dict[str, dict] = {}  # metrics of this process that no manifest holds
 
 
 def _fit_or_load(job: _Job) -> tuple[keras.Model, FitHistory]:
@@ -282,15 +295,14 @@ def _fit_or_load(job: _Job) -> tuple[keras.Model, FitHistory]:
     refit = _switched_on("COURSE_REFIT")
     strict = _switched_on("COURSE_STRICT") and not refit
 
-    if os.environ.get("COURSE_DATA", "").strip():
+    if _own_data():
         # The lecturer's own data may be the shipped data, and some models use neither.
         found, _ = _try_to_load(shipped, job)
         if found is not None and not refit:
             return found
         if found is None:
-            digest = hashlib.sha256("".join(sorted(job.score_data[k] for k in job.fingerprints))
-                                    .encode()).hexdigest()
-            folder = shipped / "own-data" / digest[:12]
+            used = sorted(value["sha256"] for value in job.fingerprints.values())
+            folder = shipped / "own-data" / recipes.content_hash(used)[:12]
 
     done = (folder.absolute(), job.name, recipes.content_hash(job.recipe))
     refit = refit and done not in _refitted
@@ -321,14 +333,18 @@ def _fit_or_load(job: _Job) -> tuple[keras.Model, FitHistory]:
                 f"{folder} cannot be written ({blocked}): '{job.name}' will be fitted, but not "
                 "stored. Make the folder writable or set COURSE_CACHE to another one."
             )
-        model, history, entry = _fit(job)
-        if refit:
-            _say(_comparison(job.name, old, entry["metrics"]))
-        if blocked:
-            return model, history
         try:
+            model, history, entry = _fit(job)
+            if refit:
+                _say(_comparison(job.name, old, entry["metrics"]))
+            if blocked:
+                _scored_here[job.name] = entry["metrics"]
+                return model, history
             _store(folder, job, model, history, entry)
-        except OSError as error:
+        except KeyboardInterrupt:
+            _say(f"Interrupted: '{job.name}' was not stored; what was stored before is unchanged.")
+            raise
+        except _StoringError as error:
             message = (
                 f"'{job.name}' was fitted, but could not be stored in {folder}: {error}. What was "
                 "stored before is unchanged. Free some space or set COURSE_CACHE to another folder."
@@ -336,9 +352,12 @@ def _fit_or_load(job: _Job) -> tuple[keras.Model, FitHistory]:
             if refit:
                 raise ArtefactError(message) from error
             _warn(message)
+            _scored_here[job.name] = entry["metrics"]
             return model, history
-        _refitted.add(done)
+        if refit:
+            _refitted.add(done)
         _folder_of[job.name] = folder
+        _scored_here.pop(job.name, None)
         # Both ways end with a model that came from the file: what is shown is what is stored.
         return _load(folder, job.name, entry)
 
@@ -360,6 +379,7 @@ def _try_to_load(folder: Path, job: _Job):
     except ArtefactError as error:
         return None, [str(error)]
     _folder_of[job.name] = folder
+    _scored_here.pop(job.name, None)
     _score_again(folder, job, found[0], entry)
     return found, []
 
@@ -368,6 +388,12 @@ def _score_again(folder: Path, job: _Job, model: keras.Model, entry: dict) -> No
     """Bring recorded metrics up to date when a data set of `score_on` is new or has changed."""
     stale = [key for key in job.score_on if entry["score_data"].get(key) != job.score_data[key]]
     if not stale:
+        return
+    if _own_data() and folder == cache_folder():
+        # The shipped model on somebody's own test set: that is no news about the artefact.
+        _say(f"Scoring '{job.name}' on your own data: {', '.join(stale)}.")
+        scores = _score(model, {key: job.score_sets[key] for key in stale}, job.batch_size)
+        _scored_here[job.name] = {**entry["metrics"], **scores}
         return
     if _switched_on("COURSE_STRICT") and not _switched_on("COURSE_REFIT"):
         raise ArtefactError(
@@ -388,6 +414,11 @@ def _score_again(folder: Path, job: _Job, model: keras.Model, entry: dict) -> No
                 staged[MANIFEST].write_text(_as_json(manifest), encoding="utf-8")
     except OSError as error:
         _warn(f"the new metrics of '{job.name}' could not be stored in {folder}: {error}")
+
+
+def _own_data() -> bool:
+    """Does this run use data of the lecturer's own in place of the shipped handwriting?"""
+    return any(os.environ.get(key, "").strip() for key in ("COURSE_DATA", "COURSE_NOTEBOOK"))
 
 
 def _strict_message(name: str, folder: Path, reasons: list[str]) -> str:
@@ -413,6 +444,7 @@ def _fit(job: _Job) -> tuple[keras.Model, FitHistory, dict[str, Any]]:
     callbacks = [_fresh_copy(callback) for callback in job.callbacks]
     steps = -(-len(job.X) // job.batch_size)
     started = time.perf_counter()
+    bar = _ProgressBar(job.name, job.epochs, steps)
     try:
         with _threads() as threads, speed.fast_convolutions():
             history = model.fit(
@@ -421,14 +453,13 @@ def _fit(job: _Job) -> tuple[keras.Model, FitHistory, dict[str, Any]]:
                 validation_data=job.validation_data,
                 epochs=job.epochs,
                 batch_size=job.batch_size,
-                callbacks=[*callbacks, _ProgressBar(job.name, job.epochs, steps)],
+                callbacks=[*callbacks, bar],
                 verbose=0,
             )
             seconds = time.perf_counter() - started
             metrics = _score(model, job.score_sets, job.batch_size)
-    except KeyboardInterrupt:
-        _say(f"Interrupted: '{job.name}' was not stored; what was stored before is unchanged.")
-        raise
+    finally:
+        bar.close()  # an interrupted fit does not reach on_train_end
     curves = {
         key: [float(value) for value in values] for key, values in history.history.items()
     }
@@ -511,15 +542,9 @@ class _ProgressBar(keras.callbacks.Callback):
             ", ".join(f"{_short(key)} {float(value):.3f}" for key, value in (logs or {}).items())
         )
 
-    def on_train_end(self, logs=None):
-        self.close()
-
     def close(self):
         if self.bar is not None:
             self.bar.close()
-
-    # An interrupted fit never reaches on_train_end.
-    __del__ = close
 
 
 def _short(metric: str) -> str:
@@ -633,8 +658,6 @@ def _save_model(model: keras.Model, path: Path) -> None:
 
 def _check_storable(name: str, model: keras.Model) -> None:
     """Save and load the model before the fit: better now than after ten minutes."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         try:
@@ -646,13 +669,20 @@ def _check_storable(name: str, model: keras.Model) -> None:
         except Exception as error:
             raise ArtefactError(
                 f"'{name}' could be fitted, but its file could not be loaded in Keras's safe mode: "
-                f"{type(error).__name__}: {error}. Use Keras layers instead of Lambda, and "
-                "register own layers with @keras.saving.register_keras_serializable()."
+                f"{type(error).__name__}: {error}. Use Keras layers instead of Lambda, and register "
+                "own layers, losses and metrics with @keras.saving.register_keras_serializable()."
             ) from error
 
 
 def _store(folder: Path, job: _Job, model: keras.Model, history: FitHistory, entry: dict) -> None:
     """Write model, history and manifest: all three, or none."""
+    try:
+        _store_files(folder, job, model, history, entry)
+    except OSError as error:
+        raise _StoringError(str(error)) from error
+
+
+def _store_files(folder: Path, job: _Job, model, history: FitHistory, entry: dict) -> None:
     model_name, history_name = _file_names(job.name)
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder, "manifest"):
@@ -667,7 +697,12 @@ def _store(folder: Path, job: _Job, model: keras.Model, history: FitHistory, ent
                     "sha256": hashlib.sha256(content).hexdigest(),
                     "bytes": len(content),
                 }
-            manifest = _read_manifest(folder)
+            try:
+                manifest = _read_manifest(folder, complain=True)
+            except ArtefactError:
+                # Somebody may want to mend it by hand: it also spoke of the other artefacts.
+                os.replace(folder / MANIFEST, folder / f"{MANIFEST}.damaged")
+                manifest = _empty_manifest()
             manifest["artefacts"][job.name] = entry
             manifest["data"].update(
                 {value["sha256"]: value["row_codes"] for value in job.fingerprints.values()}

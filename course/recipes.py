@@ -145,7 +145,9 @@ def _architecture(model: keras.Model) -> dict[str, Any]:
     described.pop("name", None)
     code = {}
     for layer in (model, *model._flatten_layers(include_self=False)):
-        for value in (type(layer), *vars(layer).values()):
+        # What a model holds besides its layers (its loss, say) is another ingredient.
+        held = () if isinstance(layer, keras.Model) else vars(layer).values()
+        for value in (type(layer), *held):
             if isinstance(value, (type, types.FunctionType)) and not _is_library(value):
                 code[_qualified_name(value)] = _code_hash(value)
     if code:
@@ -171,21 +173,24 @@ def _describe(value: Any, names: Mapping[str, str] | None = None, key: str = "")
         return float(f"{value:.7g}")
     if isinstance(value, str):
         return names.get(value, value) if names and key in _NAME_KEYS else value
+    if isinstance(value, bytes):
+        return value.hex()
     if isinstance(value, np.generic):
         return _describe(value.item(), names, key)
     if isinstance(value, Mapping):
         if value.get("class_name") == "DTypePolicy":
             return value["config"]["name"]
+        if value.get("class_name") == "function":
+            return value["config"]
         if "class_name" in value and isinstance(value.get("config"), Mapping):
             rest = {k: v for k, v in value.items() if k not in {"class_name", "config"}}
             # inbound_nodes and the like stand beside the configuration of a layer
             value = {"class": value["class_name"], **value["config"], **rest}
-        return {
-            str(k): _describe(v, names, str(k) if str(k) in _NAME_KEYS else key
-                              if key in {"keras_history", "inbound_nodes"} else "")
-            for k, v in value.items()
-            if k not in _NOISE_KEYS
+        # An option that is not used may as well not exist: Keras adds some now and then.
+        used = {
+            str(k): v for k, v in value.items() if k not in _NOISE_KEYS and v is not None
         }
+        return {k: _describe(v, names, k) for k, v in used.items()}
     if isinstance(value, (list, tuple)):
         return [_describe(item, names, key) for item in value]
     if isinstance(value, (set, frozenset)):
@@ -224,7 +229,7 @@ def _describe_object(value: Any) -> dict[str, Any]:
         state = value.get_config()
     else:
         state = {k: v for k, v in vars(value).items() if not k.startswith("_")}
-    described.update({k: _describe(v) for k, v in state.items() if k != "model"})
+    described.update(_describe({k: v for k, v in state.items() if k != "model"}))
     return described
 
 
@@ -370,7 +375,8 @@ def _functions_of(value: Any) -> list[types.FunctionType]:
             member = inspect.unwrap(getattr(member, "__func__", member))
             if isinstance(member, types.FunctionType) and member.__module__ == value.__module__:
                 found.append(member)
-    return found
+    # Methods that @dataclass writes have no source; they follow from the fields.
+    return [function for function in found if function.__code__.co_filename != "<string>"]
 
 
 def _code_hash(value: Any) -> str:
@@ -380,6 +386,7 @@ def _code_hash(value: Any) -> str:
         parts: Any = {
             "bases": [_qualified_name(base) for base in value.__bases__],
             "functions": {f.__qualname__: _normalised(_syntax_tree(f)) for f in functions},
+            "fields": list(inspect.get_annotations(value)),
             "constants": {
                 key: _describe(member)
                 for key, member in sorted(vars(value).items())
@@ -582,10 +589,9 @@ def _code_words(before: Mapping, after: Mapping) -> str:
 def _flat_differences(before: Any, after: Any, path: str = "") -> list[str]:
     if before == after:
         return []
-    label = path or "value"
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         if before.get("class") != after.get("class"):
-            return [f"{path} {before.get('class')} → {after.get('class')}".strip()]
+            return [f"{path} {_brief(before)} → {_brief(after)}".strip()]
         words = []
         for key in [*after, *(key for key in before if key not in after)]:
             inner = f"{path} {key}".strip()
@@ -598,15 +604,21 @@ def _flat_differences(before: Any, after: Any, path: str = "") -> list[str]:
         if any(isinstance(item, (dict, list)) for item in (*before, *after)):
             words = []
             for number, (a, b) in enumerate(zip(before, after, strict=True), start=1):
-                name = b.get("class") if isinstance(b, Mapping) else None
-                words += _flat_differences(a, b, f"{path} {name or number}".strip())
+                same = isinstance(a, Mapping) and isinstance(b, Mapping)
+                same = same and a.get("class") == b.get("class")
+                label = (b.get("class") or str(number)) if same else ""
+                words += _flat_differences(a, b, f"{path} {label}".strip())
             return words
-    return [f"{label} {_brief(before)} → {_brief(after)}"]
+    return [f"{path} {_brief(before)} → {_brief(after)}".strip()]
 
 
 def _brief(value: Any) -> str:
     if isinstance(value, Mapping) and "class" in value:
         return str(value["class"])
+    if isinstance(value, Mapping) and "config" in value:
+        return _brief(value["config"])
+    if value in (None, [], {}):
+        return "none"
     if isinstance(value, list):
         return "[" + ", ".join(_brief(item) for item in value) + "]"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
