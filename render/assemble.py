@@ -7,17 +7,16 @@ emits, so that one style sheet serves both engines.
 from __future__ import annotations
 
 import base64
+import json
 import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-import nbformat
-
 from . import known
 from .errors import RenderError
-from .execute import ANSI, setting
+from .execute import ANSI, Node, setting
 from .project import PageFormat
 from .qmd import INLINE, Cell, Document, Markdown
 
@@ -56,7 +55,7 @@ class Assembly:
 
 
 def assemble(
-    document: Document, notebook: nbformat.NotebookNode | None, page: PageFormat
+    document: Document, notebook: Node | None, page: PageFormat
 ) -> Assembly:
     """Write the Markdown of one page.
 
@@ -87,7 +86,7 @@ def assemble(
     return result
 
 
-def _markdown(block: Markdown, executed: nbformat.NotebookNode | None) -> str:
+def _markdown(block: Markdown, executed: Node | None) -> str:
     """The lines of a run of Markdown with inline code replaced by its results."""
     if executed is None:
         return block.text
@@ -128,8 +127,6 @@ def attribute(name: str, value: Any) -> str:
     if isinstance(value, bool):
         value = "true" if value else "false"
     elif isinstance(value, (list, dict)):
-        import json
-
         value = json.dumps(value)
     text = str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
     return f'{name}="{text}"'
@@ -147,7 +144,7 @@ class _CellWriter:
     def __init__(
         self,
         cell: Cell,
-        executed: nbformat.NotebookNode | None,
+        executed: Node | None,
         page: PageFormat,
         folder: str,
         figures: dict[str, bytes],
@@ -159,6 +156,8 @@ class _CellWriter:
         self.outputs = list(executed.outputs) if executed is not None else []
         self.count = executed.get("execution_count") if executed is not None else None
         self.kind = self._float_kind()
+        self._parts = 0
+        self._labelled = False
 
     def problem(self, message: str, option: str | None = None) -> RenderError:
         line = self.cell.option_places.get(option, self.cell.line)
@@ -183,14 +182,16 @@ class _CellWriter:
         outputs = self._shown(output)
         asis = output == "asis"
         body = [self._code(echo)] if echo else []
-        displays = [each for each in outputs if each.output_type in ("display_data", "execute_result")]
+        displays = [
+            each for each in outputs if each.output_type in ("display_data", "execute_result")
+        ]
         panel = self._is_panel(displays)
         captions = self._captions(displays, panel)
         alternatives = self._alternatives(displays)
         for number, each in enumerate(outputs, 1):
             body.append(self._output(number, each, asis, panel, captions, alternatives))
-        if asis and not echo and not self._needs_div(panel):
-            return "\n".join(body)
+        if asis and not self._needs_div(panel):
+            return "\n".join(body) + "\n"
         if not any(part.strip() for part in body):
             return ""
         if panel:
@@ -200,8 +201,9 @@ class _CellWriter:
         return f"::: {{{self._attributes(panel)}}}\n" + "\n".join(body) + "\n:::\n"
 
     def _needs_div(self, panel: bool) -> bool:
-        extra = set(self.cell.options) - _SETTLED
-        return bool(panel or extra or self.cell.options.get("classes"))
+        options = self.cell.options
+        captioned = any(name in options for name in ("fig-cap", "tbl-cap"))
+        return bool(panel or captioned or set(options) - _SETTLED or options.get("classes"))
 
     def _attributes(self, panel: bool) -> str:
         cell = self.cell
@@ -209,7 +211,7 @@ class _CellWriter:
         if panel:
             parts.append(f"#{cell.label}")
         elif cell.label:
-            parts.append(f"#cell-{cell.label}" if self.kind else f"#{cell.label}")
+            parts.append(f"#cell-{cell.label}")
         parts.append(".cell")
         classes = cell.options.get("classes") or []
         if isinstance(classes, str):
@@ -237,7 +239,9 @@ class _CellWriter:
         source = cell.source
         parts = ["python", "cell-code"]
         if echo == "fenced":
-            kept = [line for line in cell.option_lines if not re.search(r"\|\s+echo:\s+fenced\s*$", line)]
+            kept = [
+                line for line in cell.option_lines if not re.search(r"\|\s+echo:\s+fenced\s*$", line)
+            ]
             source = "\n".join(["```{{python}}", *kept, source, "```"])
             parts = ["cell-code"]
         overflow = cell.options.get("code-overflow", self.page.get("code-overflow"))
@@ -252,7 +256,7 @@ class _CellWriter:
         ticks = fence_for(source, 4 if echo == "fenced" else 3)
         return f"{ticks} {{{' '.join(attributes)}}}\n{source}\n{ticks}\n"
 
-    def _shown(self, output: Any) -> list[nbformat.NotebookNode]:
+    def _shown(self, output: Any) -> list[Node]:
         """The outputs of the cell that the page shows."""
         if output is False:
             return []
@@ -319,7 +323,7 @@ class _CellWriter:
     def _output(
         self,
         number: int,
-        output: nbformat.NotebookNode,
+        output: Node,
         asis: bool,
         panel: bool,
         captions: list,
@@ -337,29 +341,26 @@ class _CellWriter:
         alternative = alternatives.pop(0) if alternatives else None
         identifier = ""
         if self.kind and panel:
-            self._part = getattr(self, "_part", 0) + 1
-            identifier = f"{self.cell.label}-{self._part}"
+            self._parts += 1
+            identifier = f"{self.cell.label}-{self._parts}"
         elif self.kind:
             identifier = self.cell.label
         mime, text = self._display(number, output, alternative)
         if caption is not None or identifier:
-            inner = " ".join(
-                part
-                for part in (
-                    f"#{identifier}" if identifier else "",
-                    ".cell-float",
-                    f".cell-float-{'tbl' if 'tbl' in (self.kind or '') or 'tbl-cap' in self.cell.options else 'fig'}",
-                    attribute("fig-align", self.cell.options["fig-align"])
-                    if "fig-align" in self.cell.options
-                    else "",
-                )
-                if part
-            )
+            parts = [f"#{identifier}"] if identifier else []
+            parts.append(".cell-float")
+            for name in ("fig-align", "cap-location", "fig-cap-location", "tbl-cap-location"):
+                if name in self.cell.options:
+                    parts.append(attribute(name, self.cell.options[name]))
+            inner = " ".join(parts)
             note = f"\n::: {{.cell-float-caption}}\n{caption.strip()}\n:::\n" if caption else ""
             text = f"::: {{{inner}}}\n{text}\n{note}:::\n"
         if asis:
             return text
         classes = ".cell-output .cell-output-display"
+        if self.cell.label and not self.kind and not self._labelled:
+            classes = f"#{self.cell.label} {classes}"
+            self._labelled = True
         if mime == "text/markdown":
             classes += " .cell-output-markdown"
         if output.get("execution_count") is not None:
@@ -367,7 +368,7 @@ class _CellWriter:
         return _wrap(classes, text)
 
     def _display(
-        self, number: int, output: nbformat.NotebookNode, alternative: str | None
+        self, number: int, output: Node, alternative: str | None
     ) -> tuple[str, str]:
         """The MIME type chosen for an output and its Markdown."""
         data = output.data
@@ -391,7 +392,7 @@ class _CellWriter:
         number: int,
         mime: str,
         value: str,
-        output: nbformat.NotebookNode,
+        output: Node,
         alternative: str | None,
     ) -> str:
         name = self.cell.label or f"cell-{self.cell.number + 1}"
@@ -435,7 +436,7 @@ def _verbatim(text: str) -> str:
     return f"{fence}\n{text}" + ("" if text.endswith("\n") else "\n") + f"{fence}\n"
 
 
-def _is_by_product(output: nbformat.NotebookNode, images: bool) -> bool:
+def _is_by_product(output: Node, images: bool) -> bool:
     """Whether an output is the text of an object that a plotting call returned.
 
     Quarto hides these as well: beside a figure any one-line `<...>`, `[...]` or `(...)` text,

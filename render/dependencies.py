@@ -17,9 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
-from .execute import Execution, Step
+from .execute import Execution, Node, Step
 
 CACHE_FOLDER = ".render-cache"
 # Folders whose files always count, because cells may read them through libraries whose file
@@ -276,11 +274,11 @@ class Store:
     def key(self, steps: list[Step], figures: tuple) -> str:
         return base_key(steps, figures, self.packages)
 
-    def load(self, page: str, key: str) -> tuple[nbformat.NotebookNode | None, str]:
+    def load(self, page: str, key: str) -> tuple[Node | None, str]:
         """The notebook of a key if every ingredient is as it was, else None and the reason."""
         path = self._path(page, key)
         try:
-            notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+            notebook = Node.of(json.loads(path.read_text(encoding="utf-8")))
             entry = notebook.metadata["render"]
             if entry["key"] != key or entry["checksum"] != _checksum(notebook):
                 return None, "its cached result is damaged"
@@ -325,7 +323,7 @@ class Store:
             "manifest": manifest,
         }
         notebook.metadata["render"]["checksum"] = _checksum(notebook)
-        data = nbformat.writes(notebook).encode("utf-8")
+        data = json.dumps(notebook, ensure_ascii=False, indent=1).encode("utf-8")
         write_atomically(self._path(page, key), data)
         self._prune(page)
         return None
@@ -355,7 +353,7 @@ class Store:
             path.unlink(missing_ok=True)
 
 
-def _checksum(notebook: nbformat.NotebookNode) -> str:
+def _checksum(notebook: Node) -> str:
     metadata = {k: v for k, v in notebook.metadata["render"].items() if k != "checksum"}
     return digest_of([metadata, notebook.cells])
 

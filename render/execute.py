@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from .errors import RenderError
 from .project import PageFormat
 from .qmd import Cell, Document, inline_expressions
@@ -32,6 +30,24 @@ class Step:
     expressions: tuple[str, ...] = ()
 
 
+class Node(dict):
+    """A mapping of a notebook whose keys are attributes too.
+
+    It stands in for nbformat's own, whose import takes longer than rendering an unchanged site.
+    """
+
+    __getattr__ = dict.__getitem__
+
+    @classmethod
+    def of(cls, value: Any) -> Any:
+        """A JSON value with every mapping in it as a node."""
+        if isinstance(value, dict):
+            return cls({key: cls.of(each) for key, each in value.items()})
+        if isinstance(value, list):
+            return [cls.of(each) for each in value]
+        return value
+
+
 @dataclass
 class Execution:
     """Results of a document.
@@ -43,7 +59,7 @@ class Execution:
     record: what the kernel reported: lists `read`, `listed`, `written`, `modules` of paths.
     """
 
-    notebook: nbformat.NotebookNode
+    notebook: Node
     record: dict[str, list[str]]
 
 
@@ -122,19 +138,19 @@ async def execute(document: Document, page: PageFormat, root: Path) -> Execution
     RenderError: a cell or an inline expression failed, or the kernel died; the message has
         file, line, cell and traceback.
     """
+    todo = steps(document, page)
+    if not todo:
+        return Execution(Node(cells=[], metadata=Node()), {})
+    import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-    todo = steps(document, page)
     notebook = nbformat.v4.new_notebook()
     for step in todo:
         cell = nbformat.v4.new_code_cell(step.source, metadata={"block": step.block})
         if step.allow_error:
             cell.metadata["tags"] = ["raises-exception"]
         notebook.cells.append(cell)
-    if not todo:
-        return Execution(notebook, {})
-
     client = NotebookClient(
         notebook,
         km=_manager(),
@@ -158,7 +174,6 @@ async def execute(document: Document, page: PageFormat, root: Path) -> Execution
                 await client.async_execute_cell(notebook.cells[index], index)
             except CellExecutionError as error:
                 raise _cell_error(block, notebook.cells[index], error) from None
-            notebook.cells[index]["execution_count"] = index + 1
         record = ast.literal_eval(
             await _ask(client, "", f"__import__('sys').modules[{KERNEL_MODULE!r}].report()")
         )
@@ -173,7 +188,8 @@ async def execute(document: Document, page: PageFormat, root: Path) -> Execution
         ) from None
     finally:
         await _stop(client)
-    return Execution(notebook, json.loads(record))
+    text = nbformat.writes(notebook, split_lines=False)
+    return Execution(Node.of(json.loads(text)), json.loads(record))
 
 
 KERNEL_MODULE = "_course_render_kernel"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Callable
 
@@ -28,6 +27,7 @@ def postprocess(text: str, page: PageFormat, resolve: Callable[[str, str], str])
     """
     soup = parse_html(text)
     _tables(soup)
+    _code(soup)
     if page.name == "revealjs":
         _slides(soup, page)
     else:
@@ -61,6 +61,32 @@ def _tables(soup: BeautifulSoup) -> None:
         for cell in table.select("tbody th"):
             if not cell.get("scope"):
                 cell["scope"] = "row"
+
+
+def _code(soup: BeautifulSoup) -> None:
+    """Class names where Quarto has them, and the marks of code annotations."""
+    for block in soup.select("div.sourceCode > pre.cell-code"):
+        block["class"] = [name for name in block["class"] if name != "cell-code"]
+        _add_class(block.parent, "cell-code")
+    for note in soup.select("span[data-code-annotation]"):
+        term = note.find_parent("dd").find_previous_sibling("dt")
+        listing = note.find_parent("dl")
+        _add_class(listing, "code-annotation-container-grid")
+        cell, number = note["data-code-cell"], note["data-code-annotation"]
+        term.attrs |= {"data-target-cell": cell, "data-target-annotation": number}
+        term["aria-label"] = term.get_text()
+        term.string = number
+        for index, line in enumerate(note["data-code-lines"].split(",")):
+            target = soup.find(id=f"{cell}-{line}")
+            if target is None:
+                continue
+            _add_class(target, "code-annotation-target")
+            _add_class(target.find_parent("pre"), "code-annotated")
+            if index == 0:
+                mark = soup.new_tag("a", attrs={"class": "code-annotation-anchor"})
+                mark.attrs |= {"data-target-cell": cell, "data-target-annotation": number}
+                mark.string = number
+                target.insert_before(mark)
 
 
 # Slides -------------------------------------------------------------------------------------
@@ -267,6 +293,28 @@ def _notes(soup: BeautifulSoup, page: PageFormat) -> None:
             heading.append(link)
     for quotation in soup.select("main blockquote"):
         _add_class(quotation, "blockquote")
+    main = soup.find("main")
+    ends = [
+        each
+        for each in (soup.find(id="refs"), soup.find("section", role="doc-endnotes"))
+        if each is not None and each.parent is main
+    ]
+    if ends:
+        appendix = soup.new_tag("div", id="quarto-appendix", attrs={"class": "default"})
+        main.append(appendix)
+        for each in ends:
+            title = "References" if each.get("id") == "refs" else "Footnotes"
+            section = each
+            if each.name != "section":
+                section = soup.new_tag("section", id="quarto-bibliography")
+                section["role"] = "doc-bibliography"
+                each.wrap(section)
+            for rule in section.find_all("hr", recursive=False):
+                rule.decompose()
+            heading = soup.new_tag("h2", attrs={"class": "anchored quarto-appendix-heading"})
+            heading.string = title
+            section.insert(0, heading)
+            appendix.append(section.extract())
     for box in soup.select("main div.aside"):
         _add_class(box, "column-margin")
 
@@ -297,18 +345,3 @@ def _references(
         for attribute in ("data-background-image", "data-background-video", "data-src"):
             if tag.get(attribute):
                 tag[attribute] = resolve("image", tag[attribute])
-
-
-def is_remote(target: str) -> bool:
-    """Whether a reference leaves the site: it names a scheme or a host."""
-    return bool(re.match(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:|//)", target))
-
-
-def local_path(target: str, output: str) -> str | None:
-    """The site path that a reference from a page means, or None for a place on the page itself."""
-    path = target.split("#", 1)[0].split("?", 1)[0]
-    if not path:
-        return None
-    if path.startswith("/"):
-        return posixpath.normpath(path.lstrip("/"))
-    return posixpath.normpath(posixpath.join(posixpath.dirname(output), path))

@@ -16,7 +16,6 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from . import check
-from .assemble import assemble
 from .dependencies import Store, digest_of, write_atomically
 from .errors import RenderError
 from .execute import Execution, steps
@@ -28,7 +27,7 @@ from .page import (
     included_files,
     style_sheets,
 )
-from .postprocess import is_remote, local_path, postprocess
+from .links import is_remote, local_path
 from .project import PageFormat, Project
 from .qmd import Document, parse
 
@@ -154,6 +153,9 @@ class Site:
         check.check_document(document, self._classes[key])
 
     def _write(self, document: Document, formats: list[PageFormat], notebooks: dict) -> None:
+        from .assemble import assemble
+        from .postprocess import postprocess
+
         files: dict[str, bytes] = {}
         copies: set[str] = set()
         for each in formats:

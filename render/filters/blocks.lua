@@ -131,21 +131,22 @@ local function tabset(div)
   end
   counter.tabset = counter.tabset + 1
   local name = "tabset-" .. counter.tabset
-  local bar = pandoc.Plain({raw('<div class="nav nav-tabs" role="tablist">')})
+  local bar = pandoc.Plain({raw('<ul class="nav nav-tabs'
+    .. (page == "revealjs" and " panel-tabset-tabby" or "") .. '" role="tablist">')})
   local panes = pandoc.Blocks({})
   for index, tab in ipairs(tabs) do
     local pane = name .. "-" .. index
     local active = index == chosen
     bar.content:insert(raw(string.format(
-      '<button type="button" class="nav-link%s" role="tab" id="%s-tab" aria-controls="%s" aria-selected="%s" tabindex="%s">',
-      active and " active" or "", pane, pane, active and "true" or "false", active and "0" or "-1")))
+      '<li class="nav-item" role="presentation"><a class="nav-link%s" role="tab" id="%s-tab" href="#%s" aria-controls="%s" aria-selected="%s" tabindex="%s">',
+      active and " active" or "", pane, pane, pane, active and "true" or "false", active and "0" or "-1")))
     bar.content:extend(tab.title)
-    bar.content:insert(raw("</button>"))
+    bar.content:insert(raw("</a></li>"))
     panes:insert(pandoc.Div(tab.content, pandoc.Attr(pane,
       active and {"tab-pane", "active"} or {"tab-pane"},
       {{"role", "tabpanel"}, {"aria-labelledby", pane .. "-tab"}})))
   end
-  bar.content:insert(raw("</div>"))
+  bar.content:insert(raw("</ul>"))
   return pandoc.Div({bar, pandoc.Div(panes, pandoc.Attr("", {"tab-content"}))}, div.attr)
 end
 

@@ -3,6 +3,8 @@
 local page = "html"
 local settings = {}
 
+local function raw(text) return pandoc.RawInline("html", text) end
+
 local function setting(name)
   local value = settings[name]
   if value == nil then return nil end
@@ -176,11 +178,23 @@ local function move_output(div)
   return {pandoc.Div(code, div.attr), pandoc.Div(output, moved)}
 end
 
+-- File names ---------------------------------------------------------------------------------
+
+local function file_name(block)
+  local name = block.attributes["filename"]
+  if name == nil then return nil end
+  block.attributes["filename"] = nil
+  local title = pandoc.Div({pandoc.Plain({raw("<pre><strong>"), pandoc.Str(name), raw("</strong></pre>")})},
+    pandoc.Attr("", {"code-with-filename-file"}))
+  return pandoc.Div({title, block}, pandoc.Attr("", {"code-with-filename"})), false
+end
+
 function Pandoc(doc)
   page = pandoc.utils.stringify(doc.meta["render-format"])
   settings = doc.meta["render-settings"] or {}
   doc.blocks = doc.blocks:walk({traverse = "topdown", Blocks = annotations})
   doc.blocks = doc.blocks:walk({CodeBlock = line_numbers})
   doc.blocks = doc.blocks:walk({Div = move_output})
+  doc.blocks = doc.blocks:walk({traverse = "topdown", CodeBlock = file_name})
   return doc
 end

@@ -242,8 +242,8 @@ local function register(kind, identifier, parent)
   if entries[identifier] then
     error("the label '" .. identifier .. "' is used twice")
   end
-  if parent then
-    local owner = entries[parent]
+  local owner = entries[parent or ""]
+  if owner then
     owner.parts = (owner.parts or 0) + 1
     entries[identifier] = {kind = kind, parent = parent, part = owner.parts}
   else
@@ -290,7 +290,7 @@ local function visit(block, parent)
     if block.classes:includes("cell-float") then
       local caption = take_caption(block)
       local align = alignment(block)
-      return plain_figure(transform(block.content, parent), caption, align)
+      return plain_figure(transform(block.content, "captioned"), caption, align)
     end
     block.content = transform(block.content, parent)
     if has_layout(block) then
@@ -341,7 +341,8 @@ local function visit(block, parent)
     end
     return block
   end
-  local image = only_image(block)
+  -- A figure that already is part of a float needs no frame of its own.
+  local image = not parent and only_image(block)
   if image and (image.attributes["fig-alt"] or image.attributes["fig-align"]) then
     local align = alignment(pandoc.Div({block}))
     return plain_figure(pandoc.Blocks({pandoc.Para(block.content)}), nil, align)
