@@ -5,6 +5,8 @@ The repository ships a font, Course Kai, that holds the characters of the course
 that labels need no special care. `drawable()` is for characters that may lie beyond it.
 """
 
+import dataclasses
+import errno
 import functools
 import warnings
 
@@ -15,6 +17,9 @@ from course.paths import ASSETS
 
 FAMILY = "Course Kai"
 FONT_FILE = ASSETS / "fonts" / "course-kai.ttf"
+# The Latin font of the pages, for plots in the course's style.
+SANS_FAMILY = "Course Sans"
+_SANS_FILES = tuple(ASSETS / "fonts" / f"course-sans-{weight}.ttf" for weight in (400, 600))
 
 # Fonts with many thousand Chinese characters, as the usual systems name them.
 _SYSTEM_FONTS = (
@@ -32,13 +37,20 @@ def register() -> None:
     family, does no harm.
 
     Raises:
-        FileNotFoundError: the font file is missing from assets/fonts.
+        FileNotFoundError: a font file is missing from assets/fonts.
     """
-    if not any(font.name == FAMILY for font in font_manager.fontManager.ttflist):
-        if not FONT_FILE.exists():
-            raise FileNotFoundError(
-                f"The course's font is missing: {FONT_FILE}. Restore it with `git checkout`.")
-        font_manager.fontManager.addfont(str(FONT_FILE))
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    for file in (FONT_FILE, *_SANS_FILES):
+        if str(file) not in known:
+            if not file.exists():
+                raise FileNotFoundError(
+                    errno.ENOENT, "A font of the course is missing. Restore it with "
+                    "`git checkout`", str(file))
+            font_manager.fontManager.addfont(str(file))
+            entry = font_manager.fontManager.ttflist[-1]
+            if file in (FONT_FILE, _SANS_FILES[-1]):
+                # They serve as bold too, or matplotlib would log that it found none.
+                font_manager.fontManager.ttflist.append(dataclasses.replace(entry, weight=700))
     _add_fallback(FAMILY)
 
 

@@ -26,8 +26,11 @@ _STYLE = {
     "figure.constrained_layout.use": True,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
+    # Each character comes from the first of these that has it.
+    "font.family": [fonts.SANS_FAMILY, "DejaVu Sans", fonts.FAMILY],
     "font.size": 15,
     "axes.titlesize": 17,
+    "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titlepad": 10,
     "axes.labelsize": 15,
@@ -110,7 +113,7 @@ def plot_mandarin_characters(
             hands, len(labels), squeeze=False,
             figsize=(len(labels) * width, hands * height + 0.5))
         for column, (label, name) in enumerate(zip(labels, names)):
-            axes[0, column].set_title(name, fontsize=26, loc="center")
+            axes[0, column].set_title(name, fontsize=26, loc="center", pad=6)
             indices = np.flatnonzero(y == label)[:hands]
             for row, axis in enumerate(axes[:, column]):
                 if row < len(indices):
@@ -122,16 +125,14 @@ def plot_mandarin_characters(
 
 def _check_images(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     X, y = np.asarray(X), np.asarray(y)
-    if X.ndim == 4 and X.shape[3] == 1:
-        X = X[..., 0]
-    if X.ndim != 3:
+    if X.ndim not in (3, 4) or X.shape[3:] not in ((), (1,)) or X.shape[2] == 1:
         raise ValueError(
             "X should hold many grey images, of shape (number, height, width, 1), not "
             f"{X.shape}. For a single image write X[i:i+1].")
     if y.shape != (len(X),):
         raise ValueError(f"y should have one label for each of the {len(X)} images, shape "
                          f"({len(X)},), not {y.shape}.")
-    return X, y
+    return X.reshape(X.shape[:3]), y
 
 
 def _show_image(axis: Axes, image: np.ndarray, cmap: str | None) -> None:
@@ -193,11 +194,14 @@ def plot_history(
             if name == "loss":
                 axis.set_ylim(bottom=0)
             elif _is_proportion(series, name):
-                axis.set_ylim(top=min(1.0, axis.get_ylim()[1]))
+                axis.set_ylim(top=min(1.015, axis.get_ylim()[1]))
                 axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             if best is not None:
-                axis.axvline(best, color=INK, linewidth=1.5, linestyle=(0, (2, 2)),
+                axis.axvline(best, color=INK, linewidth=1.5, linestyle=(0, (2, 2)), zorder=1,
                              label=f"best epoch: {best}")
+                if "val_" + name in series:
+                    axis.plot(best, series["val_" + name][best - 1], "o", markersize=9,
+                              color=COLOURS["validation"])
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
     return figure, axes
@@ -295,15 +299,18 @@ def plot_failed_predictions(
         names = {label: fonts.drawable(str(class_names[label]))
                  for label in {*y[shown].tolist(), *predicted[shown].tolist()}}
         rows = max(1, -(-len(shown) // columns))
-        height = 2.2 * images.shape[1] / images.shape[2] * 0.62
+        width = 1.35
+        height = width * images.shape[1] / images.shape[2]
         figure, axes = plt.subplots(rows, columns, squeeze=False,
-                                    figsize=(2.2 * columns, (height + 0.55) * rows))
+                                    figsize=(2.15 * columns, (height + 0.6) * rows))
+        figure.get_layout_engine().set(h_pad=0.1)
         for axis in axes.flat[len(shown):]:
             axis.axis("off")
         for axis, index in zip(axes.flat, shown):
             _show_image(axis, images[index], "gray")
             axis.set_title(f"{names[y[index]]} not {names[predicted[index]]} "
-                           f"({confidence[index]:.0%})", loc="center")
+                           f"({confidence[index]:.0%})", loc="center",
+                           fontweight="normal", pad=6)
         if len(shown) == 0:
             figure.text(0.5, 0.5, f"All {len(y):,} predictions are right.", ha="center",
                         va="center", fontsize=20)

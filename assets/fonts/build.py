@@ -5,7 +5,9 @@
 Run it when a test says that a character is missing. The source font is LXGW WenKai 1.250
 (https://github.com/lxgw/LxgwWenKai; Debian and Ubuntu: `apt install fonts-lxgw-wenkai`).
 Its licence, the SIL Open Font License 1.1, reserves its names, so the subset is renamed.
-Writes course-kai.ttf (for matplotlib) and course-kai.woff2 (for the pages).
+Writes course-kai.ttf (for matplotlib) and course-kai.woff2 (for the pages). Also writes
+course-sans-400.ttf and course-sans-600.ttf: two weights of the pages' course-sans.woff2, for
+matplotlib, which reads neither woff2 nor variable fonts.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from pathlib import Path
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
+from fontTools.varLib.instancer import instantiateVariableFont
 
 FOLDER = Path(__file__).resolve().parent
 REPOSITORY = FOLDER.parent.parent
@@ -47,13 +50,18 @@ def is_chinese(character: str) -> bool:
 
 
 def characters_in_repository() -> set[str]:
-    """Every Chinese character in the text files that git tracks or would track."""
+    """Every Chinese character in the text files that git tracks or would track.
+
+    Those of tests are left out: they are compared, not shown.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY, capture_output=True, check=True).stdout
     found = set()
     for name in filter(None, listed.split(b"\0")):
         path = REPOSITORY / os.fsdecode(name)
+        if name.startswith((b"tests/", b"cache/", b"data/")):
+            continue
         if path.suffix in TEXT_SUFFIXES and path.is_file():
             found |= set(filter(is_chinese, path.read_text(encoding="utf-8", errors="ignore")))
     return found
@@ -85,6 +93,18 @@ def build(source: Path) -> None:
     print(f"{FAMILY}: {len(list(filter(is_chinese, map(chr, font.getBestCmap()))))} Chinese "
           f"characters, {(FOLDER / 'course-kai.ttf').stat().st_size / 1e3:.0f} kB, as woff2 "
           f"{(FOLDER / 'course-kai.woff2').stat().st_size / 1e3:.0f} kB")
+
+
+def build_plot_weights() -> None:
+    for weight, style in ((400, "Regular"), (600, "SemiBold")):
+        font = TTFont(FOLDER / "course-sans.woff2", recalcTimestamp=False)
+        font.flavor = None
+        font = instantiateVariableFont(font, {"wght": weight, "opsz": 14})
+        font["OS/2"].usWeightClass = weight
+        for name_id, text in {2: style, 4: f"Course Sans {style}", 6: f"CourseSans-{style}",
+                              17: style}.items():
+            font["name"].setName(text, name_id, 3, 1, 0x409)
+        save(font, FOLDER / f"course-sans-{weight}.ttf")
 
 
 def rename(font: TTFont) -> None:
@@ -124,6 +144,7 @@ def main() -> None:
         sys.exit("LXGWWenKai-Regular.ttf not found: give its path, or install the package "
                  "fonts-lxgw-wenkai.")
     build(source)
+    build_plot_weights()
 
 
 if __name__ == "__main__":
