@@ -15,10 +15,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from . import known
+from .check import CODE_SPAN, SHORTCODE
 from .errors import RenderError
 from .execute import ANSI, Node, setting
 from .project import PageFormat
-from .qmd import INLINE, Cell, Document, Markdown
+from .qmd import INLINE, Cell, Document, Line, Markdown
 
 MIME_ORDER = (
     "text/markdown",
@@ -75,7 +76,7 @@ def assemble(
     for index, block in enumerate(document.blocks):
         executed = results.get(index)
         if isinstance(block, Markdown):
-            parts.append(_markdown(block, executed))
+            parts.append(_markdown(block, executed, page))
         else:
             writer = _CellWriter(block, executed, page, folder, result.figures)
             text = writer.write()
@@ -86,28 +87,57 @@ def assemble(
     return result
 
 
-def _markdown(block: Markdown, executed: Node | None) -> str:
-    """The lines of a run of Markdown with inline code replaced by its results."""
-    if executed is None:
-        return block.text
-    values = iter(executed.metadata["expressions"])
+def _markdown(block: Markdown, executed: Node | None, page: PageFormat) -> str:
+    """The lines of a run of Markdown, with inline code and shortcodes replaced by their results."""
+    values = iter(executed.metadata["expressions"] if executed is not None else ())
     pieces: list[str] = []
     run: list[str] = []
 
     def flush() -> None:
-        if run:
-            text = "".join(run)
-            pieces.append(INLINE.sub(lambda match: inline_value(next(values)["data"]), text))
-            run.clear()
+        text = "".join(run)
+        run.clear()
+        if executed is not None:
+            text = INLINE.sub(lambda match: inline_value(next(values)["data"]), text)
+        pieces.append(text)
 
     for line in block.lines:
         if line.verbatim:
             flush()
             pieces.append(line.text + "\n")
         else:
-            run.append(line.text + "\n")
+            run.append(_shortcodes(line, page) + "\n")
     flush()
     return "".join(pieces)
+
+
+def _shortcodes(line: Line, page: PageFormat) -> str:
+    """A line with `meta` and `pagebreak` replaced, except inside code spans."""
+    if "{{<" not in line.text:
+        return line.text
+    pieces = []
+    end = 0
+    for span in CODE_SPAN.finditer(line.text):
+        pieces += [_replace_shortcodes(line.text[end : span.start()], line, page), span[0]]
+        end = span.end()
+    pieces.append(_replace_shortcodes(line.text[end:], line, page))
+    return "".join(pieces)
+
+
+def _replace_shortcodes(text: str, line: Line, page: PageFormat) -> str:
+    def replace(match: re.Match) -> str:
+        name, argument = match[1], match[2].strip().strip("\"'")
+        if name == "pagebreak":
+            return ""
+        value: Any = page.settings
+        for part in argument.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is None or isinstance(value, (dict, list)):
+            raise RenderError(
+                f"`meta {argument}` names nothing in the page's settings", line.path, line.number
+            )
+        return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+    return SHORTCODE.sub(replace, text)
 
 
 def inline_value(data: dict[str, Any]) -> str:
@@ -198,20 +228,21 @@ class _CellWriter:
             caption = self.cell.options.get(f"{self.kind}-cap")
             if caption:
                 body.append(f"\n{str(caption).strip()}\n")
-        return f"::: {{{self._attributes(panel)}}}\n" + "\n".join(body) + "\n:::\n"
+        return f"::: {{{self._attributes(panel, displays)}}}\n" + "\n".join(body) + "\n:::\n"
 
     def _needs_div(self, panel: bool) -> bool:
         options = self.cell.options
         captioned = any(name in options for name in ("fig-cap", "tbl-cap"))
         return bool(panel or captioned or set(options) - _SETTLED or options.get("classes"))
 
-    def _attributes(self, panel: bool) -> str:
+    def _attributes(self, panel: bool, displays: list) -> str:
         cell = self.cell
         parts = []
         if panel:
             parts.append(f"#{cell.label}")
         elif cell.label:
-            parts.append(f"#cell-{cell.label}")
+            plain = self.kind is None and not displays
+            parts.append(f"#{cell.label}" if plain else f"#cell-{cell.label}")
         parts.append(".cell")
         classes = cell.options.get("classes") or []
         if isinstance(classes, str):
@@ -242,8 +273,8 @@ class _CellWriter:
             kept = [
                 line for line in cell.option_lines if not re.search(r"\|\s+echo:\s+fenced\s*$", line)
             ]
-            source = "\n".join(["```{{python}}", *kept, source, "```"])
-            parts = ["cell-code"]
+            source = "\n".join(["```{python}", *kept, source, "```"])
+            parts = ["markdown", "cell-code"]
         overflow = cell.options.get("code-overflow", self.page.get("code-overflow"))
         if overflow == "wrap":
             parts.append("code-overflow-wrap")

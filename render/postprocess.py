@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 
@@ -26,7 +27,7 @@ def postprocess(text: str, page: PageFormat, resolve: Callable[[str, str], str])
         reference; returns the reference as it shall be written, and may raise.
     """
     soup = parse_html(text)
-    _tables(soup)
+    _tables(soup, page)
     _code(soup)
     if page.name == "revealjs":
         _slides(soup, page)
@@ -45,16 +46,21 @@ def _has_class(tag: Tag, *names: str) -> bool:
     return any(name in tag.get("class", []) for name in names)
 
 
-def _tables(soup: BeautifulSoup) -> None:
+def _tables(soup: BeautifulSoup, page: PageFormat) -> None:
     for table in soup.find_all("table"):
         if table.find_parent("svg") or table.get("role") == "presentation":
             continue
-        _add_class(table, "caption-top", "table")
-        if table.find_parent(class_="cell-output"):
-            _add_class(table, "table-sm", "table-striped", "small")
+        _add_class(table, "caption-top")
+        if page.name == "html":
+            _add_class(table, "table")
+            if table.find_parent(class_="cell-output"):
+                _add_class(table, "table-sm", "table-striped", "small")
         del table["border"]
         for row in table.select("thead tr"):
             del row["style"]
+            _add_class(row, "header")
+        for number, row in enumerate(table.select("tbody tr"), 1):
+            _add_class(row, "odd" if number % 2 else "even")
         for cell in table.select("thead th"):
             if not cell.get("scope"):
                 cell["scope"] = "col"
@@ -142,13 +148,9 @@ def _output_slides(soup: BeautifulSoup) -> None:
         fresh["class"] = [*slide.get("class", []), "output-location-slide"]
         heading = next((each for each in slide.children if isinstance(each, Tag)), None)
         if heading is not None and heading.name in HEADINGS:
-            copy = soup.new_tag(heading.name)
-            for child in BeautifulSoup(heading.decode_contents(), "lxml").select("body > *"):
-                if child.name == "p" and child.parent.name == "body":
-                    copy.extend(list(child.children))
-                else:
-                    copy.append(child)
-            fresh.append(copy)
+            title = copy.copy(heading)
+            title.attrs = {}
+            fresh.append(title)
         fresh.append(output.extract())
         slide.insert_after(fresh)
 
@@ -316,7 +318,10 @@ def _notes(soup: BeautifulSoup, page: PageFormat) -> None:
             section.insert(0, heading)
             appendix.append(section.extract())
     for box in soup.select("main div.aside"):
-        _add_class(box, "column-margin")
+        box["class"] = ["margin-aside"]
+        margin = soup.new_tag("div")
+        margin["class"] = ["no-row-height", "column-margin", "column-container"]
+        box.wrap(margin)
 
 
 # Links --------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ local settings = {}
 local names = {fig = "Figure", tbl = "Table", sec = "Section", eq = "Equation"}
 local counts = {fig = 0, tbl = 0, eq = 0}
 local entries = {}
+-- Above 0 inside of floats, panels and captioned outputs, where an image needs no frame of its own.
+local framed = 0
 
 local function setting(name)
   local value = settings[name]
@@ -99,13 +101,23 @@ local function render_float(kind, identifier, div, caption, content, parent)
     escape(caption_identifier)))})
   box.content:extend(title)
   box.content:insert(raw("</figcaption>"))
+  content = content:map(function(block)
+    return only_image(block) and pandoc.Plain(block.content) or block
+  end)
+  local panel_box = #content == 1 and content[1].t == "Div"
+    and content[1].classes:includes("quarto-layout-panel") and content[1]
+  if panel_box then content = panel_box.content end
   local inner = pandoc.Div(content, pandoc.Attr("", {}, {{"aria-describedby", caption_identifier}}))
   local blocks = pandoc.Blocks({pandoc.RawBlock("html",
     string.format('<figure class="quarto-float %s-%s figure">', role, parent and kind_of(parent) or kind))})
   if place == "top" then blocks:extend({box, inner}) else blocks:extend({inner, box}) end
   blocks:insert(pandoc.RawBlock("html", "</figure>"))
   local classes = div.classes:filter(function(class) return not class:match("^cell%-float") end)
-  classes:extend({"quarto-float", "quarto-figure", "quarto-figure-" .. align})
+  if panel_box then
+    classes:insert("quarto-layout-panel")
+  else
+    classes:extend({"quarto-float", "quarto-figure", "quarto-figure-" .. align})
+  end
   return pandoc.Div(blocks, pandoc.Attr(identifier, classes, div.attributes))
 end
 
@@ -238,12 +250,19 @@ end
 
 local transform
 
+local function transform_framed(blocks, parent)
+  framed = framed + 1
+  local result = transform(blocks, parent)
+  framed = framed - 1
+  return result
+end
+
 local function register(kind, identifier, parent)
   if entries[identifier] then
     error("the label '" .. identifier .. "' is used twice")
   end
-  local owner = entries[parent or ""]
-  if owner then
+  if parent then
+    local owner = entries[parent]
     owner.parts = (owner.parts or 0) + 1
     entries[identifier] = {kind = kind, parent = parent, part = owner.parts}
   else
@@ -259,7 +278,7 @@ local function float(div, parent)
   local is_cell = div.classes:includes("cell")
   local caption = take_caption(div)
   local preamble = pandoc.Blocks({})
-  div.content = transform(div.content, identifier)
+  div.content = transform_framed(div.content, identifier)
   local content
   if has_layout(div) then
     local inner
@@ -290,9 +309,10 @@ local function visit(block, parent)
     if block.classes:includes("cell-float") then
       local caption = take_caption(block)
       local align = alignment(block)
-      return plain_figure(transform(block.content, "captioned"), caption, align)
+      return plain_figure(transform_framed(block.content, parent), caption, align)
     end
-    block.content = transform(block.content, parent)
+    local inside = has_layout(block) and transform_framed or transform
+    block.content = inside(block.content, parent)
     if has_layout(block) then
       local preamble, inner = panel(block)
       if #preamble == 0 and not block.classes:includes("cell") then
@@ -341,8 +361,7 @@ local function visit(block, parent)
     end
     return block
   end
-  -- A figure that already is part of a float needs no frame of its own.
-  local image = not parent and only_image(block)
+  local image = framed == 0 and only_image(block)
   if image and (image.attributes["fig-alt"] or image.attributes["fig-align"]) then
     local align = alignment(pandoc.Div({block}))
     return plain_figure(pandoc.Blocks({pandoc.Para(block.content)}), nil, align)
