@@ -52,6 +52,18 @@
     bottom: Math.max(...rectangles.map((r) => r.bottom)),
   });
 
+  /* The rectangles of all text, by the block that holds it. */
+  const blocks = (roots) => {
+    const found = new Map();
+    for (const root of roots) {
+      for (const { box, rectangles } of texts(root)) {
+        const block = box.closest("pre, svg, math") || box;
+        found.set(block, [...(found.get(block) || []), ...rectangles]);
+      }
+    }
+    return found;
+  };
+
   const PICTURES = "img, svg, video, canvas, iframe, math";
   const pictures = (root) =>
     [...root.querySelectorAll(PICTURES)].filter(
@@ -88,9 +100,9 @@
           : r[side] > frame[side] + TOLERANCE);
       if (sides.length) problems.push(`outside the slide (${sides.join(", ")}): ${what}`);
     };
-    for (const { element, rectangles } of texts(slide)) beyond(union(rectangles), name(element));
+    for (const [box, rectangles] of blocks([slide])) beyond(union(rectangles), name(box));
     for (const each of pictures(slide)) beyond(each.getBoundingClientRect(), name(each));
-    for (const each of slide.querySelectorAll("pre, table, figure, .callout, .columns")) {
+    for (const each of slide.querySelectorAll("table, .callout, .columns")) {
       if (isShown(each)) beyond(each.getBoundingClientRect(), name(each));
     }
     return problems;
@@ -145,14 +157,9 @@
    * in the code that it marks.
    */
   const overlaps = (slide, others) => {
-    const byBlock = new Map();
-    for (const root of [slide, ...others]) {
-      for (const { box, rectangles } of texts(root)) {
-        if (box.closest("math, svg, .r-stack")) continue;
-        byBlock.set(box, [...(byBlock.get(box) || []), ...rectangles]);
-      }
-    }
-    const boxes = [...byBlock].map(([element, rectangles]) => ({ element, ...union(rectangles) }));
+    const boxes = [...blocks([slide, ...others])]
+      .filter(([element]) => !element.closest("math, svg, .r-stack"))
+      .map(([element, rectangles]) => ({ element, ...union(rectangles) }));
     for (const each of pictures(slide)) {
       if (each.closest(".r-stack") || each.tagName.toLowerCase() === "math") continue;
       const { left, top, right, bottom } = each.getBoundingClientRect();

@@ -39,7 +39,8 @@ SLIDES = (
                 "<p style='position: absolute; top: 210px'>Two over the first</p>", "overlap: <p>"),
     ("over-picture", f"<img src='{PIXEL}' alt='Box' width='300' height='300' "
                      "style='position: absolute; top: 100px; left: 40px'>"
-                     "<p style='position: absolute; top: 150px; left: 60px'>Text on it</p>", "overlap: <p>"),
+                     "<p style='position: absolute; top: 150px; left: 60px'>Text on it</p>",
+     "overlap: <p>"),
     ("over-footer", "<p style='position: absolute; bottom: 10px'>As low as the footer</p>",
      "overlap: <p>"),
     ("missing", "<img src='nowhere.png' alt='Nothing' width='40' height='40'>", "missing image"),
@@ -58,7 +59,9 @@ DECK = """<!doctype html>
 <link rel="stylesheet" href="{reveal}/reset.css"><link rel="stylesheet" href="{reveal}/reveal.css">
 <style>
 @font-face {{ font-family: "Course Kai"; src: url("{font}"); }}
-.reveal .slides section {{ box-sizing: border-box; height: 720px; padding: 40px; font: 28px sans-serif; }}
+.reveal .slides section {{
+  box-sizing: border-box; height: 720px; padding: 40px; font: 28px sans-serif;
+}}
 .reveal .kai {{ font-family: "Course Kai", sans-serif; }}
 .reveal .footer {{ position: absolute; bottom: 12px; left: 40px; font: 18px sans-serif; }}
 {css}
@@ -123,14 +126,16 @@ def test_console_errors_and_requests_are_reported(browser, tmp_path) -> None:
 
 
 def test_small_text_counts_only_at_the_small_size(browser, tmp_path) -> None:
-    path = write_deck(tmp_path, "<section id='a'><h2>A</h2><p style='font-size: 17px'>b</p></section>")
+    path = write_deck(
+        tmp_path, "<section id='a'><h2>A</h2><p style='font-size: 17px'>b</p></section>")
     assert not check_deck(browser, path, ((1920, 1080),)).problems
     assert check_deck(browser, path, ((1280, 720),)).problems
 
 
 PAGES = (
     ("whole", "<p>Text</p><pre style='overflow-x: auto'>" + "long " * 80 + "</pre>", ""),
-    ("wide", "<p style='width: 700px'>Wider than a telephone</p>", "px wider than the window of 360"),
+    ("wide", "<p style='width: 700px'>Wider than a telephone</p>",
+     "px wider than the window of 360"),
     ("missing", "<img src='nowhere.png' alt='Nothing'>", "missing image"),
     ("no-alt", f"<img src='{PIXEL}'>", "image without alt text"),
     ("error", "<script>console.error('spoken')</script>", "console error: spoken"),
