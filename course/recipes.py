@@ -275,9 +275,10 @@ def _qualified_name(value: Any) -> str:
 def _preparation_code(functions: Sequence[Callable]) -> dict[str, str]:
     """Return a hash for each given function and for all that they use of `course`.
 
-    Followed are functions, classes and constants of the `course` package and of the function's
-    own module, however they are reached. Comments, docstrings, layout and quotes do not count.
-    Other packages do not count either: their versions are recorded as provenance.
+    Followed are functions, classes and CONSTANTS (in capitals, so that they are no caches) of the
+    `course` package and of the function's own module, however they are reached. Comments,
+    docstrings, annotations, layout and quotes do not count. Other packages do not count either:
+    their versions are recorded as provenance.
     """
     found: dict[str, str] = {}
     waiting = []
@@ -320,7 +321,7 @@ def _used_by(value: Any) -> dict[str, Any]:
         if isinstance(thing, (types.FunctionType, type)) or hasattr(thing, "__wrapped__"):
             if is_ours(thing_home):
                 used[name] = thing
-        elif is_ours(module) and _is_constant(thing):
+        elif is_ours(module) and name.isupper() and _is_constant(thing):
             used[f"{module}.{name}"] = thing
 
     for function in _functions_of(value):

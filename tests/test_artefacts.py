@@ -241,7 +241,7 @@ CHANGES = {
     ),
     "own loss": (
         dict(build_model=lambda: build(loss=own_loss)),
-        "loss: SparseCategoricalCrossentropy → own_loss",
+        "loss: SparseCategoricalCrossentropy → course_tests>own_loss",
     ),
     "metrics": (
         dict(build_model=lambda: build(metrics=("sparse_categorical_accuracy",))),
