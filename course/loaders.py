@@ -47,12 +47,16 @@ _READ_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.e
 
 @dataclass(frozen=True)
 class _ClassFolder:
-    """One class: its label, its folder and its image files in order, with their stats."""
+    """One class: its label, its folder and its image files in order.
+
+    `stats` has a row for each file: size in bytes, then times of modification and of change
+    in nanoseconds.
+    """
 
     label: str
     path: str
     names: list[str]
-    stats: list[os.stat_result]
+    stats: np.ndarray
 
 
 def _label(name: str) -> str:
@@ -118,8 +122,10 @@ def _scan(root_folder: str | Path) -> list[_ClassFolder]:
     for label, path in class_folders(root_folder):
         entries = _image_entries(str(path))
         # On Windows DirEntry.stat() may be stale for hard links; os.stat() never is.
-        stats = [os.stat(entry.path) if os.name == "nt" else entry.stat() for entry in entries]
-        classes.append(_ClassFolder(label, str(path), [entry.name for entry in entries], stats))
+        stats = [(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for stat in (
+            os.stat(entry.path) if os.name == "nt" else entry.stat() for entry in entries)]
+        classes.append(_ClassFolder(label, str(path), [entry.name for entry in entries],
+                                    np.array(stats, dtype=np.int64).reshape(-1, 3)))
     return classes
 
 
@@ -517,9 +523,9 @@ def _packed_images(folder: Path, classes: list[_ClassFolder], height: int,
             _remove(target)
             return images
         _remove_outdated(target, folder, signature)
-        packed = _open_packed(target, number, height, width)
-        if packed is not None:
-            return packed
+        images = _open_packed(target, number, height, width)
+        if images is not None:
+            return images
     return np.concatenate(list(_decoded_blocks(paths, height, width)))[..., np.newaxis]
 
 
@@ -546,9 +552,7 @@ def _signature(classes: list[_ClassFolder]) -> str:
     for a_class in classes:
         digest.update(f"\n{a_class.label}\n".encode("utf-8", "surrogatepass"))
         digest.update("\0".join(a_class.names).encode("utf-8", "surrogatepass"))
-        digest.update(np.array(
-            [(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for stat in a_class.stats],
-            dtype=np.int64).tobytes())
+        digest.update(a_class.stats.tobytes())
     return digest.hexdigest()
 
 
@@ -647,8 +651,7 @@ def _let_clock_tick(classes: list[_ClassFolder]) -> None:
     File times advance in ticks, of some milliseconds or, on old file systems, of two
     seconds. A file changed again within the same tick would look unchanged.
     """
-    newest = max(max(stat.st_mtime_ns, stat.st_ctime_ns)
-                 for a_class in classes for stat in a_class.stats)
+    newest = max(int(a_class.stats[:, 1:].max()) for a_class in classes)
     tick = 2_000_000_000 if newest % 1_000_000_000 == 0 else 50_000_000
     age = time.time_ns() - newest
     if 0 <= age < tick:
