@@ -20,6 +20,7 @@ TOKEN = re.compile(
 )
 DIV = re.compile(r"^\s*:{3,}\s*(?P<rest>.*?)\s*:*\s*$")
 CODE_SPAN = re.compile(r"(`+)(?:(?!\1).)+?\1(?!`)(?!\{)")
+INLINE_MATH = re.compile(r"(?<![\\$])\$(?=[^\s$])(?:\\.|[^$\\])+?(?<=\S)\$(?!\d)")
 RAW_FORMATS = ("html", "html5", "tex", "latex")
 
 
@@ -92,10 +93,17 @@ def check_cell(cell: Cell, classes: Iterable[str]) -> None:
 
 
 def check_markdown(block: Markdown, classes: Iterable[str]) -> None:
+    display_math = False
     for line in block.lines:
         if line.verbatim:
             continue
-        text = CODE_SPAN.sub(lambda match: " " * len(match[0]), line.text)
+        text = CODE_SPAN.sub(_blank, line.text)
+        parts = text.split("$$")
+        for index in range(len(parts)):
+            if display_math == (index % 2 == 0):
+                parts[index] = " " * len(parts[index])
+        display_math ^= len(parts) % 2 == 0
+        text = INLINE_MATH.sub(_blank, "  ".join(parts))
         _check_shortcodes(line, text)
         div = DIV.match(text)
         if div and div["rest"] and not div["rest"].startswith("{"):
@@ -108,6 +116,10 @@ def check_markdown(block: Markdown, classes: Iterable[str]) -> None:
             if match.start() and text[match.start() - 1] == "{":
                 continue
             _check_attributes(line, match["body"], classes)
+
+
+def _blank(match: re.Match) -> str:
+    return " " * len(match[0])
 
 
 def _check_shortcodes(line: Line, text: str) -> None:

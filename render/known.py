@@ -265,5 +265,6 @@ CLASS_SELECTOR = re.compile(r"\.(-?[_a-zA-Z][\w-]*)")
 def classes_of_style_sheet(text: str) -> set[str]:
     """The class names that the selectors of a style sheet mention."""
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    text = re.sub(r"@import[^;]*;|url\([^)]*\)|\"[^\"]*\"|'[^']*'", "", text)
     selectors = re.sub(r"\{[^{}]*\}", "{}", text)
     return set(CLASS_SELECTOR.findall(selectors))

@@ -1,35 +1,14 @@
 """The pip-only renderer: every feature of a page, in slides and in notes."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from render_command import run_render
 
-HERE = Path(__file__).parent
-REPOSITORY = HERE.parent
-SITE = HERE / "render" / "site"
-
-
-def run_render(folder, *arguments, **environment):
-    """Run `python -m render` as a person would, in a folder; returns the finished process."""
-    variables = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("COURSE_", "LC_", "LANG", "PYTHONUTF8"))
-    }
-    variables |= {"PYTHONPATH": str(REPOSITORY), "LANG": "C"} | environment
-    return subprocess.run(
-        [sys.executable, "-m", "render", *arguments],
-        cwd=folder,
-        env=variables,
-        capture_output=True,
-        timeout=300,
-    )
+SITE = Path(__file__).parent / "render" / "site"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,25 @@
+"""Running the renderer as a command, for its tests."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def run_render(folder, *arguments, **environment):
+    """Run `python -m render` in a folder, under LANG=C; returns the finished process."""
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("COURSE_", "LC_", "LANG", "PYTHONUTF8"))
+    }
+    variables |= {"PYTHONPATH": str(REPOSITORY), "LANG": "C"} | environment
+    return subprocess.run(
+        [sys.executable, "-m", "render", *arguments],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        timeout=300,
+    )
