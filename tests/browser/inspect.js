@@ -153,8 +153,8 @@
 
   /*
    * Boxes that lie over each other. A box is the text of one block, or a picture. Two boxes
-   * may share pixels if one is inside the other, in an r-stack, or the mark of an annotation
-   * in the code that it marks.
+   * may share pixels if one is inside the other or both are in an r-stack. The mark of an
+   * annotation lies in the box of its code, and must only keep off the code's text.
    */
   const overlaps = (slide, others) => {
     const boxes = [...blocks([slide, ...others])]
@@ -166,6 +166,14 @@
       boxes.push({ element: each, left, top, right, bottom });
     }
     const problems = [];
+    for (const mark of slide.querySelectorAll("pre .code-annotation-anchor")) {
+      const { left, right, top, bottom } = mark.getBoundingClientRect();
+      const code = texts(mark.closest("pre")).filter(
+        ({ element, rectangles }) => !element.closest(".code-annotation-anchor") &&
+          rectangles.some((r) => Math.min(r.right, right) - Math.max(r.left, left) > 4 &&
+            Math.min(r.bottom, bottom) - Math.max(r.top, top) > 4));
+      if (code.length) problems.push(`annotation ${mark.textContent} over ${name(code[0].box)}`);
+    }
     boxes.forEach((one, index) => {
       for (const two of boxes.slice(index + 1)) {
         if (one.element.contains(two.element) || two.element.contains(one.element)) continue;

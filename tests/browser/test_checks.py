@@ -43,6 +43,11 @@ SLIDES = (
      "overlap: <p>"),
     ("over-footer", "<p style='position: absolute; bottom: 10px'>As low as the footer</p>",
      "overlap: <p>"),
+    ("mark-over-code", "<pre style='position: relative; width: 600px'>code that goes on and on"
+     "<a class='code-annotation-anchor' style='position: absolute; left: 200px'>1</a></pre>",
+     "annotation 1 over"),
+    ("mark-beside-code", "<pre style='position: relative; width: 1000px'>short"
+     "<a class='code-annotation-anchor' style='position: absolute; right: 0'>1</a></pre>", ""),
     ("missing", "<img src='nowhere.png' alt='Nothing' width='40' height='40'>", "missing image"),
     ("no-alt", f"<img src='{PIXEL}' width='40' height='40'>", "image without alt text"),
     ("empty-alt", f"<img src='{PIXEL}' alt='' width='40' height='40'>", "image without alt text"),
