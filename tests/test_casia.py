@@ -15,6 +15,7 @@ import tracemalloc
 import unicodedata
 import zipfile
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from course.casia import gnt as gnt_module
 from course.casia import (
     MAX_SIDE,
     CasiaError,
@@ -40,6 +42,7 @@ from course.casia import (
 from course.casia.__main__ import main
 from course.casia.sources import split_of
 from course.data import handwriting_folder
+from course.loaders import load_images_from_directory
 
 # Written down by hand, so that a mistake in the importer's coding cannot cancel out.
 CODES = {
@@ -177,7 +180,10 @@ def test_one_damaged_sample_costs_no_other(samples, data):
             height += data.draw(st.integers(1, 500))
         struct.pack_into("<HH", content, start + 6, width, height)
     problems = []
-    read = list(read_gnt(io.BytesIO(bytes(content)), report=problems.append, name="a.gnt"))
+    # A small window lets samples and headers lie across its edges.
+    chunk = data.draw(st.sampled_from([gnt_module._CHUNK, 1, 50, 333]))
+    with mock.patch.multiple(gnt_module, _CHUNK=chunk, _AHEAD=min(1000, gnt_module._AHEAD)):
+        read = list(read_gnt(Dribble(bytes(content), 1), report=problems.append, name="a.gnt"))
     whole = samples[:victim] + samples[victim + 1 :]
     assert [s.character for s in read] == [character for character, _ in whole]
     for mine, (_, pixels) in zip(read, whole, strict=True):
@@ -204,11 +210,24 @@ def test_problems_name_kind_and_byte():
     too_wide = struct.pack("<I2sHH", 10 + MAX_SIDE + 1, CODES["人"], MAX_SIDE + 1, 1)
     assert read(good + too_wide + bytes(MAX_SIDE + 1) + good) == ["人", "人"]
     assert [(p.kind, p.offset) for p in problems] == [("impossible size", 73)]
+    assert read(good + struct.pack("<I2sHH", 10, CODES["人"], 0, 5) + good) == ["人", "人"]
+    assert [(p.kind, p.offset) for p in problems] == [("impossible size", 73)]
     assert read(bytes(100_000) + good) == ["人"]
     assert [(p.kind, p.offset) for p in problems] == [("impossible size", 0)]
     assert "byte 100,000" in problems[0].message
     with pytest.raises(ValueError, match="byte 73: truncated sample"):
         list(read_gnt(io.BytesIO(good + good[:30])))
+
+
+def test_a_header_across_two_windows_is_found(monkeypatch):
+    monkeypatch.setattr(gnt_module, "_AHEAD", 100)
+    monkeypatch.setattr(gnt_module, "_CHUNK", 100)
+    good = gnt([("人", noise(5, 4, 1))])
+    for length in range(150, 250):
+        problems = []
+        read = list(read_gnt(io.BytesIO(bytes(length) + good), report=problems.append))
+        assert [(s.character, s.offset) for s in read] == [("人", length)]
+        assert [p.offset for p in problems] == [0]
 
 
 def test_a_sample_of_the_largest_size_is_read():
@@ -396,6 +415,10 @@ def test_course_data_takes_the_imported_folder(official, tmp_path, monkeypatch):
     import_gnt([official], tmp_path / "out", characters="人从火", progress=False)
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "out"))
     assert handwriting_folder() == tmp_path / "out"
+    X, y, names = load_images_from_directory(tmp_path / "out" / "Train")
+    assert names == ["人", "从", "火"]
+    assert np.bincount(y).tolist() == [4, 1, 2]
+    assert X.shape == (7, 80, 60, 1)
 
 
 def test_train_and_test_are_given_or_asked_for(tmp_path):
@@ -498,11 +521,11 @@ def test_a_killed_import_continues(official, tmp_path):
 
 def test_problems_of_an_interrupted_import_are_counted_once(tmp_path, monkeypatch, small_steps):
     for number in (1, 2, 3):
-        content = gnt(sample_list("人从", number)) + gnt([(b"\xff\xff", noise(3, 3, 1))])
+        content = gnt(sample_list("人从", number)) + gnt([(b"\xff\xff", noise(3, 3, 1))] * 150)
         (tmp_path / f"{number}-train.gnt").write_bytes(content)
     given = sorted(tmp_path.glob("*.gnt"))
     whole = import_gnt(given, tmp_path / "whole", progress=False)
-    assert whole.problems == 3
+    assert whole.problems == 450
     record, calls = importer.Staging.record, []
 
     def stops(self, entry):
@@ -515,7 +538,7 @@ def test_problems_of_an_interrupted_import_are_counted_once(tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         import_gnt(given, tmp_path / "out", progress=False)
     again = import_gnt(given, tmp_path / "out", progress=False)
-    assert again.problems == 3
+    assert again.problems == 450
     assert again.manifest == whole.manifest
 
 
@@ -653,6 +676,17 @@ def test_archives_that_claim_too_much(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
     result = import_gnt([tmp_path / "train.zip"], tmp_path / "out", progress=False)
     assert result.problems == 0 and result.manifest["images"]["Train"] == 20
+
+
+def test_a_huge_zip64_directory_is_noticed_before_it_is_read(tmp_path):
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, 1 << 40, 0)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, 0, 1)
+    end = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 1, 1, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    (tmp_path / "train.zip").write_bytes(record + locator + end)
+    result = import_gnt([tmp_path / "train.zip"], tmp_path / "out", progress=False)
+    assert [(r.kind, "1,099,511,627,776 bytes" in r.message) for r in result.reports] == [
+        ("zip bomb", True)
+    ]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
