@@ -107,7 +107,7 @@ def plot_mandarin_characters(
     labels = list(dict.fromkeys(y.tolist()))[:n]
     with matplotlib.rc_context(_STYLE):
         names = [fonts.drawable(str(class_names[label])) for label in labels]
-        width = min(1.35, 11 / len(labels))
+        width = min(1.2, 11 / len(labels))
         height = width * X.shape[1] / X.shape[2]
         figure, axes = plt.subplots(
             hands, len(labels), squeeze=False,
@@ -137,7 +137,7 @@ def _check_images(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 def _show_image(axis: Axes, image: np.ndarray, cmap: str | None) -> None:
     """An image in a thin frame, since white paper has no edge on a white page."""
-    axis.imshow(image, cmap=cmap, vmin=0, vmax=255)
+    axis.imshow(image, cmap=cmap, vmin=0, vmax=255, interpolation="none")
     axis.grid(False)
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():
