@@ -63,6 +63,7 @@ def _add_fallback(family: str) -> None:
 def drawable(text: str) -> str:
     """`text` as it can be drawn: with a system font where Course Kai is not enough.
 
+    The system font stays a fallback for the plots that follow, until a style resets the fonts.
     A character that no font here has is written as its code point, such as U+9F98, and a
     warning says once what to install.
     """
@@ -103,7 +104,8 @@ def _system_font_with(character: str) -> str | None:
 
 @functools.cache
 def _warn_of_missing_characters(characters: str) -> None:
+    more = f" and {len(characters) - 10} more" if len(characters) > 10 else ""
     warnings.warn(
-        f"No font here has {', '.join(characters)}; code points are drawn instead. Install a "
-        "Chinese font (Noto Sans CJK, say), delete matplotlib's font cache folder "
+        f"No font here has {', '.join(characters[:10])}{more}; code points are drawn instead. "
+        "Install a Chinese font (Noto Sans CJK, say), delete matplotlib's font cache folder "
         f"({matplotlib.get_cachedir()}) and restart Python.", stacklevel=3)

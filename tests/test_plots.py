@@ -248,6 +248,14 @@ def test_plots_need_no_style_and_leave_none_behind():
     assert dict(matplotlib.rcParams) == before
 
 
+def test_a_system_font_found_for_the_classes_serves_later_plots(monkeypatch):
+    beyond = chr(0x9F98)
+    monkeypatch.setattr(plots.fonts, "_system_font_with", lambda character: "DejaVu Serif")
+    X, y = images([0, 1])
+    plot_mandarin_characters(X, y, ["人", "大", beyond], n=2)
+    assert matplotlib.rcParams["font.family"][-1] == "DejaVu Serif"
+
+
 def test_importing_the_plots_is_enough_for_chinese_labels():
     code = ("import warnings; warnings.simplefilter('error'); "
             "import matplotlib; matplotlib.use('Agg'); "
