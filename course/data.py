@@ -170,9 +170,9 @@ def _unpacked_from(folder: Path) -> str | None:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a .zip or .tar.xz archive into `folder`, which appears whole or not at all.
 
-    Every file is checked against the archive's checksums and its manifest.json. An earlier unpacking is replaced; one
-    whose files were changed by hand is kept under another name, which is printed. Two
-    processes may do this at once.
+    Every file is checked against the archive's checksums and its manifest.json. An earlier
+    unpacking is replaced; one whose files were changed by hand is kept under another name,
+    which is printed. Two processes may do this at once.
 
     Raises:
         ValueError: the archive is damaged, or has an entry that is unsafe to unpack.

@@ -105,7 +105,7 @@ def plot_mandarin_characters(
     if n < 1 or hands < 1 or len(y) == 0:
         raise ValueError(f"Nothing to plot: {len(y)} images, n={n}, hands={hands}.")
     labels = list(dict.fromkeys(y.tolist()))[:n]
-    fonts.drawable("".join(map(str, class_names)))  # a font for later plots of these classes as well
+    fonts.drawable("".join(map(str, class_names)))  # finds a font for later plots as well
     with matplotlib.rc_context(_STYLE):
         names = [fonts.drawable(str(class_names[label])) for label in labels]
         width = min(1.2, 11 / len(labels))

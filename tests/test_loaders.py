@@ -217,7 +217,8 @@ def _bad_files() -> dict[str, bytes]:
         "cut short.png": good[: len(good) // 2],
         "one bit flipped.png": good[:900] + bytes([good[900] ^ 1]) + good[901:],
         "not an image.png": b"hello, I am a text file",
-        "no pixels.png": b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", b"") + _chunk(b"IEND", b""),
+        "no pixels.png": (b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", b"")
+                          + _chunk(b"IEND", b"")),
         "bad stream.png": (b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", b"not deflate" * 9)
                            + _chunk(b"IEND", b"")),
     }
