@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from fontTools.ttLib import TTFont
 from playwright.sync_api import Browser, Page
@@ -15,6 +18,7 @@ INSPECT = Path(__file__).with_name("inspect.js").read_text(encoding="utf-8")
 DECK_SIZES = ((1280, 720), (1920, 1080))  # width, height in CSS pixels
 PAGE_WIDTHS = (1280, 360)
 LEAST_TEXT = 18  # px, at 1280 x 720
+LEAST_LABEL = 18  # px, for the labels of a figure at 1280 x 720
 LOCAL = ("file:", "data:", "blob:", "about:")
 # A browser refuses ES modules from disk, and Quarto's own pages load two of them (tooltips,
 # the highlight in the table of contents). The pages are whole without; nothing else may fail.
@@ -77,8 +81,9 @@ def check_deck(browser: Browser, path: Path,
     """Open each slide of a reveal.js deck at each size and step through all its fragments.
 
     Reported: console errors; failed requests and requests that leave the disk; content
-    outside the slide; code, tables and boxes that are clipped; text under 18 px at 1280 x 720;
-    boxes over each other; missing images; images without alt text; Chinese that is not drawn.
+    outside the slide; code, tables and boxes that are clipped; text under 18 px at 1280 x 720,
+    also in figures; boxes over each other; missing images; images without alt text; Chinese
+    that is not drawn.
     """
     findings = Findings()
     for width, height in sizes:
@@ -96,6 +101,11 @@ def check_deck(browser: Browser, path: Path,
                     for problem in result["problems"]:
                         findings.add(where, problem)
                     findings.characters |= set(result["characters"])
+                    for drawing in result["drawings"] if least else ():
+                        size = smallest_text(drawing["address"], drawing["width"])
+                        if size < LEAST_LABEL - 0.05:
+                            findings.add(where, f"labels of {size:.1f} px, under {LEAST_LABEL}, "
+                                                f"in the figure {drawing['name']}")
                     if not page.evaluate("Reveal.availableFragments().next"):
                         break
                     page.evaluate("Reveal.nextFragment()")
@@ -105,6 +115,23 @@ def check_deck(browser: Browser, path: Path,
                 findings.add(path.name, "the last slide was not reached by going forward")
             findings.slides = seen
     return findings
+
+
+def smallest_text(address: str, width: float) -> float:
+    """Height in px of the smallest text of an SVG file shown `width` px wide; inf without text.
+
+    Knows text as matplotlib writes it: outlines in groups named text_N, scaled to a hundredth
+    of the font size, or text elements with a font size. Sub- and superscripts are not counted.
+    """
+    drawing = Path(url2pathname(urlsplit(address).path)).read_text(encoding="utf-8")
+    frame = re.search(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) [\d.]+"', drawing)
+    outlines = re.findall(
+        r'<g id="text_\d+">\s*(?:<!--.*?-->\s*)?<g [^>]*scale\(([\d.]+) -', drawing, re.DOTALL)
+    sizes = [100 * float(scale) for scale in outlines]
+    sizes += map(float, re.findall(r"<text[^>]*font(?:-size)?: ?([\d.]+)px", drawing))
+    if not frame or not sizes:
+        return float("inf")
+    return min(sizes) * width / float(frame[1])
 
 
 def check_page(browser: Browser, path: Path, widths: tuple[int, ...] = PAGE_WIDTHS) -> Findings:

@@ -232,10 +232,19 @@
     return { problems: [...problems], characters: [...characters].sort().join("") };
   };
 
+  /* The width of the picture itself, which object-fit may make narrower than its box. */
+  const shownWidth = (image) => {
+    const { width, height } = image.getBoundingClientRect();
+    return getComputedStyle(image).objectFit === "contain"
+      ? Math.min(width, height * image.naturalWidth / image.naturalHeight) : width;
+  };
+
   const title = (slide) => slide.querySelector("h1, h2, h3")?.textContent.trim() || "";
 
-  window.inspectSlide = (least) => {
+  window.inspectSlide = async (least) => {
     const slide = Reveal.getCurrentSlide();
+    const images = [...slide.querySelectorAll("img")];
+    await Promise.all(images.map((each) => each.decode().catch(() => null)));
     const frame = document.querySelector(".reveal .slides").getBoundingClientRect();
     const around = [...document.querySelectorAll(".reveal > .footer, .reveal > .slide-number")]
       .filter(isShown);
@@ -244,6 +253,9 @@
       id: slide.id,
       title: title(slide),
       characters: glyphs.characters,
+      drawings: pictures(slide)
+        .filter((each) => /\.svg$/.test(each.currentSrc))
+        .map((each) => ({ address: each.currentSrc, width: shownWidth(each), name: name(each) })),
       problems: [
         ...missingImages(slide),
         ...outside(slide, frame),

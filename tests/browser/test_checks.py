@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from . import engine
-from .checks import Findings, check_deck, check_page
+from .checks import Findings, check_deck, check_page, smallest_text
 
 FONT = Path(__file__).resolve().parents[2] / "assets/fonts/course-kai.woff2"
 PIXEL = ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgaPj/"
@@ -135,6 +135,39 @@ def test_small_text_counts_only_at_the_small_size(browser, tmp_path) -> None:
         tmp_path, "<section id='a'><h2>A</h2><p style='font-size: 17px'>b</p></section>")
     assert not check_deck(browser, path, ((1920, 1080),)).problems
     assert check_deck(browser, path, ((1280, 720),)).problems
+
+
+DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="72pt"
+viewBox="0 0 {width} 72"><g id="text_1"><!-- 0 -->
+<g transform="translate(9 9) scale({scale} -0.14)"></g></g></svg>"""
+
+
+def test_labels_of_figures_are_measured_as_shown(browser, tmp_path) -> None:
+    """14 pt is 18.7 px at the figure's own size of 400 pt = 533 px, and less when it is shrunk."""
+    figure = tmp_path / "figure.svg"
+    figure.write_text(DRAWING.format(width=400, scale=0.14), encoding="utf-8")
+    assert smallest_text(figure.as_uri(), 400 * 4 / 3) == pytest.approx(18.67, abs=0.01)
+    for style, expected in (("", 0), ("width: 300px", 1),
+                            ("width: 533px; height: 40px; object-fit: contain", 1)):
+        path = write_deck(tmp_path, "<section id='a'><h2>A</h2>"
+                          f"<img src='figure.svg' alt='A figure' style='{style}'></section>")
+        said = check_deck(browser, path, ((1280, 720),)).problems
+        assert [("labels of" in each) for each in said] == [True] * expected, said
+
+
+def test_figures_made_by_matplotlib_are_understood(tmp_path) -> None:
+    """The smallest label of a real figure, as matplotlib writes it today."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    path = tmp_path / "a figure 图.svg"
+    for kind in ("path", "none"):
+        with matplotlib.rc_context({"svg.fonttype": kind}):
+            figure = Figure(figsize=(5, 3))
+            figure.subplots().set_xlabel("large", fontsize=20)
+            figure.axes[0].tick_params(labelsize=12)
+            figure.savefig(path)
+        assert smallest_text(path.as_uri(), 5 * 96) == pytest.approx(16, abs=0.1), kind
 
 
 PAGES = (
