@@ -1,0 +1,176 @@
+"""Where everything lies on the handwriting sheet, and the codes that tell a photo which page it is.
+
+All lengths are millimetres, measured from the top left corner of the paper: x to the right, y down.
+Each page carries six AprilTag markers (family 36h11, Olson 2011) whose numbers code paper, page
+and position, and one QR code that holds the page's characters, so that a photo explains itself.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+BOXES = 7  # boxes a character
+ROWS = 11  # characters a page
+BOX = 20.0  # side of a box
+BOX_GAP = 1.5
+LABEL_WIDTH = 18.0  # the cell with the printed model
+MARKER = 10.0
+EDGE = 8.0  # from the paper's edge to a marker; printers leave about 6 mm blank
+QR_MODULES = 33  # QR version 3 (29 modules) with the two blank modules that OpenCV adds
+QR_SIDE = 19.0
+
+POSITIONS = ("top left", "top right", "middle left", "middle right", "bottom left", "bottom right")
+CORNERS = (0, 1, 4, 5)
+
+_PAPERS = {
+    # name: (width, height, top of the first row, distance from row to row)
+    "A4": (210.0, 297.0, 30.0, 22.0),
+    "Letter": (215.9, 279.4, 28.0, 21.0),
+}
+PAPERS = tuple(_PAPERS)
+_DICTIONARY = cv2.aruco.DICT_APRILTAG_36h11
+MAX_PAGES = 587 // (len(PAPERS) * len(POSITIONS))
+MAX_CHARACTERS = MAX_PAGES * ROWS
+_CODE_PREFIX = "OH1"
+
+
+class SheetError(ValueError):
+    """What went wrong with a sheet, a photo or a folder, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The geometry of one paper format (millimetres)."""
+
+    paper: str
+    width: float
+    height: float
+    first_row: float
+    row_pitch: float
+
+    @property
+    def left(self) -> float:
+        """The left edge of the label column."""
+        return (self.width - LABEL_WIDTH - BOXES * (BOX_GAP + BOX)) / 2
+
+    def label(self, row: int) -> tuple[float, float, float, float]:
+        """x, y, width and height of the cell that shows the model of row 0 to 10."""
+        return self.left, self.first_row + row * self.row_pitch, LABEL_WIDTH, BOX
+
+    def box(self, row: int, column: int) -> tuple[float, float]:
+        """The top left corner of a box: row 0 to 10, column 0 to 6."""
+        x = self.left + LABEL_WIDTH + BOX_GAP + column * (BOX + BOX_GAP)
+        return x, self.first_row + row * self.row_pitch
+
+    def box_corners(self, row: int, column: int) -> np.ndarray:
+        """The corners of a box, (4, 2): top left, top right, bottom right, bottom left."""
+        x, y = self.box(row, column)
+        return np.array([(x, y), (x + BOX, y), (x + BOX, y + BOX), (x, y + BOX)])
+
+    def marker_corners(self, position: int) -> np.ndarray:
+        """The corners of a marker, (4, 2), in the order of `box_corners`."""
+        x = EDGE if position % 2 == 0 else self.width - EDGE - MARKER
+        y = (EDGE, (self.height - MARKER) / 2, self.height - EDGE - MARKER)[position // 2]
+        return np.array([(x, y), (x + MARKER, y), (x + MARKER, y + MARKER), (x, y + MARKER)])
+
+    @property
+    def qr(self) -> tuple[float, float]:
+        """The top left corner of the QR code's square of `QR_SIDE`."""
+        return self.width - EDGE - MARKER - 4 - QR_SIDE, self.first_row - QR_SIDE - 1.5
+
+
+def page_layout(paper: str) -> Layout:
+    """The layout for `paper`, "A4" or "Letter". Raises SheetError for another name."""
+    if paper not in _PAPERS:
+        raise SheetError(f"No layout for paper {paper!r}. Choose one of: {', '.join(PAPERS)}.")
+    return Layout(paper, *_PAPERS[paper])
+
+
+def check_characters(characters) -> tuple[str, ...]:
+    """The characters as a tuple; SheetError when one is not a letter or number, or comes twice.
+
+    The check also keeps what a photo's QR code says from becoming a path outside the folder.
+    """
+    characters = tuple(unicodedata.normalize("NFC", "".join(characters)))
+    if not characters:
+        raise SheetError("No characters given. Name at least one, e.g. --characters 大太犬.")
+    seen = {}
+    for character in characters:
+        if unicodedata.category(character)[0] not in "LN":
+            raise SheetError(
+                f"{character!r} (U+{ord(character):04X}) is neither a letter nor a number and "
+                "cannot name a folder. Leave it out."
+            )
+        # a and A would share a folder on Windows and macOS
+        if character.casefold() in seen:
+            raise SheetError(
+                f"{character!r} is the same as {seen[character.casefold()]!r} to some computers. "
+                "Name each character once."
+            )
+        seen[character.casefold()] = character
+    if len(characters) > MAX_CHARACTERS:
+        raise SheetError(
+            f"{len(characters)} characters are too many for one sheet: at most {MAX_CHARACTERS}. "
+            "Make several sheets and read them into the same folder."
+        )
+    return characters
+
+
+def split_pages(characters) -> list[tuple[str, ...]]:
+    """The characters of each page, 11 a page, in the order given."""
+    characters = check_characters(characters)
+    return [characters[i : i + ROWS] for i in range(0, len(characters), ROWS)]
+
+
+def marker_number(paper: str, page: int, position: int) -> int:
+    """The AprilTag number for a page (from 1) and a position (0 to 5)."""
+    page_code = (page - 1) * len(PAPERS) + PAPERS.index(paper)
+    return page_code * len(POSITIONS) + position
+
+
+def marker_meaning(number: int) -> tuple[str, int, int]:
+    """Paper, page (from 1) and position that an AprilTag number stands for."""
+    page_code, position = divmod(number, len(POSITIONS))
+    page, paper = divmod(page_code, len(PAPERS))
+    return PAPERS[paper], page + 1, position
+
+
+def marker_dictionary() -> cv2.aruco.Dictionary:
+    """The AprilTag family that the sheet uses."""
+    return cv2.aruco.getPredefinedDictionary(_DICTIONARY)
+
+
+def marker_modules(number: int) -> np.ndarray:
+    """The 8 × 8 modules of a marker; True is black."""
+    return cv2.aruco.generateImageMarker(marker_dictionary(), number, 8) == 0
+
+
+def qr_text(characters: tuple[str, ...]) -> str:
+    """What the QR code of a page says: a mark of this format, then 4 base-36 digits a character."""
+    return _CODE_PREFIX + "".join(np.base_repr(ord(c), 36).zfill(4) for c in characters)
+
+
+def qr_characters(text: str) -> tuple[str, ...] | None:
+    """The characters that a QR code names; None when it is not one of this sheet's codes."""
+    digits = text[len(_CODE_PREFIX) :]
+    if not text.startswith(_CODE_PREFIX) or len(digits) % 4 or not 4 <= len(digits) <= 4 * ROWS:
+        return None
+    try:
+        return check_characters(
+            [chr(int(digits[i : i + 4], 36)) for i in range(0, len(digits), 4)]
+        )
+    except (ValueError, OverflowError):
+        return None
+
+
+def qr_modules(characters: tuple[str, ...]) -> np.ndarray:
+    """The modules of a page's QR code, (33, 33) with its blank border; True is black."""
+    options = cv2.QRCodeEncoder.Params()
+    options.version = 3
+    options.mode = cv2.QRCodeEncoder_MODE_ALPHANUMERIC
+    options.correction_level = cv2.QRCodeEncoder_CORRECT_LEVEL_Q
+    return cv2.QRCodeEncoder.create(options).encode(qr_text(characters)) == 0
