@@ -97,23 +97,31 @@ def named_pages(project: Project, names: list[str]) -> list[Path]:
 
 
 async def _render_pip(project: Project, pages: list[Path], everything: bool) -> int:
-    from .execute import execute
     from .site import Site, clean_unlisted, file_url, relative
 
     started = time.perf_counter()
     print("Rendering with the pip-only renderer (pandoc and reveal.js from packages)")
     site = Site(project)
+    terminal = sys.stdout.isatty()
     try:
         site.copy_shared()
         for number, path in enumerate(pages, 1):
-            name = site.load(path)[0].name
-            head = f"[{number}/{len(pages)}] {name}"
-            if sys.stdout.isatty():
-                print(head, end=" ... ", flush=True)
-            outcome = await site.render(path, execute)
-            lead = "" if sys.stdout.isatty() else f"{head} ... "
+            head = f"[{number}/{len(pages)}] {site.load(path)[0].name} ... "
+
+            def progress(done: int, total: int, head: str = head) -> None:
+                if terminal:
+                    print(f"\r{head}cell {done + 1} of {total}", end="\x1b[K", flush=True)
+
+            if terminal:
+                print(head, end="", flush=True)
+            outcome = await site.render(path, progress)
             note = f" ({outcome.reason})" if outcome.reason else ""
-            print(f"{lead}{outcome.seconds:.1f} s, {outcome.what}{note}", flush=True)
+            print(
+                ("\r" if terminal else "")
+                + f"{head}{outcome.seconds:.1f} s, {outcome.what}{note}"
+                + ("\x1b[K" if terminal else ""),
+                flush=True,
+            )
         if everything:
             for name in clean_unlisted(site):
                 print(f"removed {name}, which no page makes any more")

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,13 +126,35 @@ def _manager():
     return AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisPython())
 
 
-async def execute(document: Document, page: PageFormat, root: Path) -> Execution:
+def _quicken_imports() -> None:
+    """Import nbformat without a grammar compiler that takes longer than all the rest.
+
+    jsonschema loads it, where installed, to check the format of URIs; notebooks have none, and
+    jsonschema does without where the import fails, which None in `sys.modules` makes it do.
+    """
+    name = "rfc3987_syntax"
+    if name in sys.modules or "jsonschema" in sys.modules:
+        return
+    sys.modules[name] = None
+    try:
+        import nbformat  # noqa: F401
+    finally:
+        del sys.modules[name]
+
+
+async def execute(
+    document: Document,
+    page: PageFormat,
+    root: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Execution:
     """Run every step of a document in one fresh kernel, in the project's folder.
 
     Parameters
     ----------
     document, page: what to run, and the format whose defaults and figure settings apply.
     root: the folder of the project, in which the kernel starts.
+    progress: called before each step with the number of steps done and of all steps.
 
     Raises
     ------
@@ -141,6 +164,7 @@ async def execute(document: Document, page: PageFormat, root: Path) -> Execution
     todo = steps(document, page)
     if not todo:
         return Execution(Node(cells=[], metadata=Node()), {})
+    _quicken_imports()
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
@@ -159,12 +183,15 @@ async def execute(document: Document, page: PageFormat, root: Path) -> Execution
         shutdown_kernel="immediate",
         resources={"metadata": {"path": str(root)}},
     )
+    done = 0
     try:
         await client.async_start_new_kernel(env=kernel_environment(page.figure_settings))
         await client.async_start_new_kernel_client()
         await _ask(client, _begin(page.figure_settings), "0")
         for index, step in enumerate(todo):
             block = document.blocks[step.block]
+            done = index
+            progress(done, len(todo))
             if step.expressions:
                 notebook.cells[index].metadata["expressions"] = await _inline(
                     client, step.expressions, block
@@ -182,9 +209,10 @@ async def execute(document: Document, page: PageFormat, root: Path) -> Execution
         if asyncio.current_task().cancelling():
             raise asyncio.CancelledError from None
         raise RenderError(
-            f"the kernel died in {block.name}; perhaps the machine ran out of memory",
-            block.path,
-            block.line,
+            f"the kernel died before or in step {done + 1} of {len(todo)}; "
+            "perhaps the machine ran out of memory",
+            document.name,
+            _line_of(document, todo[done]),
         ) from None
     finally:
         await _stop(client)
@@ -246,6 +274,11 @@ async def _inline(client, expressions: tuple[str, ...], block: Any) -> list[dict
             )
         results.append({"expression": expression, "data": answer["data"]})
     return results
+
+
+def _line_of(document: Document, step: Step) -> int:
+    block = document.blocks[step.block]
+    return block.line if isinstance(block, Cell) else block.lines[0].number
 
 
 def _cell_error(block: Cell, cell: Any, error: Any) -> RenderError:

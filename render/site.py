@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -18,7 +19,7 @@ from urllib.parse import unquote
 from . import check
 from .dependencies import Store, digest_of, write_atomically
 from .errors import RenderError
-from .execute import Execution, steps
+from .execute import Execution, execute, steps
 from .page import (
     bibliographies,
     citation_style,
@@ -102,12 +103,16 @@ class Site:
 
     # One page ---------------------------------------------------------------------------------
 
-    async def render(self, path: Path, execute) -> Outcome:
+    async def render(self, path: Path, progress: Callable[[int, int], None]) -> Outcome:
         """Render one page in all its formats.
 
         Parameters
         ----------
-        execute: the coroutine function that runs cells, `execute.execute`.
+        progress: called while cells run, with the number of steps done and of all steps.
+
+        Raises
+        ------
+        RenderError: the page uses something unknown, a cell failed, or a file is missing.
         """
         started = time.perf_counter()
         document, formats = self.load(path)
@@ -132,7 +137,7 @@ class Site:
         for each, key in missing:
             if key not in done:
                 before = self.store.watch()
-                done[key] = await execute(document, each, self.project.root)
+                done[key] = await execute(document, each, self.project.root, progress)
                 problem = self.store.save(document.name, key, done[key], before)
                 if problem:
                     print(f"  not kept in the cache: {problem}", file=sys.stderr)
