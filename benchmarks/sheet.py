@@ -76,7 +76,7 @@ CONDITIONS = {
     "partial blur": Conditions(partial_blur=3.0),
     "bent paper, wide lens": Conditions(bend=1.8, lens=0.04),
     "small photo": Conditions(side=1504),
-    "small photo, partial blur": Conditions(side=1600, partial_blur=3.0),
+    "small photo, partial blur": Conditions(side=1600, partial_blur=2.0),
     "printed grey": Conditions(grey_print=True),
     "printed grey, pencil": Conditions(grey_print=True, pen="pencil"),
 }

@@ -22,7 +22,7 @@ INK_GREY = 96
 MARGIN = 4  # pixels of white around the ink
 _INSET = 0.6  # mm; keeps the frame out of the picture
 _LEAST_AREA = 0.8  # mm² of ink; less is a dot of dirt
-_LEAST_LENGTH = 3.0  # mm
+_LEAST_LENGTH = 2.0  # mm; several specks of dirt are no writing either
 
 
 def _luminance(colour) -> float:
@@ -125,8 +125,9 @@ def _ink_level(tile: np.ndarray, lowest: float) -> float:
 def _is_writing(mask: np.ndarray) -> bool:
     if mask.sum() < _LEAST_AREA * PIXELS_PER_MM**2:
         return False
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return max(np.ptp(rows), np.ptp(columns)) >= _LEAST_LENGTH * PIXELS_PER_MM
+    stats = cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:]
+    sides = stats[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)]
+    return sides.max() >= _LEAST_LENGTH * PIXELS_PER_MM
 
 
 def _clean(tile, lowest, print_level, level, page_level) -> np.ndarray | None:
