@@ -6,7 +6,7 @@ Same model, batch size, threads, optimiser, loss and data (synthetic images of t
 type) for all; before anything is timed, Keras and the plain loop start from equal weights, see the
 same batches, and must end with the same weights. "With metrics" means that accuracy and top-5
 accuracy of each training batch are summed up, as `model.fit` does; the plain loop computes the
-same two numbers. Each repeat times all variants once, one after the other, so that whatever else
+same two numbers. "In fit_or_load" also draws its progress bar. Each repeat times all variants once, one after the other, so that whatever else
 the machine does hits all of them; a ratio is the median over the repeats of the ratio within a
 repeat. Aim: fitting through Keras takes at most 1.3 times as long as the plain loop.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import statistics
 import time
@@ -160,12 +161,17 @@ def variants(kind: str, X: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], 
         )
         model = keras_model(kind, metrics)
 
-        def fit(model=model, patch=contextlib.nullcontext):
-            with patch():
-                model.fit(X, y, batch_size=BATCH, verbose=0)
+        def fit(model=model):
+            model.fit(X, y, batch_size=BATCH, verbose=0)
+
+        def fit_fast(model=model):
+            bar = artefacts.ProgressBar("benchmark", 1, -(-len(X) // BATCH), io.StringIO())
+            with speed.fast_convolutions():
+                model.fit(X, y, batch_size=BATCH, verbose=0, callbacks=[bar])
+            bar.close()
 
         found[f"Keras as it comes, {suffix}"] = fit
-        found[f"Keras in fit_or_load, {suffix}"] = lambda fit=fit: fit(patch=speed.fast_convolutions)
+        found[f"Keras in fit_or_load, {suffix}"] = fit_fast
     return found
 
 

@@ -44,7 +44,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import filelock
@@ -444,7 +444,7 @@ def _fit(job: _Job) -> tuple[keras.Model, FitHistory, dict[str, Any]]:
     callbacks = [_fresh_copy(callback) for callback in job.callbacks]
     steps = -(-len(job.X) // job.batch_size)
     started = time.perf_counter()
-    bar = _ProgressBar(job.name, job.epochs, steps)
+    bar = ProgressBar(job.name, job.epochs, steps)
     try:
         with _threads() as threads, speed.fast_convolutions():
             history = model.fit(
@@ -513,22 +513,26 @@ def _threads():
         torch.set_num_threads(before)
 
 
-class _ProgressBar(keras.callbacks.Callback):
-    """One bar for the whole fit: batches done, epoch, and the metrics of the last epoch."""
+class ProgressBar(keras.callbacks.Callback):
+    """One bar for the whole fit: batches done, epoch, and the metrics of the last epoch.
 
-    def __init__(self, name: str, epochs: int, steps: int):
+    Works in a terminal, a notebook and a log file. `steps` is the number of batches per epoch;
+    `file` is the standard error unless another one is given.
+    """
+
+    def __init__(self, name: str, epochs: int, steps: int, file: TextIO | None = None):
         super().__init__()
-        self.name, self.epochs, self.steps = name, epochs, steps
+        self.name, self.epochs, self.steps, self.file = name, epochs, steps, file
         self.bar: tqdm | None = None
 
     def on_train_begin(self, logs=None):
         self.bar = tqdm(
             total=self.epochs * self.steps,
             bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}",
-            # A log file gets a line now and then, a terminal a moving bar.
-            mininterval=0.5 if sys.stderr.isatty() else 30,
+            # A terminal or notebook shows a moving bar, a log file gets a line now and then.
+            mininterval=0.5 if sys.stderr.isatty() or "ipykernel" in sys.modules else 30,
             dynamic_ncols=True,
-            file=sys.stderr,
+            file=self.file or sys.stderr,
         )
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -10,36 +10,69 @@ import keras
 import torch
 
 
+@contextlib.contextmanager
+def fast_convolutions():
+    """Make Keras's convolution and pooling layers faster on the CPU while this context lasts.
+
+    Keras stores an image as height × width × channels; torch's operations expect channels first.
+    Keras 3.15 therefore copies the input of each convolution into torch's layout and back again,
+    and pools in the slower layout; and it adds the bias in a pass of its own. torch's operations
+    work on any layout and can add the bias themselves: a view with the axes renamed gives the same
+    numbers and saves those passes over all images, forward and backward. `benchmarks/training.py`
+    measures the gain, `tests/test_artefacts.py` compares the results.
+
+    With another version of Keras, whose internals look different, there is a warning and training
+    is as slow as Keras makes it.
+    """
+    try:
+        from keras.src.backend.torch import nn
+        from keras.src.layers.convolutional.base_conv import BaseConv
+
+        slow_transpose, slow_call = nn._transpose_spatial_inputs, BaseConv.call
+    except (ImportError, AttributeError):
+        warnings.warn(
+            f"course/speed.py does not know Keras {keras.__version__}: training works, but is not "
+            "made faster.",
+            stacklevel=3,
+        )
+        yield
+        return
+
+    def call(layer, inputs):
+        fits = (
+            layer.rank == 2
+            and layer.use_bias
+            and layer.data_format == "channels_last"
+            and tuple(layer.strides) == (1, 1)
+            # torch pads unevenly for even kernels only with a copy: Keras does it as well
+            and (layer.padding == "valid" or all(size % 2 for size in layer.kernel_size))
+            and layer.padding in ("same", "valid")
+        )
+        return _convolve(layer, inputs) if fits else slow_call(layer, inputs)
+
+    nn._transpose_spatial_inputs = _channels_to_front
+    BaseConv.call = call
+    try:
+        yield
+    finally:
+        nn._transpose_spatial_inputs = slow_transpose
+        BaseConv.call = slow_call
+
+
 def _channels_to_front(inputs: torch.Tensor) -> torch.Tensor:
     """View (n, spatial..., channels) as (n, channels, spatial...), without copying."""
     return inputs.movedim(-1, 1)
 
 
-@contextlib.contextmanager
-def fast_convolutions():
-    """Keep images in the memory layout that they have, while this context lasts.
-
-    Keras stores an image as height × width × channels, torch's operations expect channels first.
-    Keras 3.15 therefore copies the input of each convolution into torch's layout, for convolutions
-    straight back again, and pools in the slower layout. torch's operations work on any layout: a
-    view with the axes renamed gives the same numbers and saves the copies, both in the forward and
-    in the backward pass. `benchmarks/training.py` measures what that gains.
-
-    In another version of Keras, where the function to be replaced is not found, nothing happens.
-    """
-    from keras.src.backend.torch import nn
-
-    original = getattr(nn, "_transpose_spatial_inputs", None)
-    if original is None:
-        warnings.warn(
-            f"Keras {keras.__version__} has no _transpose_spatial_inputs: fitting works, but "
-            "course/speed.py cannot make it faster.",
-            stacklevel=3,
-        )
-        yield
-        return
-    nn._transpose_spatial_inputs = _channels_to_front
-    try:
-        yield
-    finally:
-        nn._transpose_spatial_inputs = original
+def _convolve(layer: keras.layers.Conv2D, inputs: torch.Tensor) -> torch.Tensor:
+    """Convolve (n, height, width, channels) images and add the bias in one operation."""
+    kernel = keras.ops.convert_to_tensor(layer.kernel).permute(3, 2, 0, 1)
+    outputs = torch.nn.functional.conv2d(
+        _channels_to_front(keras.ops.convert_to_tensor(inputs)),
+        kernel.contiguous(memory_format=torch.channels_last),
+        keras.ops.convert_to_tensor(layer.bias),
+        padding=layer.padding,
+        dilation=layer.dilation_rate,
+        groups=layer.groups,
+    ).movedim(1, -1)
+    return outputs if layer.activation is None else layer.activation(outputs)
