@@ -1,0 +1,22 @@
+"""Speed of the simulated handwriting: images a second with one and with two processes."""
+
+import time
+
+from course.handwriting.archive import CHARACTERS
+from course.handwriting.generate import perform, plan
+
+
+def main() -> None:
+    """Print a table; the goal is 500 images a second on two cores."""
+    tasks = plan(CHARACTERS, 40, 0, seed=1)
+    for workers in (1, 2):
+        list(perform(tasks[:4], workers, progress=False))  # stroke data read, processes started
+        begin = time.perf_counter()
+        images = sum(1 for _ in perform(tasks, workers, progress=False))
+        seconds = time.perf_counter() - begin
+        print(f"handwriting: {workers} process{'es' * (workers > 1)}, {images:,} images, "
+              f"{images / seconds:,.0f} images a second (goal: 500 with 2)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,319 @@
+"""Stroke data: hanzi-writer-data medians, cleaned into templates that a simulated hand can write.
+
+The medians of hanzi-writer-data (https://hanziwriter.org, from the Make Me a Hanzi project and the
+Arphic fonts, Arphic Public License) follow the middle of each stroke of a Kai-style printed font,
+in writing order, in a box of 1024 units with y pointing up from -124 to 900. A printed stroke
+starts and ends with the mark of a brush; a pen leaves none, so those marks are cut off here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from course.paths import DATA
+
+STROKES = DATA / "strokes"
+"""Folder with the shipped stroke data, one JSON file a character."""
+
+UNIT = 1024.0
+"""Side of the box in which a character is drawn, in stroke-data units."""
+
+# Kinds of stroke that a hand treats alike; "bent" has a corner, "dot" is short.
+KINDS = ("heng", "shu", "pie", "na", "dot", "ti", "bent")
+HENG, SHU, PIE, NA, DOT, TI, BENT = range(len(KINDS))
+
+
+class StrokeDataError(ValueError):
+    """Stroke data are missing, unreadable or hold no stroke."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A character as its writer knows it, before any hand has written it.
+
+    Coordinates are stroke-data units with the origin in the middle of the box and y down.
+    ``P`` is the number of points and ``S`` the number of strokes.
+    """
+
+    character: str
+    points: np.ndarray  # (P, 2) float64
+    stroke: np.ndarray  # (P,) int: the stroke of each point
+    along: np.ndarray  # (P,) float: share of the stroke's length written so far, 0 to 1
+    corner: np.ndarray  # (P,) bool: the stroke turns sharply here
+    first: np.ndarray  # (S,) int: index of each stroke's first point
+    last: np.ndarray  # (S,) int: index of each stroke's last point
+    hook: np.ndarray  # (S,) int: index of the corner where a final hook starts, or -1
+    kind: np.ndarray  # (S,) int: one of KINDS
+    free_start: np.ndarray  # (S,) bool: no other stroke passes near the start
+    free_end: np.ndarray  # (S,) bool: no other stroke passes near the end
+    length: np.ndarray  # (S,) float: arc length
+    parts: tuple[np.ndarray, ...]  # levels of components, each (S,) int
+    role: tuple[np.ndarray, ...]  # per level (S,) int: 0 whole, 1 left, 2 right, 3 top, 4 bottom
+    boxes: tuple[tuple[int, int, int], ...]  # (upright, bend, closing stroke) of each box
+
+    @property
+    def strokes(self) -> int:
+        """Number of strokes."""
+        return len(self.first)
+
+
+def read_medians(path: Path) -> list[np.ndarray]:
+    """Medians of one hanzi-writer-data file.
+
+    Parameters
+    ----------
+    path : Path
+        A JSON file with the key ``medians``: a list of strokes, each a list of ``[x, y]``.
+
+    Returns
+    -------
+    list of ndarray (k, 2) float64, y still pointing up.
+
+    Raises
+    ------
+    StrokeDataError
+        When the file is missing, is not such JSON, or holds no stroke.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StrokeDataError(
+            f"There are no stroke data for '{path.stem}': {path} does not exist. Give --strokes a "
+            "folder of hanzi-writer-data JSON files that has this character."
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise StrokeDataError(f"Cannot read the stroke data {path}: {error}.") from None
+    medians = content.get("medians") if isinstance(content, dict) else None
+    if not isinstance(medians, list) or not medians:
+        raise StrokeDataError(f"{path} holds no strokes: expected a list under the key 'medians'.")
+    strokes = []
+    for number, median in enumerate(medians, start=1):
+        try:
+            stroke = np.asarray(median, dtype=np.float64)
+        except (TypeError, ValueError):
+            stroke = np.empty(0)
+        if stroke.ndim != 2 or stroke.shape[1] != 2 or not np.isfinite(stroke).all():
+            raise StrokeDataError(f"{path}: stroke {number} is not a list of [x, y] numbers.")
+        if len(stroke) < 2 or np.abs(stroke).max() > 4 * UNIT:
+            raise StrokeDataError(f"{path}: stroke {number} is shorter than two points or far "
+                                  "outside the character's box.")
+        strokes.append(stroke)
+    return strokes
+
+
+def _lengths(points: np.ndarray) -> np.ndarray:
+    return np.hypot(*np.diff(points, axis=0).T)
+
+
+def _turns(points: np.ndarray) -> np.ndarray:
+    """Absolute turning angle at the inner points, radians."""
+    steps = np.diff(points, axis=0)
+    angle = np.arctan2(steps[:, 1], steps[:, 0])
+    return np.abs((np.diff(angle) + np.pi) % (2 * np.pi) - np.pi)
+
+
+def _without_brush_marks(points: np.ndarray) -> np.ndarray:
+    """Cut the short bends with which a brush enters and leaves a stroke."""
+    keep = np.concatenate([[True], _lengths(points) > 1e-6])
+    points = points[keep]
+    for reverse in (False, True):
+        if reverse:
+            points = points[::-1]
+        if len(points) > 3:
+            total = _lengths(points).sum()
+            limit = min(75.0, 0.22 * total)
+            # Where within the first few units the direction turns most decides what is a mark.
+            travelled = np.cumsum(_lengths(points))
+            turns = _turns(points)
+            inside = np.flatnonzero(travelled[:-1] < limit)
+            if len(inside) and turns[inside].sum() > np.radians(38):
+                points = points[inside[-1] + 1:]
+        if reverse:
+            points = points[::-1]
+    return points
+
+
+def _dense(points: np.ndarray, spacing: float = 34.0) -> tuple[np.ndarray, np.ndarray]:
+    """Points at most ``spacing`` apart, the given ones among them, and whether each is a corner."""
+    lengths = _lengths(points)
+    pieces, corners = [points[:1]], [np.zeros(1, bool)]
+    # A corner spread over several close points still turns as one: sum turns over 70 units.
+    turns = np.zeros(len(points))
+    turns[1:-1] = _turns(points) if len(points) > 2 else 0
+    position = np.concatenate([[0], np.cumsum(lengths)])
+    total = np.array([turns[np.abs(position - p) < 45].sum() for p in position])
+    is_corner = (turns > 0) & (total > np.radians(48))
+    for p in np.flatnonzero(is_corner):  # keep only the sharpest point of each bend
+        near = np.abs(position - position[p]) < 60
+        if turns[p] < turns[near].max() or (near[:p] & is_corner[:p]).any():
+            is_corner[p] = False
+    for a, b, length, corner in zip(points[:-1], points[1:], lengths, is_corner[1:]):
+        count = max(1, int(np.ceil(length / spacing)))
+        share = np.arange(1, count + 1)[:, None] / count
+        pieces.append(a + share * (b - a))
+        mark = np.zeros(count, bool)
+        mark[-1] = corner
+        corners.append(mark)
+    return np.concatenate(pieces), np.concatenate(corners)
+
+
+def _kind(points: np.ndarray, corners: np.ndarray) -> int:
+    length = _lengths(points).sum()
+    if corners.any() and length > 130:
+        return BENT
+    if length < 175:
+        return DOT
+    dx, dy = points[-1] - points[0]
+    angle = np.degrees(np.arctan2(dy, dx))  # y down: 0 right, 90 down
+    if -22 <= angle <= 22:
+        return HENG
+    if 72 <= angle <= 104:
+        return SHU
+    if 104 < angle <= 180:
+        return PIE
+    if 22 < angle < 72:
+        return NA
+    return TI if angle < 0 else PIE
+
+
+def _cut(boxes: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, int] | None:
+    """Split strokes in two groups, left/right or top/bottom, where their extents overlap least.
+
+    ``boxes`` is (S, 4): left, top, right, bottom. Returns (mask of the first group, axis) or None.
+    """
+    best = None
+    for axis in (0, 1):
+        low, high = boxes[members, axis], boxes[members, axis + 2]
+        extent = high.max() - low.min()
+        centre = (low + high) / 2
+        order = np.argsort(centre)
+        for cut in range(1, len(members)):
+            first, second = order[:cut], order[cut:]
+            overlap = high[first].max() - low[second].min()
+            smaller = min(high[first].max() - low[first].min(),
+                          high[second].max() - low[second].min())
+            # A single stroke is a component only above or below the rest, standing apart.
+            single = min(cut, len(members) - cut) == 1
+            limit = 0.22 * smaller
+            if single:
+                limit = -np.inf if axis == 0 else -0.05 * extent
+            if overlap <= limit:
+                score = overlap / extent
+                if best is None or score < best[0]:
+                    mask = np.zeros(len(members), bool)
+                    mask[first] = True
+                    best = (score, mask, axis)
+    return None if best is None else (best[1], best[2])
+
+
+def _components(boxes: np.ndarray, levels: int = 2) -> tuple[list, list]:
+    count = len(boxes)
+    part, role = np.zeros(count, int), np.zeros(count, int)
+    parts, roles = [], []
+    for _ in range(levels):
+        next_part, next_role, number = np.zeros(count, int), role.copy(), 0
+        for label in np.unique(part):
+            members = np.flatnonzero(part == label)
+            split = _cut(boxes, members) if len(members) > 1 else None
+            if split is None:
+                next_part[members] = number
+                number += 1
+                continue
+            mask, axis = split
+            for value, group in enumerate((members[mask], members[~mask])):
+                next_part[group] = number
+                next_role[group] = 1 + 2 * axis + value
+                number += 1
+        part, role = next_part, next_role
+        parts.append(part)
+        roles.append(role)
+    return parts, roles
+
+
+def _find_boxes(points: list[np.ndarray], kinds: list[int]) -> list[tuple[int, int, int]]:
+    """Boxes such as 口: an upright, a bend from its top, and a stroke that closes the bottom."""
+    found = []
+    for i in range(len(points) - 2):
+        upright, bend = points[i], points[i + 1]
+        size = np.ptp(upright[:, 1])
+        near = 0.45 * size
+        if kinds[i] not in (SHU, DOT, PIE, NA) or kinds[i + 1] != BENT or size <= 60:
+            continue
+        if np.hypot(*(upright[0] - bend[0])) > near or bend[:, 0].max() < upright[:, 0].max():
+            continue
+        for j in range(i + 2, len(points)):
+            closing = points[j]
+            if (kinds[j] in (HENG, DOT, TI) and np.hypot(*(closing[0] - upright[-1])) < near
+                    and abs(closing[-1, 1] - bend[-1, 1]) < 0.6 * size
+                    and abs(closing[-1, 0] - bend[-1, 0]) < 0.6 * size):
+                found.append((i, i + 1, j))
+                break
+    return found
+
+
+def make_template(character: str, medians: list[np.ndarray]) -> Template:
+    """Template of a character from its medians (``y`` up, as read by :func:`read_medians`)."""
+    strokes, corners = [], []
+    for median in medians:
+        flipped = np.column_stack([median[:, 0] - 512.0, 388.0 - median[:, 1]])
+        dense, corner = _dense(_without_brush_marks(flipped))
+        strokes.append(dense)
+        corners.append(corner)
+    counts = np.array([len(s) for s in strokes])
+    last = np.cumsum(counts) - 1
+    first = last - counts + 1
+    points = np.concatenate(strokes)
+    corner = np.concatenate(corners)
+    along, length, hook, kind = [], [], [], []
+    for s, stroke in enumerate(strokes):
+        travelled = np.concatenate([[0], np.cumsum(_lengths(stroke))])
+        length.append(travelled[-1])
+        along.append(travelled / max(travelled[-1], 1e-9))
+        kind.append(_kind(stroke, corners[s]))
+        bends = np.flatnonzero(corners[s])
+        # A hook is a final piece that is short beside the whole stroke and turns back.
+        hooked = False
+        if len(bends):
+            tip, bend = stroke[-1] - stroke[bends[-1]], stroke[bends[-1]]
+            before = bend - stroke[np.searchsorted(travelled, travelled[bends[-1]] - 90)]
+            turn = np.dot(tip, before) / (np.hypot(*tip) * np.hypot(*before) + 1e-9)
+            tail = travelled[-1] - travelled[bends[-1]]
+            hooked = (tail < min(190.0, 0.36 * travelled[-1]) and turn < 0.25
+                      and tip[1] < 0.25 * np.hypot(*tip))
+        hook.append(first[s] + bends[-1] if hooked else -1)
+        if hook[-1] >= 0 and len(bends) == 1:  # an upright with a hook is an upright
+            kind[-1] = _kind(stroke[: bends[-1] + 1], corners[s][: bends[-1]])
+    free_start, free_end = [], []
+    for s, stroke in enumerate(strokes):
+        others = np.concatenate([o for t, o in enumerate(strokes) if t != s] or [[[9e9, 9e9]]])
+        for end, target in ((stroke[0], free_start), (stroke[-1], free_end)):
+            target.append(np.hypot(*(others - end).T).min() > 62.0)
+    boxes = np.array([[*s.min(0), *s.max(0)] for s in strokes])
+    parts, roles = _components(boxes)
+    return Template(
+        character=character, points=points,
+        stroke=np.repeat(np.arange(len(strokes)), counts),
+        along=np.concatenate(along), corner=corner, first=first, last=last,
+        hook=np.array(hook), kind=np.array(kind), free_start=np.array(free_start),
+        free_end=np.array(free_end), length=np.array(length), parts=tuple(parts),
+        role=tuple(roles), boxes=tuple(_find_boxes(strokes, kind)),
+    )
+
+
+@lru_cache(maxsize=None)
+def load_template(character: str, folder: Path = STROKES) -> Template:
+    """Template of ``character`` from ``folder``/<character>.json.
+
+    Raises
+    ------
+    StrokeDataError
+        When the stroke data are missing, unreadable or empty.
+    """
+    if len(character) != 1:
+        raise StrokeDataError(f"'{character}' is not a single character.")
+    return make_template(character, read_medians(Path(folder) / f"{character}.json"))
