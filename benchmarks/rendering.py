@@ -98,13 +98,15 @@ def main() -> int:
     failures = []
     with tempfile.TemporaryDirectory(prefix="rendering-") as folder:
         site = Path(folder) / "site"
-        # What the helpers unpack from data/*.zip is left out, as on a fresh clone.
-        unpacked = {path.stem for path in (REPOSITORY / "data").glob("*.zip")}
+        # What the helpers unpack from an archive beside it is left out, as on a fresh clone.
+        data = REPOSITORY / "data"
+        archives = [*data.glob("*.zip"), *data.glob("*.tar.*")]
+        unpacked = {path.name.split(".")[0] for path in archives}
 
         def ignore(parent: str, names: list[str]) -> set[str]:
             left_out = shutil.ignore_patterns(*NOT_COPIED)(parent, names)
-            if Path(parent) == REPOSITORY / "data":
-                left_out |= unpacked & set(names)
+            if Path(parent) == data:
+                left_out |= {name for name in names if name in unpacked or name.startswith(".")}
             return left_out
 
         shutil.copytree(REPOSITORY, site, ignore=ignore)

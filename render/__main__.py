@@ -34,6 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     except RenderError as error:
         print(f"\nError: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        # A full disk or a folder that may not be written to.
+        print(f"\nError: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nStopped. Finished pages are whole; the others are as they were.", file=sys.stderr)
         return 130
@@ -114,6 +118,8 @@ async def _render_pip(project: Project, pages: list[Path], everything: bool) -> 
 
             if terminal:
                 print(head, end="", flush=True)
+            # Ctrl-C is noticed where this task gives way.
+            await asyncio.sleep(0)
             outcome = await site.render(path, progress)
             note = f" ({outcome.reason})" if outcome.reason else ""
             print(
@@ -125,6 +131,11 @@ async def _render_pip(project: Project, pages: list[Path], everything: bool) -> 
         if everything:
             for name in clean_unlisted(site):
                 print(f"removed {name}, which no page makes any more")
+    except RenderError:
+        # Ctrl-C in a terminal ends pandoc as well; that is no error of the page.
+        if asyncio.current_task().cancelling():
+            raise asyncio.CancelledError from None
+        raise
     finally:
         site.store.fingerprints.save()
     index = site.output / "index.html"

@@ -182,6 +182,10 @@ class Ingredients:
             if parts and not _outside(parts):
                 files.add(path)
                 packages.add(os.path.join(top, parts[0]) if len(parts) > 1 else top)
+        if record.get("started"):
+            for folder in packages:
+                deep = Path(folder, "__init__.py").is_file()
+                files.update(each for each in tree(Path(folder), deep) if each.endswith(".py"))
         for path in record.get("read", ()):
             if any(_parts_below(path, each) is not None for each in covered):
                 continue

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 
-_seen = {"read": set(), "listed": set(), "written": set()}
+_seen = {"read": set(), "listed": set(), "written": set(), "started": set()}
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -32,6 +32,11 @@ def _audit(event, arguments):
             _note("listed", arguments[0] if arguments[0] is not None else ".")
         elif event == "os.rename":
             _note("written", arguments[1])
+        elif event == "subprocess.Popen":
+            # What another Python imports is not seen here; the renderer then counts it all.
+            program = arguments[0] or arguments[1][0]
+            if os.path.basename(os.fsdecode(program)).startswith("python"):
+                _note("started", program)
         elif event == "os.mkdir":
             _note("written", arguments[0])
     except Exception:
@@ -56,7 +61,7 @@ def begin(fig_width, fig_height, fig_format, fig_dpi):
 
 
 def report():
-    """The record as JSON text: sorted lists `read`, `listed`, `written` and `modules`."""
+    """The record as JSON text: sorted lists `read`, `listed`, `written`, `started`, `modules`."""
     modules = set()
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)

@@ -29,29 +29,26 @@ CLASSES = frozenset(
     callout callout-note callout-tip callout-warning callout-important callout-caution
     content-visible content-hidden panel-tabset active
     r-stack r-fit-text r-stretch r-vstack r-hstack r-frame stretch nostretch absolute
-    smaller scrollable center nonumber unnumbered unlisted no-icon lead
-    fade-out fade-up fade-down fade-left fade-right fade-in-then-out fade-in-then-semi-out
-    semi-fade-out grow shrink strike highlight-red highlight-green highlight-blue
-    highlight-current-red highlight-current-green highlight-current-blue current-visible custom
-    fade-in number-lines border img-fluid lightbox-none underline ul mark smallcaps
-    text-center text-start text-end visually-hidden screen-reader-only
+    smaller scrollable center unnumbered unlisted screen-reader-only
+    fade-in fade-out fade-up fade-down fade-left fade-right fade-in-then-out
+    fade-in-then-semi-out semi-fade-out grow shrink strike highlight-red highlight-green
+    highlight-blue highlight-current-red highlight-current-green highlight-current-blue
+    current-visible custom underline ul mark smallcaps number-lines numberLines
     python default bash sh console json yaml html css javascript js r text txt markdown md
-    makefile make toml numberLines sourceCode cell-code uri email
-    striped hover responsive tbl-striped table table-striped table-sm""".split()
+    makefile make toml""".split()
 )
 
 ATTRIBUTES = frozenset(
-    """id width height style title alt lang dir target rel role start
-    fig-alt fig-align fig-cap fig-pos fig-link tbl-colwidths layout layout-ncol layout-nrow
-    layout-align layout-valign appearance icon collapse group
+    """id width height style title alt lang dir target rel role startFrom
+    fig-alt fig-align layout layout-ncol layout-nrow layout-align layout-valign
+    appearance icon collapse cap-location fig-cap-location tbl-cap-location
     when-format unless-format when-meta unless-meta fragment-index top left bottom right
     visibility auto-animate auto-animate-id auto-animate-duration auto-animate-easing
     auto-animate-unmatched auto-animate-restart
     background background-color background-image background-size background-position
     background-repeat background-opacity background-gradient background-transition state
-    footer timing transition transition-speed number menu-title name
-    code-line-numbers code-fold code-summary filename startFrom
-    aria-label aria-hidden aria-describedby aria-live tabindex""".split()
+    footer timing transition transition-speed
+    code-line-numbers filename tabindex""".split()
 )
 ATTRIBUTE_PREFIXES = ("data-", "aria-")
 
@@ -66,17 +63,15 @@ _FIGURES = """fig-width fig-height fig-format fig-dpi fig-align fig-cap-location
 _CODE = """code-fold code-summary code-line-numbers code-overflow code-copy code-annotations
     code-tools code-links highlight-style output-location"""
 _DOCUMENT = """title subtitle author date date-format institute abstract description keywords lang
-    pagetitle jupyter execute format bibliography csl link-citations nocite citeproc
-    reference-location cache freeze number-sections number-depth shift-heading-level-by params
+    pagetitle jupyter execute format bibliography csl link-citations nocite
+    reference-location cache freeze number-sections shift-heading-level-by params
     css theme html-math-method embed-resources self-contained include-in-header
-    include-before-body include-after-body resources incremental slide-level fontsize
+    include-before-body include-after-body incremental slide-level categories
     callout-appearance callout-icon output-file output-ext toc toc-depth toc-title crossref
     footnotes-hover citations-hover crossrefs-hover link-external-newwindow link-external-icon
-    editor body-classes categories image image-alt order"""
+    editor image image-alt order"""
 _HTML = """toc-location toc-expand anchor-sections smooth-scroll page-layout minimal
-    title-block-banner title-block-style format-links grid search max-width linestretch
-    section-divs other-links document-css lightbox axe respect-user-color-scheme
-    mainfont monofont fontcolor linkcolor backgroundcolor"""
+    title-block-banner title-block-style format-links grid search other-links lightbox axe"""
 _REVEALJS = """width height margin min-scale max-scale slide-number show-slide-number hash history
     hash-type transition transition-speed background-transition controls controls-layout
     controls-tutorial progress center center-title-slide footer logo auto-stretch smaller
@@ -84,7 +79,7 @@ _REVEALJS = """width height margin min-scale max-scale slide-number show-slide-n
     mobile-view-distance touch loop fragments fragment-in-url overview jump-to-slide help
     auto-animate auto-animate-easing auto-animate-duration auto-animate-unmatched mouse-wheel
     keyboard pdf-max-pages-per-slide pdf-separate-fragments title-slide-attributes
-    title-slide-style scroll-view embedded brand"""
+    title-slide-style scroll-view brand"""
 
 _SHARED = frozenset((_DOCUMENT + " " + _FIGURES + " " + _CODE).split()) | EXECUTE_KEYS
 FORMAT_KEYS = {
@@ -118,30 +113,32 @@ ONLY: dict[str, tuple] = {
     "brand": (),
     "shift-heading-level-by": (),
     "params": (),
-    "daemon": (False, True),
     "cache": (False,),
     "freeze": (False,),
     "enabled": (True,),
-    "fig-responsive": (True, False),
     "crossref": (),
     "search": (False,),
     "axe": (False,),
     "link-external-icon": (False,),
-    "smooth-scroll": (False, True),
-    "code-annotations": ("below", False),
+    "code-annotations": ("below",),
+    "categories": (),
+    "footnotes-hover": (False,),
+    "citations-hover": (False,),
+    "crossrefs-hover": (False,),
+    "link-external-newwindow": (False,),
+    "minimal": (False,),
+    "reference-location": ("document",),
+    "toc-location": ("right", "left"),
     "jupyter": ("python3",),
-    "overview": (True, False),
     "date-format": ("iso", "YYYY-MM-DD", "D MMMM YYYY", "MMMM D, YYYY", "long"),
     "toc-expand": (),
-    "loop": (False, True),
-    "hover": (),
 }
 
 PROJECT_FILE = "project file"
 FRONT_MATTER = "front matter"
 
 _PROJECT_KEYS = frozenset(
-    """type title output-dir execute-dir render resources lib-dir pre-render post-render
+    """type title output-dir execute-dir render resources pre-render post-render
     preview""".split()
 )
 _WEBSITE_KEYS = frozenset(
@@ -150,11 +147,10 @@ _WEBSITE_KEYS = frozenset(
     open-graph twitter-card""".split()
 )
 _NAVBAR_KEYS = frozenset(
-    """title logo logo-alt logo-href left right background foreground search pinned collapse
-    collapse-below toggle-position tools""".split()
+    "title logo logo-alt logo-href left right search tools".split()
 )
 _NAVBAR_ITEM_KEYS = frozenset("href text icon aria-label rel target menu".split())
-_FOOTER_KEYS = frozenset("left right center border background foreground".split())
+_FOOTER_KEYS = frozenset("left right center".split())
 
 _WEBSITE_ONLY: dict[str, tuple] = {
     "search": (False,),
@@ -169,6 +165,7 @@ _WEBSITE_ONLY: dict[str, tuple] = {
     "icon": (),
     "pre-render": (),
     "post-render": (),
+    "type": ("website",),
 }
 
 

@@ -162,8 +162,15 @@ def page_footer(project: Project) -> dict[str, str] | None:
 
 
 def written_date(value: Any, form: str | None) -> str:
-    """A date as the page shows it; `form` is Quarto's `date-format`."""
+    """A date as the page shows it; `form` is Quarto's `date-format`.
+
+    Raises
+    ------
+    RenderError: the date is one of Quarto's keywords that change without the page changing.
+    """
     text = str(value)
+    if text == "last-modified":
+        raise RenderError(f"`date: {text}` is not known; write the date, or `today`")
     if text in ("today", "now"):
         day = date.today()
     else:
@@ -255,7 +262,7 @@ def metadata(project: Project, document: Document, page: PageFormat) -> dict[str
             values["page-footer"] = footer
     elif page.get("footer"):
         values["footer"] = str(page.get("footer"))
-    for name in ("description", "abstract", "keywords", "toc-title"):
+    for name in ("description", "abstract", "keywords", "toc-title", "title-slide-attributes"):
         if page.get(name) is not None:
             values[name] = page.get(name)
     return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib.util
 import json
@@ -143,6 +144,7 @@ class Site:
                     print(f"  not kept in the cache: {problem}", file=sys.stderr)
             notebooks[each.name] = done[key].notebook
             what = "executed"
+        await asyncio.sleep(0)
         if not what:
             what = "from cache" if any(notebooks.values()) else "no cells"
         self._write(document, formats, notebooks)
