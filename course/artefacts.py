@@ -527,6 +527,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.bar = tqdm(
+            desc=self.name,
             total=self.epochs * self.steps,
             bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}",
             # A terminal or notebook shows a moving bar, a log file gets a line now and then.
@@ -673,8 +674,9 @@ def _check_storable(name: str, model: keras.Model) -> None:
         except Exception as error:
             raise ArtefactError(
                 f"'{name}' could be fitted, but its file could not be loaded in Keras's safe mode: "
-                f"{type(error).__name__}: {error}. Use Keras layers instead of Lambda, and register "
-                "own layers, losses and metrics with @keras.saving.register_keras_serializable()."
+                f"{type(error).__name__}: {error}. Use Keras layers instead of Lambda, and "
+                "register own layers, losses and metrics with "
+                "@keras.saving.register_keras_serializable()."
             ) from error
 
 

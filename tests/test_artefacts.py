@@ -440,7 +440,7 @@ def test_changed_preparation_code_is_noticed_and_named(tmp_path, old, new, name)
     [
         ("  # to 0..1", ""),
         ('"""Load."""', '"""Load an image."""'),
-        ("    return resize(path) / LEVELS", "    return (\n        resize(path)\n        / LEVELS)"),
+        ("return resize(path) / LEVELS", "return (\n        resize(path)\n        / LEVELS)"),
         ("return 1", "return 2"),
         ("def load(path):", "def load(path: str) -> float:"),
         ("\ndef resize", "\n\n\n\ndef resize"),
