@@ -220,7 +220,7 @@ class _CellWriter:
         alternatives = self._alternatives(displays)
         for number, each in enumerate(outputs, 1):
             body.append(self._output(number, each, asis, panel, captions, alternatives))
-        if asis and not self._needs_div(panel):
+        if asis and not self._needs_div(panel, displays):
             return "\n".join(body) + "\n"
         if not any(part.strip() for part in body):
             return ""
@@ -230,10 +230,11 @@ class _CellWriter:
                 body.append(f"\n{str(caption).strip()}\n")
         return f"::: {{{self._attributes(panel, displays)}}}\n" + "\n".join(body) + "\n:::\n"
 
-    def _needs_div(self, panel: bool) -> bool:
+    def _needs_div(self, panel: bool, displays: list) -> bool:
         options = self.cell.options
         captioned = any(name in options for name in ("fig-cap", "tbl-cap"))
-        return bool(panel or captioned or set(options) - _SETTLED or options.get("classes"))
+        labelled = self.cell.label and not displays
+        return bool(panel or captioned or labelled or set(options) - _SETTLED or options.get("classes"))
 
     def _attributes(self, panel: bool, displays: list) -> str:
         cell = self.cell

@@ -315,7 +315,7 @@ class Store:
         for path, digest in manifest.items():
             if digest == "exists":
                 continue
-            if path in before and before[path] == digest:
+            if before.get(path) == digest:
                 continue
             if not _written_by(path, written):
                 name = os.path.relpath(path, self.root)

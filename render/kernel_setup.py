@@ -65,8 +65,9 @@ def report():
     modules = set()
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)
-        if isinstance(path, str):
-            modules.add(os.path.abspath(path))
+        # Some packages give modules a made-up relative file name.
+        if isinstance(path, str) and os.path.isabs(path):
+            modules.add(os.path.normpath(path))
     record = {kind: sorted(paths) for kind, paths in _seen.items()}
     record["modules"] = sorted(modules)
     return json.dumps(record)

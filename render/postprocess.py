@@ -56,9 +56,9 @@ def _tables(soup: BeautifulSoup, page: PageFormat) -> None:
             if table.find_parent(class_="cell-output"):
                 _add_class(table, "table-sm", "table-striped", "small")
         del table["border"]
-        for row in table.select("thead tr"):
+        for number, row in enumerate(table.select("thead tr")):
             del row["style"]
-            _add_class(row, "header")
+            _add_class(row, "even" if number % 2 else "header" if number == 0 else "odd")
         for number, row in enumerate(table.select("tbody tr"), 1):
             _add_class(row, "odd" if number % 2 else "even")
         for cell in table.select("thead th"):

@@ -361,10 +361,13 @@ local function visit(block, parent)
     end
     return block
   end
+  -- An image alone, with a text but no caption, stands in a bare figure, as in Quarto.
   local image = framed == 0 and only_image(block)
   if image and (image.attributes["fig-alt"] or image.attributes["fig-align"]) then
-    local align = alignment(pandoc.Div({block}))
-    return plain_figure(pandoc.Blocks({pandoc.Para(block.content)}), nil, align)
+    local align = image.attributes["fig-align"]
+    local figure = plain_figure(pandoc.Blocks({pandoc.Para(block.content)}), nil, align or "center")
+    if align == nil then figure.classes = pandoc.List() end
+    return figure
   end
   if block.t == "BulletList" or block.t == "OrderedList" then
     for index, item in ipairs(block.content) do block.content[index] = transform(item, parent) end
