@@ -9,10 +9,10 @@ by exactly what the lecture says now. Three kinds of file lie in `cache/`:
   metrics it scored, and where, when and with which versions it was fitted.
 
 The recipe consists of *ingredients*: architecture, starting weights, optimiser, loss, metrics,
-epochs, batch size, callbacks, seed, training data, validation data and preparation code. Each is
-stored as a readable value and compared on every call. Versions of Keras, torch, NumPy and Python
-and the number of threads are recorded too, as provenance only: another version gives slightly
-different weights, but it does not make a stored model wrong.
+epochs, batch size, callbacks, augmentation, seed, training data, validation data and preparation
+code. Each is stored as a readable value and compared on every call. Versions of Keras, torch, NumPy
+and Python and the number of threads are recorded too, as provenance only: another version gives
+slightly different weights, but it does not make a stored model wrong.
 
 Settings, all environment variables:
 
@@ -102,6 +102,7 @@ def fit_or_load(
     epochs: int,
     batch_size: int = 32,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
     prepared_by: Sequence[Callable] = (),
     score_on: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> tuple[keras.Model, FitHistory]:
@@ -127,6 +128,10 @@ def fit_or_load(
         validation_data: `(X_val, y_val)`, scored after each epoch.
         epochs: Largest number of epochs.
         batch_size: Images per gradient step.
+        augment: `augment(images, rng)` returns changed copies of a batch, of the same shape. Each
+            epoch then goes through all images once, in a fresh order and changed afresh; `rng`, a
+            `numpy.random.Generator`, follows from `seed`, the epoch and the batch. The function's
+            code belongs to the recipe.
         callbacks: Keras callbacks. Copies are used, so an instance may be given several times.
         prepared_by: The functions that made `X` and `y`. Their code, and that of the `course`
             functions and constants which they use, belongs to the recipe.
@@ -156,6 +161,7 @@ def fit_or_load(
         epochs=int(epochs),
         batch_size=int(batch_size),
         callbacks=tuple(callbacks),
+        augment=augment,
         prepared_by=tuple(prepared_by),
         score_on={key: _pair(f"score_on[{key!r}]", pair) for key, pair in (score_on or {}).items()},
     )
@@ -246,6 +252,7 @@ class _Job:
     epochs: int
     batch_size: int
     callbacks: tuple
+    augment: Callable | None
     prepared_by: tuple
     score_on: dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -280,6 +287,7 @@ class _Job:
             epochs=self.epochs,
             batch_size=self.batch_size,
             callbacks=self.callbacks,
+            augment=self.augment,
             prepared_by=self.prepared_by,
         )
 
@@ -447,12 +455,16 @@ def _fit(job: _Job) -> tuple[keras.Model, FitHistory, dict[str, Any]]:
     bar = ProgressBar(job.name, job.epochs, steps)
     try:
         with _threads() as threads, speed.fast_convolutions():
+            if job.augment is None:
+                data = dict(x=job.X, y=job.y, batch_size=job.batch_size)
+            else:
+                # The batches are shuffled as they are made.
+                data = dict(x=AugmentedBatches(job), shuffle=False)
             history = model.fit(
-                job.X,
-                job.y,
+                **data,
                 validation_data=job.validation_data,
+                validation_batch_size=job.batch_size,
                 epochs=job.epochs,
-                batch_size=job.batch_size,
                 callbacks=[*callbacks, bar],
                 verbose=0,
             )
@@ -511,6 +523,39 @@ def _threads():
         yield int(text)
     finally:
         torch.set_num_threads(before)
+
+
+class AugmentedBatches(keras.utils.PyDataset):
+    """Batches for `model.fit`: every image once per epoch, shuffled and changed afresh.
+
+    What a batch holds follows from seed, epoch and its number only, since Keras looks at some
+    batches without training on them.
+    """
+
+    def __init__(self, job: _Job):
+        super().__init__()
+        self.job = job
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.job.X) // self.job.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        job, size = self.job, self.job.batch_size
+        order = np.random.default_rng([job.seed, self.epoch]).permutation(len(job.X))
+        chosen = order[index * size : (index + 1) * size]
+        images = job.X[chosen]
+        rng = np.random.default_rng([job.seed, self.epoch, index])
+        changed = np.asarray(job.augment(images, rng))
+        if changed.shape != images.shape:
+            raise ValueError(
+                f"augment turned a batch of shape {images.shape} into {changed.shape}; "
+                "it must keep the shape"
+            )
+        return changed, job.y[chosen]
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
 
 
 class ProgressBar(keras.callbacks.Callback):

@@ -37,6 +37,7 @@ INGREDIENTS = (
     "epochs",
     "batch size",
     "callbacks",
+    "augmentation",
     "seed",
     "training data",
     "validation data",
@@ -52,6 +53,7 @@ def recipe(
     epochs: int,
     batch_size: int,
     callbacks: Sequence[keras.callbacks.Callback],
+    augment: Callable | None,
     prepared_by: Sequence[Callable],
 ) -> dict[str, Any]:
     """Return the value of each of `INGREDIENTS`, ready for JSON.
@@ -59,7 +61,7 @@ def recipe(
     Args:
         build_model: Returns a compiled and built model. It is called twice.
         data: Fingerprints of the sets "train" and, if there is one, "validation".
-        seed, epochs, batch_size, callbacks, prepared_by: As `fit_or_load` takes them.
+        seed, epochs, batch_size, callbacks, augment, prepared_by: As `fit_or_load` takes them.
 
     Raises:
         TypeError, ValueError: If `build_model` or `prepared_by` are of no use, or a function has
@@ -78,10 +80,11 @@ def recipe(
         "epochs": epochs,
         "batch size": batch_size,
         "callbacks": [_describe(callback) for callback in callbacks],
+        "augmentation": None if augment is None else preparation_code([augment]),
         "seed": seed,
         "training data": brief["train"],
         "validation data": brief.get("validation"),
-        "preparation code": _preparation_code(prepared_by),
+        "preparation code": preparation_code(prepared_by),
     }
     for option in ("loss_weights", "weighted_metrics"):
         if compiled.get(option) is not None:
@@ -272,7 +275,7 @@ def _qualified_name(value: Any) -> str:
 # --- ingredients: code -------------------------------------------------------------------------
 
 
-def _preparation_code(functions: Sequence[Callable]) -> dict[str, str]:
+def preparation_code(functions: Sequence[Callable]) -> dict[str, str]:
     """Return a hash for each given function and for all that they use of `course`.
 
     Followed are functions, classes and CONSTANTS (in capitals, so that they are no caches) of the
@@ -511,8 +514,8 @@ def differences(
                 if isinstance(before, dict) and before.get("given") == after["given"] == 0:
                     continue
             reasons.append("starting weights: the weights that the model is built with changed")
-        elif key == "preparation code" and isinstance(before, dict):
-            reasons.append("preparation code: " + _code_words(before, after))
+        elif key in {"preparation code", "augmentation"} and before and after:
+            reasons.append(f"{key}: " + _code_words(before, after))
         elif isinstance(after, int):
             reasons.append(f"{key} {before} → {after}")
         elif before is None or after is None:

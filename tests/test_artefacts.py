@@ -56,6 +56,14 @@ def scale_pixels(image):
     return image * 2  # and a comment
 
 
+def brighten(images, rng):
+    return images // 2 + rng.integers(0, 100, (len(images), 1, 1, 1)).astype("uint8")
+
+
+def darken(images, rng):
+    return images // 2 - rng.integers(0, 10, (len(images), 1, 1, 1)).astype("uint8")
+
+
 def other_preparation(image):
     return image * 3
 
@@ -275,6 +283,7 @@ CHANGES = {
         "validation data: inputs uint8 8×4×3×1 → uint8 6×4×3×1",
     ),
     "no validation data": (dict(validation_data=None), "validation data: given → none"),
+    "augmentation": (dict(augment=brighten), "augmentation: none → given"),
     "preparation": (dict(prepared_by=[other_preparation]), "other_preparation is used now"),
 }
 
@@ -375,7 +384,7 @@ def test_code_of_an_own_loss_is_an_ingredient(cache, monkeypatch):
     def recipe_of(build_model):
         data = {"train": recipes.fingerprint((X, Y))}
         return recipes.recipe(build_model, data=data, seed=1, epochs=1, batch_size=8,
-                              callbacks=(), prepared_by=())
+                              callbacks=(), augment=None, prepared_by=())
 
     first, second = version("y_pred - y_true"), version("(y_pred - y_true) ** 2")
     assert recipes.differences(first, second, {}, {}) == ["loss: code changed"]
@@ -413,7 +422,7 @@ def code_of(tmp_path, text, number=[0]):
     module = importlib.util.module_from_spec(spec)
     sys.modules["lecture_preparation"] = module
     spec.loader.exec_module(module)
-    return recipes._preparation_code([module.load])
+    return recipes.preparation_code([module.load])
 
 
 def test_preparation_code_follows_functions_and_constants(tmp_path):
@@ -454,7 +463,7 @@ def test_comments_docstrings_and_layout_are_no_ingredient(tmp_path, old, new):
 def test_preparation_code_follows_into_the_course_package():
     from course import loaders
 
-    code = recipes._preparation_code([loaders.load_images_from_directory])
+    code = recipes.preparation_code([loaders.load_images_from_directory])
     assert "course.loaders.load_images_from_directory" in code
     assert any(name.startswith("course.loaders._") for name in code)
 
@@ -463,7 +472,7 @@ def test_function_without_source_is_refused():
     scope = {"__name__": "nowhere"}
     exec("def ghost(x):\n    return x", scope)
     with pytest.raises(TypeError, match="ghost"):
-        recipes._preparation_code([scope["ghost"]])
+        recipes.preparation_code([scope["ghost"]])
 
 
 # --- damaged files -----------------------------------------------------------------------------
@@ -792,6 +801,35 @@ def test_callback_given_twice_carries_no_state(cache, capsys):
     capsys.readouterr()
     call(callbacks=[stopping], epochs=6, name="first")
     assert fitted(capsys) == ""
+
+
+def test_augmentation_changes_each_image_afresh_and_repeats_with_the_seed(cache, capsys):
+    seen = []
+
+    def watching(images, rng):
+        changed = brighten(images, rng)
+        seen.append((images.copy(), changed))
+        return changed
+
+    model, history = call(augment=watching, epochs=3, callbacks=())
+    trained_on = seen[-9:]  # Keras looks at one batch before it starts
+    originals = [np.concatenate([old for old, _ in trained_on[i : i + 3]]) for i in (0, 3, 6)]
+    for original in originals:
+        key = [row.tobytes() for row in original]
+        assert sorted(key) == sorted(row.tobytes() for row in X), "every image once per epoch"
+    assert not np.array_equal(originals[0], originals[1])
+    first, seen[:] = list(seen), []
+    again, history_again = call(augment=watching, epochs=3, callbacks=(), name="again")
+    assert all(np.array_equal(a[1], b[1]) for a, b in zip(first, seen, strict=True))
+    assert history_again == history
+    capsys.readouterr()
+    call(augment=darken, epochs=3, callbacks=())
+    assert "augmentation: test_artefacts.darken is used now" in fitted(capsys)
+
+
+def test_augmentation_must_keep_the_shape(cache):
+    with pytest.raises(ValueError, match="keep the shape"):
+        call(augment=lambda images, rng: images[:, 1:])
 
 
 # --- arguments ---------------------------------------------------------------------------------
