@@ -48,7 +48,6 @@ class Assembly:
     Attributes
     ----------
     figures: bytes of each figure by its path relative to the page.
-    origins: for each line of `text`, the index of the block of the document that it came from.
     """
 
     text: str
@@ -234,7 +233,8 @@ class _CellWriter:
         options = self.cell.options
         captioned = any(name in options for name in ("fig-cap", "tbl-cap"))
         labelled = self.cell.label and not displays
-        return bool(panel or captioned or labelled or set(options) - _SETTLED or options.get("classes"))
+        extra = set(options) - _SETTLED or options.get("classes")
+        return bool(panel or captioned or labelled or extra)
 
     def _attributes(self, panel: bool, displays: list) -> str:
         cell = self.cell
@@ -271,9 +271,8 @@ class _CellWriter:
         source = cell.source
         parts = ["python", "cell-code"]
         if echo == "fenced":
-            kept = [
-                line for line in cell.option_lines if not re.search(r"\|\s+echo:\s+fenced\s*$", line)
-            ]
+            fenced = re.compile(r"\|\s+echo:\s+fenced\s*$")
+            kept = [line for line in cell.option_lines if not fenced.search(line)]
             source = "\n".join(["```{python}", *kept, source, "```"])
             parts = ["markdown", "cell-code"]
         overflow = cell.options.get("code-overflow", self.page.get("code-overflow"))

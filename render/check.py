@@ -1,4 +1,4 @@
-"""Checking that a page uses only what the renderer knows, with file and line of what it does not."""
+"""Checking that a page uses only what the renderer knows, and saying where it does not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .qmd import Cell, Document, Line, Markdown
 
 SHORTCODE = re.compile(r"\{\{<\s*(/?[\w./-]+)(.*?)>\}\}")
 ATTRIBUTES = re.compile(
-    r"\{(?P<body>(?:\s*(?:\.-?[\w-]+|#[\w:.-]+|-|=[\w]+|[\w:-]+=(?:\"(?:\\.|[^\"\\])*\"|'[^']*'|[^\s\"'}]+)))+)\s*\}"
+    r"\{(?P<body>(?:\s*(?:\.-?[\w-]+|#[\w:.-]+|-|=[\w]+"
+    r"|[\w:-]+=(?:\"(?:\\.|[^\"\\])*\"|'[^']*'|[^\s\"'}]+)))+)\s*\}"
 )
 TOKEN = re.compile(
     r"\.(?P<class>-?[\w-]+)|#(?P<id>[\w:.-]+)|=(?P<raw>\w+)"

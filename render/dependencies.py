@@ -289,7 +289,9 @@ class Store:
             ingredients = Ingredients(**entry["ingredients"])
             old = dict(entry["manifest"])
         except FileNotFoundError:
-            return None, "its cells, the settings or the packages are new"
+            if any(path.parent.glob(f"{page.replace('/', '--')}.*.ipynb")):
+                return None, "its cells, the settings or the packages changed"
+            return None, "first time"
         except Exception:
             # Whatever is wrong with a cache file, the remedy is to execute again.
             return None, "its cached result cannot be read"

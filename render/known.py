@@ -252,8 +252,8 @@ def _check_keys(
             raise RenderError(f"the renderer does not know the key '{key}'{place}", path, line)
         if key in only and value not in only[key]:
             accepted = " or ".join(str(each).lower() for each in only[key])
-            advice = f"only `{key}: {accepted}` is" if accepted else "it is not"
-            raise RenderError(f"`{key}: {value}` is not known to the renderer; {advice}", path, line)
+            advice = f"; only `{key}: {accepted}` is" if accepted else ""
+            raise RenderError(f"the renderer does not know `{key}: {value}`{advice}", path, line)
 
 
 CLASS_SELECTOR = re.compile(r"\.(-?[_a-zA-Z][\w-]*)")

@@ -1,4 +1,4 @@
-"""Making one HTML page from assembled Markdown: pandoc with this package's filters and templates."""
+"""Making one HTML page from Markdown: pandoc with this package's filters and templates."""
 
 from __future__ import annotations
 
@@ -198,7 +198,8 @@ def _author_name(author: Any) -> str:
     if isinstance(author, dict):
         name = author.get("name", "")
         if isinstance(name, dict):
-            name = name.get("literal") or f"{name.get('given', '')} {name.get('family', '')}".strip()
+            parts = (name.get("given", ""), name.get("family", ""))
+            name = name.get("literal") or " ".join(str(part) for part in parts if part)
         return str(name)
     return str(author)
 
@@ -215,7 +216,7 @@ def _institutes(page: PageFormat) -> list[str]:
 
 
 def metadata(project: Project, document: Document, page: PageFormat) -> dict[str, Any]:
-    """What pandoc's metadata file holds: the front matter, and settings for filters and template."""
+    """What pandoc's metadata file holds: front matter, and settings for filters and template."""
     base = relative_root(page.output)
     title = page.get("title")
     authors = [_author_name(each) for each in _listed(page.get("author"))]
@@ -239,7 +240,7 @@ def metadata(project: Project, document: Document, page: PageFormat) -> dict[str
             )
             if page.get(name) is not None
         },
-        "link-citations": True if page.get("link-citations") is None else page.get("link-citations"),
+        "link-citations": page.get("link-citations", True),
     }
     if page.get("title") is not None:
         values["title"] = str(title)

@@ -264,7 +264,8 @@ class Site:
         """Everything that the HTML of a page is made from, apart from copied files."""
         paths = [*document.sources, self.project.root / "_quarto.yml"]
         for each in formats:
-            paths += [self.project.root / name for name in style_sheets(self.project, document, each)]
+            sheets = style_sheets(self.project, document, each)
+            paths += [self.project.root / name for name in sheets]
             for key in ("include-in-header", "include-before-body", "include-after-body"):
                 paths += [Path(name) for name in included_files(self.project, document, each, key)]
             style = highlight_style(self.project, each)
@@ -415,10 +416,9 @@ def clean_unlisted(site: Site) -> list[str]:
             name = path.relative_to(site.output).as_posix()
             if name not in planned:
                 path.unlink()
-                files = path.with_name(path.name.split(".", 1)[0] + "_files")
-                if files.is_dir() and not any(
-                    other.startswith(name.rsplit(".", 1)[0].split(".")[0] + ".") for other in planned
-                ):
+                stem = name.split(".", 1)[0]
+                files = site.output / f"{stem}_files"
+                if files.is_dir() and not any(each.startswith(f"{stem}.") for each in planned):
                     shutil.rmtree(files)
                 removed.append(name)
     return removed

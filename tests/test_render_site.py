@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import render.__main__ as render_main
+import render.site as render_site
 from render import dependencies, engine
 from render.dependencies import Store
 from render.errors import RenderError
@@ -263,6 +265,30 @@ def test_result_edited_by_hand_is_refused(tmp_path):
     assert reason(tmp_path, key) == "its cached result is damaged"
 
 
+def test_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    path = tmp_path / "page.html"
+    dependencies.write_atomically(path, b"old")
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(dependencies.os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        dependencies.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_full_disk_is_told_in_one_line(site, monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError(28, "No space left on device", "_site/index.html")
+
+    monkeypatch.chdir(site)
+    monkeypatch.setattr(render_site, "write_atomically", full)
+    assert render_main.main(["--engine", "pip"]) == 1
+    assert capsys.readouterr().err.strip() == "Error: _site/index.html: No space left on device"
+
+
 # Failures -----------------------------------------------------------------------------------
 
 
@@ -380,7 +406,7 @@ def fake_quarto(folder: Path, version: str, status: int = 0) -> None:
     script.chmod(0o755)
 
 
-needs_shell = pytest.mark.skipif(os.name == "nt", reason="the stand-in for Quarto is a shell script")
+needs_shell = pytest.mark.skipif(os.name == "nt", reason="Quarto's stand-in is a shell script")
 
 
 @needs_shell

@@ -15,6 +15,10 @@ end
 
 local function raw(text) return pandoc.RawInline("html", text) end
 
+local function box(content, ...)
+  return pandoc.Div(content, pandoc.Attr("", {...}))
+end
+
 -- Callouts -----------------------------------------------------------------------------------
 
 local function callout_kind(div)
@@ -79,15 +83,16 @@ local function callout(div)
   end
 
   if #title == 0 then
-    return pandoc.Div({pandoc.Div({icon_box, body}, pandoc.Attr("", {"callout-body", "d-flex"}))}, outer), false
+    return pandoc.Div({box({icon_box, body}, "callout-body", "d-flex")}, outer), false
   end
   outer.classes:insert("callout-titled")
   if named and kind ~= "none" then
-    title:insert(1, pandoc.Span({pandoc.Str(display_name(kind))}, pandoc.Attr("", {"screen-reader-only"})))
+    local spoken = pandoc.Attr("", {"screen-reader-only"})
+    title:insert(1, pandoc.Span({pandoc.Str(display_name(kind))}, spoken))
   end
   counter.callout = counter.callout + 1
   local identifier = "callout-" .. counter.callout
-  local title_box = pandoc.Div({pandoc.Plain(title)}, pandoc.Attr("", {"callout-title-container", "flex-fill"}))
+  local title_box = box({pandoc.Plain(title)}, "callout-title-container", "flex-fill")
   body.classes:insert("callout-body")
   if collapse == nil then
     local header = pandoc.Div({icon_box, title_box},
@@ -137,9 +142,12 @@ local function tabset(div)
   for index, tab in ipairs(tabs) do
     local pane = name .. "-" .. index
     local active = index == chosen
+    bar.content:insert(raw('<li class="nav-item" role="presentation">'))
     bar.content:insert(raw(string.format(
-      '<li class="nav-item" role="presentation"><a class="nav-link%s" role="tab" id="%s-tab" href="#%s" aria-controls="%s" aria-selected="%s" tabindex="%s">',
-      active and " active" or "", pane, pane, pane, active and "true" or "false", active and "0" or "-1")))
+      '<a class="nav-link%s" role="tab" id="%s-tab" href="#%s" aria-controls="%s"',
+      active and " active" or "", pane, pane, pane)))
+    bar.content:insert(raw(active and ' aria-selected="true" tabindex="0">'
+      or ' aria-selected="false" tabindex="-1">'))
     bar.content:extend(tab.title)
     bar.content:insert(raw("</a></li>"))
     panes:insert(pandoc.Div(tab.content, pandoc.Attr(pane,

@@ -64,8 +64,8 @@ local function explanation(list, numbers, identifier)
     local number = list.start + index - 1
     local lines = numbers[number]
     if lines == nil then
-      error("item " .. number .. " below an annotated cell has no `# <" .. number .. ">` in the code: "
-        .. pandoc.utils.stringify(item))
+      error(string.format("item %d below an annotated cell has no `# <%d>` in the code: %s",
+        number, number, pandoc.utils.stringify(item)))
     end
     local text, count = ranges(lines)
     local term = (count == 1 and "Line " or "Lines ") .. text
@@ -78,7 +78,8 @@ local function explanation(list, numbers, identifier)
     for rest = 2, #item do definition:insert(item[rest]) end
     items:insert({{pandoc.Str(term)}, {definition}})
   end
-  return pandoc.Div({pandoc.DefinitionList(items)}, pandoc.Attr("", {"cell-annotation", "nonincremental"}))
+  local attr = pandoc.Attr("", {"cell-annotation", "nonincremental"})
+  return pandoc.Div({pandoc.DefinitionList(items)}, attr)
 end
 
 local function annotate(block)
@@ -170,7 +171,8 @@ local function move_output(div)
     local right = pandoc.Attr("", place == "column" and {"column"} or {"column", "fragment"})
     local attributes = div.attr:clone()
     attributes.classes:extend({"columns", "column-output-location"})
-    return pandoc.Div({pandoc.Div(code, pandoc.Attr("", {"column"})), pandoc.Div(output, right)}, attributes)
+    local left = pandoc.Attr("", {"column"})
+    return pandoc.Div({pandoc.Div(code, left), pandoc.Div(output, right)}, attributes)
   end
   local moved = div.attr:clone()
   moved.identifier = ""
@@ -184,8 +186,8 @@ local function file_name(block)
   local name = block.attributes["filename"]
   if name == nil then return nil end
   block.attributes["filename"] = nil
-  local title = pandoc.Div({pandoc.Plain({raw("<pre><strong>"), pandoc.Str(name), raw("</strong></pre>")})},
-    pandoc.Attr("", {"code-with-filename-file"}))
+  local label = pandoc.Plain({raw("<pre><strong>"), pandoc.Str(name), raw("</strong></pre>")})
+  local title = pandoc.Div({label}, pandoc.Attr("", {"code-with-filename-file"}))
   return pandoc.Div({title, block}, pandoc.Attr("", {"code-with-filename"})), false
 end
 

@@ -95,9 +95,10 @@ local function render_float(kind, identifier, div, caption, content, parent)
   end
   title:extend(caption)
   local role = parent and "quarto-subfloat" or "quarto-float"
+  local owner = parent and kind_of(parent) or kind
   local box = pandoc.Plain({raw(string.format(
     '<figcaption class="quarto-float-caption-%s %s-caption %s-%s%s" id="%s">', place, role, role,
-    parent and kind_of(parent) or kind, #caption == 0 and not parent and " quarto-uncaptioned" or "",
+    owner, #caption == 0 and not parent and " quarto-uncaptioned" or "",
     escape(caption_identifier)))})
   box.content:extend(title)
   box.content:insert(raw("</figcaption>"))
@@ -109,7 +110,7 @@ local function render_float(kind, identifier, div, caption, content, parent)
   if panel_box then content = panel_box.content end
   local inner = pandoc.Div(content, pandoc.Attr("", {}, {{"aria-describedby", caption_identifier}}))
   local blocks = pandoc.Blocks({pandoc.RawBlock("html",
-    string.format('<figure class="quarto-float %s-%s figure">', role, parent and kind_of(parent) or kind))})
+    string.format('<figure class="quarto-float %s-%s figure">', role, owner))})
   if place == "top" then blocks:extend({box, inner}) else blocks:extend({inner, box}) end
   blocks:insert(pandoc.RawBlock("html", "</figure>"))
   local classes = div.classes:filter(function(class) return not class:match("^cell%-float") end)
@@ -184,8 +185,8 @@ local function panel(element)
   local layout = attributes["layout"]
   local align = attributes["layout-align"] or "left"
   local valign = attributes["layout-valign"]
-  for _, name in ipairs({"layout-ncol", "layout-nrow", "layout", "layout-align", "layout-valign"}) do
-    attributes[name] = nil
+  for _, name in ipairs({"-ncol", "-nrow", "", "-align", "-valign"}) do
+    attributes["layout" .. name] = nil
   end
   local preamble = pandoc.Blocks({})
   local cells = pandoc.List()
@@ -237,7 +238,8 @@ local function panel(element)
         local cell = cells[index]
         index = index + 1
         cell.classes:insert("quarto-layout-cell")
-        cell.attributes["style"] = basis .. "justify-content: " .. (flex[align] or "flex-start") .. ";"
+        local justify = flex[align] or "flex-start"
+        cell.attributes["style"] = basis .. "justify-content: " .. justify .. ";"
         line.content:insert(cell)
       end
     end
@@ -329,8 +331,9 @@ local function visit(block, parent)
   if block.t == "Figure" then
     local image
     block:walk({Image = function(each) image = each end})
-    local caption = block.caption.long and pandoc.utils.blocks_to_inlines(block.caption.long) or pandoc.Inlines({})
-    local identifier = block.identifier ~= "" and block.identifier or (image and image.identifier or "")
+    local caption = pandoc.utils.blocks_to_inlines(block.caption.long or {})
+    local identifier = block.identifier
+    if identifier == "" and image then identifier = image.identifier end
     local holder = pandoc.Div(block.content, pandoc.Attr(identifier, {}, {}))
     local align = image and image.attributes["fig-align"]
     if align then holder.attributes["fig-align"] = align end

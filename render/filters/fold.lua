@@ -18,7 +18,8 @@ local function fold(block)
   if wanted == "false" or wanted == "0" then return block end
   local open = wanted == "show" and " open" or ""
   local title = pandoc.utils.blocks_to_inlines(pandoc.read(summary, "markdown").blocks)
-  local head = pandoc.Plain({pandoc.RawInline("html", "<details" .. open .. ' class="code-fold"><summary>')})
+  local tag = "<details" .. open .. ' class="code-fold"><summary>'
+  local head = pandoc.Plain({pandoc.RawInline("html", tag)})
   head.content:extend(title)
   head.content:insert(pandoc.RawInline("html", "</summary>"))
   return {head, block, pandoc.RawBlock("html", "</details>")}, false
