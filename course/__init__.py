@@ -14,3 +14,7 @@ if "keras" in sys.modules:
             "Restart the kernel and import `course` before `keras`."
         )
 os.environ["KERAS_BACKEND"] = "torch"
+
+# Idle threads sleep instead of spinning. On a shared or busy machine spinning makes two threads
+# several times slower than one. torch reads this when it is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
