@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import known
 from .errors import RenderError
+from .execute import Node
 from .qmd import Cell, Document, Line, Markdown
 
 SHORTCODE = re.compile(r"\{\{<\s*(/?[\w./-]+)(.*?)>\}\}")
@@ -61,6 +62,37 @@ def check_document(document: Document, style_classes: set[str]) -> None:
                 labels[block.label] = block
         else:
             check_markdown(block, classes)
+
+
+def check_outputs(document: Document, notebook: Node, style_classes: set[str]) -> None:
+    """Check the Markdown that cells wrote, as `check_document` checks the page's own.
+
+    Raises
+    ------
+    RenderError: the first feature that is not known, with the file and line of the cell.
+    """
+    classes = known.CLASSES | style_classes
+    for result in notebook.cells:
+        block = document.blocks[result.metadata["block"]]
+        if isinstance(block, Markdown):
+            place = block.lines[0]
+            texts = [
+                str(each["data"]["text/markdown"])
+                for each in result.metadata.get("expressions", ())
+                if "text/markdown" in each["data"]
+            ]
+        else:
+            place = Line("", block.path, block.line)
+            texts = [
+                output.text
+                if output.output_type == "stream" and output.name == "stdout"
+                else output.get("data", {}).get("text/markdown", "")
+                for output in result.outputs
+                if output.output_type != "stream" or block.options.get("output") == "asis"
+            ]
+        for text in texts:
+            lines = [Line(each, place.path, place.number) for each in text.split("\n")]
+            check_markdown(Markdown(lines), classes)
 
 
 def check_cell(cell: Cell, classes: Iterable[str]) -> None:

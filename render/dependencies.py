@@ -69,12 +69,17 @@ class Fingerprints:
         except (OSError, ValueError):
             self._known = {}
 
-    def of_file(self, path: str) -> str | None:
-        """SHA-256 of a file's content; None where there is no such file."""
+    def of_file(self, path: str, by_content: bool = True) -> str | None:
+        """SHA-256 of a file's content; None where there is no such file.
+
+        With `by_content` false the file is not read: its size and time of change stand for it.
+        """
         try:
             status = os.stat(path)
         except OSError:
             return None
+        if not by_content:
+            return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
         stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
         known = self._known.get(path)
         if isinstance(known, list) and known[:-1] == stamp:
@@ -208,12 +213,14 @@ class Ingredients:
         result: dict[str, str | None] = {}
         for path in self.files:
             result[path] = fingerprints.of_file(path)
-        for folder in self.trees:
-            for path in tree(Path(folder)):
-                result[path] = fingerprints.of_file(path)
         for folder in self.shallow:
             for path in tree(Path(folder), deep=False):
                 result[path] = fingerprints.of_file(path)
+        for folder in self.trees:
+            # One's own data may be gigabytes; what lies in the project is small enough to read.
+            own = folder in _data_folders()
+            for path in tree(Path(folder)):
+                result[path] = fingerprints.of_file(path, by_content=not own)
         for folder in self.packages:
             deep = Path(folder, "__init__.py").is_file()
             for path in tree(Path(folder), deep=deep):
@@ -347,7 +354,7 @@ class Store:
                     result[path] = self.fingerprints.of_file(path)
         for folder in _data_folders():
             for path in tree(Path(folder)):
-                result[path] = self.fingerprints.of_file(path)
+                result[path] = self.fingerprints.of_file(path, by_content=False)
         return result
 
     def _prune(self, page: str) -> None:

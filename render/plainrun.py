@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path
 
 from .errors import RenderError
-from .execute import ANSI, kernel_environment, steps
+from .execute import kernel_environment, steps
 from .project import Project
 from .qmd import Cell, parse
 
@@ -81,14 +81,9 @@ def run(project: Project, path: Path) -> None:
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt
         if error is not None and not step.allow_error:
-            traceback = "\n".join(shell.InteractiveTB.structured_traceback(
-                type(error), error, error.__traceback__
-            ))
+            # The shell has printed the traceback.
             raise RenderError(
-                f"{block.name} failed: {type(error).__name__}: {error}\n\n"
-                + ANSI.sub("", traceback),
-                block.path,
-                block.line,
+                f"{block.name} failed: {type(error).__name__}: {error}", block.path, block.line
             )
         if "matplotlib.pyplot" in sys.modules:
             sys.modules["matplotlib.pyplot"].close("all")

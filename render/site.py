@@ -117,7 +117,7 @@ class Site:
         """
         started = time.perf_counter()
         document, formats = self.load(path)
-        self._check(document, formats)
+        check.check_document(document, self._style_classes(document, formats))
         notebooks = {}
         what, why = "", ""
         missing = []
@@ -144,20 +144,23 @@ class Site:
                     print(f"  not kept in the cache: {problem}", file=sys.stderr)
             notebooks[each.name] = done[key].notebook
             what = "executed"
+        for notebook in notebooks.values():
+            if notebook is not None:
+                check.check_outputs(document, notebook, self._style_classes(document, formats))
         await asyncio.sleep(0)
         if not what:
             what = "from cache" if any(notebooks.values()) else "no cells"
         self._write(document, formats, notebooks)
         return Outcome(document, what, time.perf_counter() - started, why if missing else "")
 
-    def _check(self, document: Document, formats: list[PageFormat]) -> None:
+    def _style_classes(self, document: Document, formats: list[PageFormat]) -> set[str]:
         sheets = {
             sheet for each in formats for sheet in style_sheets(self.project, document, each)
         }
         key = tuple(sorted(sheets))
         if key not in self._classes:
             self._classes[key] = check.classes_of([self.project.root / sheet for sheet in key])
-        check.check_document(document, self._classes[key])
+        return self._classes[key]
 
     def _write(self, document: Document, formats: list[PageFormat], notebooks: dict) -> None:
         from .assemble import assemble

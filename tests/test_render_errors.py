@@ -1,12 +1,16 @@
 """What the renderer refuses, and that each refusal names file and line."""
 
+import io
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from render.check import check_document, classes_of
+from render.assemble import _half_size
+from render.check import check_document, check_outputs, classes_of
 from render.errors import RenderError
+from render.execute import Node
 from render.project import Project
 from render.qmd import parse
 
@@ -158,3 +162,28 @@ def test_cells_keep_their_lines_and_options(tmp_path):
     cell = parse(tmp_path / "page.qmd", tmp_path).cells[0]
     assert (cell.line, cell.code_line, cell.source, cell.indent) == (7, 10, "y = 1", "  ")
     assert cell.name == "cell 1 (a)" and re.search("label", cell.option_lines[0])
+
+
+def test_unknown_feature_in_the_markdown_that_a_cell_wrote(tmp_path):
+    page = "x\n\n```{python}\n#| output: asis\nprint(text)\n```\n"
+    project = project_with(tmp_path, page)
+    document = parse(tmp_path / "page.qmd", project.root)
+
+    def written(text):
+        output = {"output_type": "stream", "name": "stdout", "text": text}
+        return Node.of({"cells": [{"metadata": {"block": 1}, "outputs": [output]}]})
+
+    check_outputs(document, written("[x]{.ours}\n"), {"ours"})
+    with pytest.raises(RenderError, match=r"^page.qmd:3: the class 'odd'"):
+        check_outputs(document, written("a\n\n[x]{.odd}\n"), {"ours"})
+
+
+def test_figures_of_double_resolution_are_shown_at_half_size():
+    def png(**options):
+        file = io.BytesIO()
+        Image.new("L", (301, 200)).save(file, "PNG", **options)
+        return file.getvalue()
+
+    assert _half_size(png(dpi=(192, 192)), 96) == (150, 100)
+    assert _half_size(png(dpi=(96, 96)), 96) == (None, None)
+    assert _half_size(png(), 96) == (None, None)

@@ -520,6 +520,31 @@ def test_plain_run_prints_as_it_goes_and_stops_at_a_failure(site):
     assert "live 42" not in done.stdout.decode("utf-8")
 
 
+def test_interrupted_plain_run_stops_at_once(site):
+    write(
+        site / "lectures" / "01-a.qmd",
+        "```{python}\nimport time\nprint('started', flush=True)\ntime.sleep(300)\n```\n\n"
+        "```{python}\nprint('next cell')\n```\n",
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "render", "run", "lectures/01-a.qmd"],
+        cwd=site, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+    try:
+        seen = b""
+        while b"started" not in seen:
+            line = process.stdout.readline()
+            assert line, process.communicate()
+            seen += line
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert b"next cell" not in output and b"Stopped." in errors
+
+
 def test_pages_can_be_named(site):
     write(site / "lectures" / "01-a.qmd", "x\n")
     output = stdout(render(site, "lectures/01-a.qmd"))
