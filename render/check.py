@@ -9,7 +9,7 @@ from pathlib import Path
 from . import known
 from .errors import RenderError
 from .execute import Node
-from .qmd import Cell, Document, Line, Markdown
+from .qmd import FENCE, Cell, Document, Line, Markdown
 
 SHORTCODE = re.compile(r"\{\{<\s*(/?[\w./-]+)(.*?)>\}\}")
 ATTRIBUTES = re.compile(
@@ -91,8 +91,21 @@ def check_outputs(document: Document, notebook: Node, style_classes: set[str]) -
                 if output.output_type != "stream" or block.options.get("output") == "asis"
             ]
         for text in texts:
-            lines = [Line(each, place.path, place.number) for each in text.split("\n")]
-            check_markdown(Markdown(lines), classes)
+            check_markdown(Markdown(_lines(text, place)), classes)
+
+
+def _lines(text: str, place: Line) -> list[Line]:
+    """A text's lines, all at one place, with those inside code fences marked."""
+    lines: list[Line] = []
+    fence = ""
+    for each in text.split("\n"):
+        match = FENCE.match(each)
+        if match and not fence:
+            fence = match["ticks"]
+        elif match and match["ticks"].startswith(fence) and not match["info"].strip():
+            fence = ""
+        lines.append(Line(each, place.path, place.number, bool(fence) and match is None))
+    return lines
 
 
 def check_cell(cell: Cell, classes: Iterable[str]) -> None:

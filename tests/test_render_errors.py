@@ -173,7 +173,7 @@ def test_unknown_feature_in_the_markdown_that_a_cell_wrote(tmp_path):
         output = {"output_type": "stream", "name": "stdout", "text": text}
         return Node.of({"cells": [{"metadata": {"block": 1}, "outputs": [output]}]})
 
-    check_outputs(document, written("[x]{.ours}\n"), {"ours"})
+    check_outputs(document, written("[x]{.ours}\n\n```\n[x]{.odd}\n```\n"), {"ours"})
     with pytest.raises(RenderError, match=r"^page.qmd:3: the class 'odd'"):
         check_outputs(document, written("a\n\n[x]{.odd}\n"), {"ours"})
 
