@@ -8,17 +8,20 @@ file is added, removed or changed.
 
 import errno
 import hashlib
+import json
+import math
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import tempfile
 import time
 import unicodedata
 import warnings
 import zlib
-from collections import defaultdict, deque
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +30,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from platformdirs import user_cache_path
 
-from course.paths import DATA
+from course.paths import DATA, REPOSITORY
 
 if TYPE_CHECKING:  # pandas is only imported by the two functions that return its tables
     import pandas as pd
@@ -37,7 +40,9 @@ PACKED = DATA / ".packed"
 USER_CACHE = user_cache_path("computer-vision-course", appauthor=False)
 
 _FOREIGN_FOLDERS = {"__MACOSX", "$RECYCLE.BIN", "System Volume Information"}
-_BLOCK = 512  # images decoded by one task: some 5 MB, so memory stays small
+_BLOCK = 128  # images resized together: about 1 MB, so memory stays small
+_IMAGES_PER_WORKER = 10_000  # a further process pays from here on
+_IMAGES_WHILE_STARTING = 4_000  # what one process decodes while another starts
 _LARGE = 2**18  # pixels; larger images are resized as soon as they are read
 _READ_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error,
                 Image.DecompressionBombError)
@@ -178,7 +183,7 @@ def get_image_dimensions(root_folder: str | Path) -> "pd.DataFrame":
                 sizes.append(_read_size(entry.path))
                 labels.append(label)
             except _READ_ERRORS as error:
-                failures.append((entry.path, error))
+                failures.append((entry.path, _reason(entry.path, error)))
     _raise_unreadable(failures, len(sizes) + len(failures), root_folder)
     _check_images_exist(root_folder, len(sizes))
     table = pd.DataFrame(sizes, columns=["height", "width"], dtype="int64")
@@ -264,15 +269,17 @@ def _reason(path: str | Path, error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _raise_unreadable(failures: list, number: int, root_folder: str | Path) -> None:
+def _raise_unreadable(failures: list[tuple[str, str]], number: int,
+                      root_folder: str | Path) -> None:
+    """Name the first of the files that failed, each given with the reason; if any did."""
     if not failures:
         return
-    shown = [f"  {path}: {_reason(path, error)}" for path, error in failures[:5]]
+    shown = [f"  {path}: {reason}" for path, reason in failures[:5]]
     if len(failures) > len(shown):
         shown.append(f"  and {len(failures) - len(shown)} more")
     raise ValueError("\n".join(
         [f"{len(failures)} of {number} images in {root_folder} cannot be read. Replace or "
-         "delete:", *shown])) from failures[0][1]
+         "delete:", *shown]))
 
 
 def _read_size(path: str) -> tuple[int, int]:
@@ -317,8 +324,8 @@ def _is_plain_png(data: bytes) -> bool:
 def _read_grey_array(path: str) -> np.ndarray:
     """`_read_grey` as an array (height, width); quicker for the usual kind of PNG.
 
-    OpenCV decodes in one call and without Python's interpreter lock. Files that are not
-    proven whole and usual take Pillow's path, so that both give equal pixels and errors.
+    OpenCV decodes in a third of Pillow's time. Files that are not proven whole and usual
+    take Pillow's path, so that both give equal pixels and errors.
     """
     import cv2
 
@@ -335,8 +342,7 @@ def _resize_together(images: list[np.ndarray], height: int, width: int) -> np.nd
     """Resize grey images exactly as `_resize` does each, but in few large calls.
 
     Images of equal width are stacked and resized along rows at once, and likewise images of
-    equal height along columns. The large calls let go of the interpreter lock for longer;
-    threads that make many small ones spend their time waiting for it.
+    equal height along columns.
     """
     narrowed: list[np.ndarray] = [np.empty(0)] * len(images)
     by_width = defaultdict(list)
@@ -360,54 +366,25 @@ def _resize_together(images: list[np.ndarray], height: int, width: int) -> np.nd
     return result
 
 
-def _decode_block(paths: list[str], height: int, width: int) -> tuple[np.ndarray, list]:
-    """Images of a list of files, shape (len(paths), height, width), and what failed."""
-    images, failures = [], []
-    for path in paths:
-        try:
-            grey = _read_grey_array(path)
-            if grey.size > _LARGE:  # photographs: many together would fill the memory
-                grey = np.asarray(_resize(Image.fromarray(grey), height, width))
-            images.append(grey)
-        except _READ_ERRORS as error:
-            failures.append((path, error))
-    if failures:
-        return np.empty((0, height, width), np.uint8), failures
-    return _resize_together(images, height, width), failures
+def _read_blocks(paths: list[str], height: int, width: int,
+                 failures: list[tuple[str, str]]) -> Iterator[np.ndarray]:
+    """Yield the images of `paths` in order, a block at a time, shape (number, height, width).
 
-
-def _available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _decoded_blocks(paths: list[str], height: int, width: int):
-    """Yield the images of `paths` in order, a block at a time, decoded on all cores.
-
-    Only a few blocks are in memory at once. Raises ValueError naming unreadable files, after
-    all files have been tried.
+    Files that cannot be read are added to `failures` with the reason; from the first of them
+    on, the others are still tried, but nothing is yielded.
     """
-    blocks = (paths[start:start + _BLOCK] for start in range(0, len(paths), _BLOCK))
-    failures: list = []
-    cores = _available_cores()
-    with ThreadPoolExecutor(cores) as pool:
-        pending: deque = deque()
-        for block in blocks:
-            pending.append(pool.submit(_decode_block, block, height, width))
-            if len(pending) > cores + 1:
-                images, failed = pending.popleft().result()
-                failures += failed
-                if not failures:
-                    yield images
-        while pending:
-            images, failed = pending.popleft().result()
-            failures += failed
-            if not failures:
-                yield images
-    if failures:
-        folder = Path(paths[0]).parent.parent
-        _raise_unreadable(failures, len(paths), folder)
+    for start in range(0, len(paths), _BLOCK):
+        images = []
+        for path in paths[start:start + _BLOCK]:
+            try:
+                grey = _read_grey_array(path)
+                if grey.size > _LARGE:  # photographs: many together would fill the memory
+                    grey = np.asarray(_resize(Image.fromarray(grey), height, width))
+                images.append(grey)
+            except _READ_ERRORS as error:
+                failures.append((path, _reason(path, error)))
+        if not failures:
+            yield _resize_together(images, height, width)
 
 
 def load_images_from_directory(
@@ -514,9 +491,10 @@ def _packed_images(folder: Path, classes: list[_ClassFolder], height: int,
     paths = [os.path.join(a_class.path, name) for a_class in classes for name in a_class.names]
     for target in targets:
         try:
-            _write_packed(target, paths, height, width)
+            failures = _write_packed(target, paths, height, width)
         except _CannotPack:
             continue
+        _raise_unreadable(failures, number, folder)
         if _signature_now(folder, classes) != signature:
             # Changed while being read: give what was read, but keep no copy of it.
             images = np.load(target, allow_pickle=False)
@@ -526,7 +504,10 @@ def _packed_images(folder: Path, classes: list[_ClassFolder], height: int,
         images = _open_packed(target, number, height, width)
         if images is not None:
             return images
-    return np.concatenate(list(_decoded_blocks(paths, height, width)))[..., np.newaxis]
+    failures: list[tuple[str, str]] = []
+    blocks = list(_read_blocks(paths, height, width, failures))
+    _raise_unreadable(failures, number, folder)
+    return np.concatenate(blocks)[..., np.newaxis]
 
 
 def _signature_now(folder: Path, classes: list[_ClassFolder]) -> str | None:
@@ -589,37 +570,125 @@ class _CannotPack(Exception):
     """The packed copy cannot be written here: read-only, full, no such drive."""
 
 
-def _write_packed(target: Path, paths: list[str], height: int, width: int) -> None:
+def _write_packed(target: Path, paths: list[str], height: int,
+                  width: int) -> list[tuple[str, str]]:
     """Decode `paths` into the file `target`, which appears whole or not at all.
 
-    Raises _CannotPack when the file cannot be written and ValueError when images cannot be
-    read.
+    Returns the files that cannot be read, with the reason; then there is no `target`. Raises
+    _CannotPack when the file cannot be written.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
+        descriptor, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
     except OSError as error:
         raise _CannotPack from error
+    temporary = Path(name)
     try:
+        shape = (len(paths), height, width, 1)
         with os.fdopen(descriptor, "wb") as file:
-            header = {"descr": "|u1", "fortran_order": False,
-                      "shape": (len(paths), height, width, 1)}
-            _writing(np.lib.format.write_array_header_1_0, file, header)
-            for images in _decoded_blocks(paths, height, width):
-                _writing(file.write, images.data)
-            _writing(file.flush)
-        _writing(os.replace, temporary, target)
-    except BaseException:
-        _remove(Path(temporary))
-        raise
-
-
-def _writing(function, *arguments) -> None:
-    """Call `function`, telling its failures to write from failures to read an image."""
-    try:
-        function(*arguments)
-    except OSError as error:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            start = file.tell()
+            file.truncate(start + math.prod(shape))
+        failures = _write_images_on_all_cores(temporary, start, paths, height, width)
+        if not failures:
+            os.replace(temporary, target)
+        return failures
+    except OSError as error:  # reading errors are caught file by file
         raise _CannotPack from error
+    finally:
+        _remove(temporary)
+
+
+def _write_images(file: Path, start: int, paths: list[str], height: int,
+                  width: int) -> list[tuple[str, str]]:
+    """Write the images of `paths` into an existing file from byte `start` on."""
+    failures: list[tuple[str, str]] = []
+    with open(file, "r+b") as opened:
+        opened.seek(start)
+        for images in _read_blocks(paths, height, width, failures):
+            opened.write(images)
+    return failures
+
+
+def _write_images_on_all_cores(file: Path, start: int, paths: list[str], height: int,
+                               width: int) -> list[tuple[str, str]]:
+    """`_write_images`, its work shared with other processes where that saves time.
+
+    Threads do not help: per image they take the interpreter lock too often. Nor is this
+    multiprocessing, which would run the reader's script or notebook anew in each process.
+    """
+    workers = min(_available_cores() - 1, len(paths) // _IMAGES_PER_WORKER)
+    # This process begins at once, so it takes a larger share than those yet to start.
+    own = (len(paths) + workers * _IMAGES_WHILE_STARTING) // (workers + 1)
+    shares = np.linspace(own, len(paths), workers + 1).astype(int).tolist()
+    running = []
+    try:
+        for first, last in zip(shares, shares[1:]):
+            running.append(_Worker(file, start + first * height * width, paths[first:last],
+                                   height, width))
+        failures = _write_images(file, start, paths[:own], height, width)
+        for worker in running:
+            failures += worker.result()
+        return failures
+    finally:
+        for worker in running:
+            worker.stop()
+
+
+class _Worker:
+    """A process that does a share of `_write_images`."""
+
+    def __init__(self, file: Path, start: int, paths: list[str], height: int, width: int):
+        self.task = (file, start, paths, height, width)
+        self.process = None
+        # Files and not pipes, since nobody reads or writes while this process decodes.
+        self.answer = tempfile.TemporaryFile()
+        try:
+            with tempfile.TemporaryFile() as question:
+                names = [os.fspath(file), *paths]
+                question.write(b"\0".join(os.fsencode(name) for name in names))
+                question.seek(0)
+                environment = {**os.environ, "PYTHONPATH": os.pathsep.join(
+                    [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])}
+                self.process = subprocess.Popen(
+                    [sys.executable, "-c", "from course.loaders import _work; _work()",
+                     str(start), str(height), str(width)],
+                    stdin=question, stdout=self.answer, stderr=subprocess.DEVNULL,
+                    env=environment, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
+        except OSError:
+            pass  # result() does the work in this process
+
+    def result(self) -> list[tuple[str, str]]:
+        """What failed; done in this process where the other came to grief."""
+        paths = self.task[2]
+        if self.process is not None and self.process.wait() == 0:
+            self.answer.seek(0)
+            try:
+                return [(paths[index], reason) for index, reason in json.load(self.answer)]
+            except ValueError:
+                pass
+        return _write_images(*self.task)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        self.answer.close()
+
+
+def _work() -> None:
+    """What a worker's process runs: its task comes on standard input, its failures go out."""
+    file, *paths = map(os.fsdecode, sys.stdin.buffer.read().split(b"\0"))
+    failures = _write_images(Path(file), int(sys.argv[1]), paths, *map(int, sys.argv[2:4]))
+    position = {path: index for index, path in enumerate(paths)}
+    print(json.dumps([(position[path], reason) for path, reason in failures]))
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _remove(path: Path) -> None:

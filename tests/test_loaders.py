@@ -470,17 +470,17 @@ def test_a_change_of_the_reading_code_renews_the_copy(folder, monkeypatch):
 
 
 def test_a_file_changed_while_it_is_read_leaves_no_copy(folder, monkeypatch):
-    real = loaders._decode_block
+    real = loaders._read_grey_array
 
-    def decode_and_change(paths, height, width):
-        result = real(paths, height, width)
+    def read_and_change(path):
+        result = real(path)
         save(folder / "人" / "1.png", grey_image(50))
         return result
 
-    monkeypatch.setattr(loaders, "_decode_block", decode_and_change)
+    monkeypatch.setattr(loaders, "_read_grey_array", read_and_change)
     assert len(load_images_from_directory(folder)[0]) == 48
     assert packed_copies() == []
-    monkeypatch.setattr(loaders, "_decode_block", real)
+    monkeypatch.setattr(loaders, "_read_grey_array", real)
     np.testing.assert_array_equal(load_images_from_directory(folder)[0], plain_loop(folder))
 
 
@@ -524,10 +524,14 @@ class _FullDisk(io.FileIO):
         return super().write(data)
 
 
+def _open_on_a_full_disk(path, mode, **options):
+    return _FullDisk(path, mode) if mode == "r+b" else open(path, mode, **options)
+
+
 def test_a_full_disk_leaves_nothing_behind_and_loads_all_the_same(
         folder, own_stores, monkeypatch):
     with monkeypatch.context() as full:
-        full.setattr(loaders.os, "fdopen", _FullDisk)
+        full.setattr(loaders, "open", _open_on_a_full_disk, raising=False)
         X, _, _ = load_images_from_directory(folder)
     np.testing.assert_array_equal(X, plain_loop(folder))
     assert [path for path in own_stores.rglob("*") if path.is_file()] == []
@@ -537,9 +541,63 @@ def test_an_interrupt_leaves_no_partial_copy(folder, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loaders, "_decode_block", interrupted)
+    monkeypatch.setattr(loaders, "_read_grey_array", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_images_from_directory(folder)
+    assert [path for path in loaders.PACKED.rglob("*") if path.is_file()] == []
+
+
+@pytest.fixture
+def three_cores(monkeypatch):
+    """As with many images on three cores: two further processes get shares of 48 images."""
+    monkeypatch.setattr(loaders, "_available_cores", lambda: 3)
+    monkeypatch.setattr(loaders, "_IMAGES_PER_WORKER", 20)
+    monkeypatch.setattr(loaders, "_IMAGES_WHILE_STARTING", 5)
+    started = []
+    real = loaders.subprocess.Popen
+
+    def start(command, **options):
+        started.append(real(command, **options))
+        return started[-1]
+
+    monkeypatch.setattr(loaders.subprocess, "Popen", start)
+    return started
+
+
+def test_processes_share_the_work(folder, three_cores):
+    X, _, _ = load_images_from_directory(folder)
+    assert [process.returncode for process in three_cores] == [0, 0]
+    np.testing.assert_array_equal(X, plain_loop(folder))
+
+
+def test_an_unreadable_image_in_another_process_is_named(folder, three_cores):
+    for bad in ("人/1.png", "虫/12.png", "鱼/12.png"):
+        (folder / bad).write_bytes(b"")
+    with pytest.raises(ValueError) as caught:
+        load_images_from_directory(folder)
+    for words in ("3 of 48", str(folder / "虫/12.png"), str(folder / "鱼/12.png"), "is empty"):
+        assert words in str(caught.value)
+    assert [path for path in loaders.PACKED.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("command", [
+    [sys.executable, "-c", "raise SystemExit(3)"], [sys.executable, "-c", "print('what?')"],
+    ["no-such-python"]])
+def test_a_process_that_fails_has_its_work_done_here(folder, three_cores, monkeypatch, command):
+    start = loaders.subprocess.Popen
+    monkeypatch.setattr(loaders.subprocess, "Popen", lambda _, **options: start(command, **options))
+    np.testing.assert_array_equal(load_images_from_directory(folder)[0], plain_loop(folder))
+
+
+def test_an_interrupt_ends_the_processes(folder, three_cores, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loaders, "_read_grey_array", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_images_from_directory(folder)
+    assert len(three_cores) == 2
+    assert all(process.returncode is not None for process in three_cores)
     assert [path for path in loaders.PACKED.rglob("*") if path.is_file()] == []
 
 
