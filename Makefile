@@ -59,7 +59,7 @@ data: $(READY)
 	@"$(RUN)" -m course.casia "$(CASIA)" --out "$(or $(OUT),data/casia)"
 else
 data: $(READY)
-	@"$(RUN)" -m course.handwriting archive
+	@"$(RUN)" -m course.handwriting.archive
 endif
 
 bench: $(READY)
