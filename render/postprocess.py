@@ -17,7 +17,12 @@ def parse_html(text: str) -> BeautifulSoup:
     return BeautifulSoup(text, "lxml")
 
 
-def postprocess(text: str, page: PageFormat, resolve: Callable[[str, str], str]) -> str:
+def postprocess(
+    text: str,
+    page: PageFormat,
+    resolve: Callable[[str, str], str],
+    references_placed: bool = False,
+) -> str:
     """Finish one page.
 
     Parameters
@@ -25,6 +30,7 @@ def postprocess(text: str, page: PageFormat, resolve: Callable[[str, str], str])
     text: HTML from pandoc.
     resolve: called with the kind ("image", "resource" or "link") and target of each local
         reference; returns the reference as it shall be written, and may raise.
+    references_placed: whether the page itself says where its list of references stands.
     """
     soup = parse_html(text)
     _tables(soup, page)
@@ -32,7 +38,7 @@ def postprocess(text: str, page: PageFormat, resolve: Callable[[str, str], str])
     if page.name == "revealjs":
         _slides(soup, page)
     else:
-        _notes(soup, page)
+        _notes(soup, page, references_placed)
     _references(soup, page, resolve)
     return "<!DOCTYPE html>\n" + str(soup.html) + "\n"
 
@@ -279,7 +285,7 @@ def _stretch(soup: BeautifulSoup, slide: Tag) -> None:
 # Notes --------------------------------------------------------------------------------------
 
 
-def _notes(soup: BeautifulSoup, page: PageFormat) -> None:
+def _notes(soup: BeautifulSoup, page: PageFormat, references_placed: bool) -> None:
     for image in soup.select("main img"):
         _add_class(image, "img-fluid")
         if image.find_parent("figure") or image.find_parent(class_="cell-output-display"):
@@ -296,11 +302,10 @@ def _notes(soup: BeautifulSoup, page: PageFormat) -> None:
     for quotation in soup.select("main blockquote"):
         _add_class(quotation, "blockquote")
     main = soup.find("main")
-    ends = [
-        each
-        for each in (soup.find(id="refs"), soup.find("section", role="doc-endnotes"))
-        if each is not None and each.parent is main
-    ]
+    ends = [soup.find("section", role="doc-endnotes")]
+    if not references_placed:
+        ends.append(soup.find(id="refs"))
+    ends = [each for each in ends if each is not None]
     if ends:
         appendix = soup.new_tag("div", id="quarto-appendix", attrs={"class": "default"})
         main.append(appendix)

@@ -179,7 +179,8 @@ class Site:
             def resolve(kind: str, target: str, page: PageFormat = each, made=figures) -> str:
                 return self._resolve(document, page, kind, target, made, copies)
 
-            html = postprocess(text, each, resolve)
+            placed = any("#refs" in line.text for line in document.markdown_lines)
+            html = postprocess(text, each, resolve, placed)
             files[each.output] = html.encode("utf-8")
             files |= figures
         for name in copies:

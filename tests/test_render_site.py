@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
 import render.__main__ as render_main
 import render.site as render_site
@@ -338,6 +339,22 @@ def test_unknown_citation(site):
     assert done.returncode == 1
     message = done.stderr.decode("utf-8")
     assert "lectures/01-a.qmd:7: the citation @unknown is not in the bibliography" in message
+
+
+def test_references_end_the_notes_where_no_place_is_given(site):
+    write(site / "r.bib", "@book{known, title={T}, author={Ann Bee}, year={2000}}\n")
+    write(
+        site / "lectures" / "01-a.qmd",
+        "---\nbibliography: ../r.bib\n---\n\n## First\n\nSee [@known].[^n]\n\n[^n]: Note.\n",
+    )
+    stdout(render(site))
+    text = (site / "_site" / "lectures" / "01-a.html").read_text(encoding="utf-8")
+    soup = BeautifulSoup(text, "lxml")
+    ends = soup.select("main > div#quarto-appendix > section")
+    titles = [each.find(class_="quarto-appendix-heading").get_text() for each in ends]
+    assert titles == ["Footnotes", "References"]
+    assert ends[1].select_one("#refs #ref-known") is not None
+    assert soup.find("section", id="first").select("#refs") == []
 
 
 def test_interrupted_render_leaves_the_page_whole_and_ends_the_kernel(site, tmp_path):
