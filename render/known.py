@@ -164,7 +164,7 @@ _WEBSITE_ONLY: dict[str, tuple] = {
     "tools": (),
     "icon": (),
     "pre-render": (),
-    "post-render": (),
+    "post-render": ("render/quarto_post_render.py",),  # what it does is done here anyway
     "type": ("website",),
 }
 

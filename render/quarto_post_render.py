@@ -1,11 +1,12 @@
 """Makes the pages that Quarto rendered work from disk, without network and without an error.
 
 Quarto runs this file after each render (`project: post-render:` in _quarto.yml) with whatever
-Python it found, so it needs nothing but the standard library. It sees to three things:
+Python it found, so it needs nothing but the standard library. It sees to four things:
 
 - Scripts, style sheets and the like from another host are left out. Quarto adds two such scripts
   (requirejs and jquery) to each page that has a cell with HTML output.
 - ES modules, which no browser loads from disk, become one ordinary script each.
+- A pause (`. . .`) on pages that are not slides, where it means nothing, is left out.
 - An image, video or frame from another host is an error, as it is for `python -m render`.
 
 What it has done once it does not do again: a second run changes nothing.
@@ -38,6 +39,7 @@ SHOWN = {
     "embed": ("src",),
     "object": ("data",),
 }
+PAUSE = re.compile(r"<p>\. \. \.</p>\n?")
 BACKGROUNDS = ("data-background-image", "data-background-video", "data-background-iframe")
 
 
@@ -251,8 +253,10 @@ def mend(text: str, path: Path) -> tuple[str, dict[Path, str], list[str]]:
         target = parts.path[: -len(parts.path.rsplit("/", 1)[-1])] + name
         # `defer` keeps a module's time: after the page is read, before DOMContentLoaded.
         edits.append((start, end, f'<script src="{target}" defer></script>'))
+    # In slides pandoc has made fragments of them.
+    edits += [(*match.span(), "") for match in PAUSE.finditer(text)]
     for start, end, new in sorted(edits, reverse=True):
-        if not new and text[:start].endswith("\n") and text[end : end + 1] == "\n":
+        if not new and text[start - 1 : start] == "\n" and text[end : end + 1] == "\n":
             end += 1
         text = text[:start] + new + text[end:]
     return text, scripts, said
