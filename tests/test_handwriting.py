@@ -104,12 +104,13 @@ def test_templates_know_their_strokes():
 
 @pytest.mark.parametrize("scan", sorted(compare.REAL))
 def test_statistics_agree_with_real_scans(scan):
-    """A fresh sample, other seed than the shipped one, within the stated 15 % of the span.
+    """A fresh sample, other seed than the shipped one; it is small, so the bar is 25 %.
 
-    30 people are a small sample: the bar here is 25 %, the shipped set is held to 15 %.
+    Stroke widths jump between 2.83 and 4 pixels, about 23 % of the real HWDB1.1 span, so that
+    their 5th percentile cannot come closer there. The shipped set is held to 15 % below.
     """
     images = (image_of(person(11, "Train", number), load_template(character), scan)
-              for number in range(1, 61) for character in archive.CHARACTERS[number % 2::2])
+              for number in range(1, 61) for character in archive.CHARACTERS[number % 4::4])
     table = compare.compare(images, scan)
     worst = {name: np.abs(table[name][2]).max() for name in compare.BOUND}
     assert max(worst.values()) < 25.0, worst

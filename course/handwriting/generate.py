@@ -41,6 +41,17 @@ class Person:
     hand: Writer
 
 
+def _ranks(seed: int, group: str, number: int) -> np.ndarray:
+    """Ranks of a person among all, evenly spread over the numbers (a Kronecker sequence).
+
+    The steps are powers of the root of x^7 = x + 1, which generalises the golden ratio to six
+    dimensions (Roberts 2018, The unreasonable effectiveness of quasirandom sequences).
+    """
+    offset = np.random.default_rng([seed, GROUPS[group]]).random(6)
+    steps = 1.112775684278706 ** -np.arange(1.0, 7.0)
+    return np.clip((offset + number * steps) % 1.0, 1e-6, 1.0 - 1e-6)
+
+
 @lru_cache(maxsize=8192)
 def person(seed: int, group: str, number: int, sheet: int = 0) -> Person:
     """The ``number``-th (from 1) person of a group: "Train", "Test" or "Notebook".
@@ -49,7 +60,7 @@ def person(seed: int, group: str, number: int, sheet: int = 0) -> Person:
     """
     rng = np.random.default_rng([seed, GROUPS[group], number])
     if group != "Notebook":
-        return Person(seed, group, number, sheet, make_writer(rng))
+        return Person(seed, group, number, sheet, make_writer(rng, _ranks(seed, group, number)))
     hand = make_learner(rng)
     day = np.random.default_rng([seed, GROUPS[group], number, sheet]).standard_normal(6)
     hand = dataclasses.replace(

@@ -32,6 +32,7 @@ class Scan:
 
     ink_size: tuple[float, ...]  # height^0.57 width^0.43 of the ink in pixels
     line_width: tuple[float, ...]  # pixels, of the pen before blur, tight images
+    widest: float  # line width at most this share of the ink's size
     thin: float  # factor on the width where a margin is left
     median_grey: tuple[float, ...]  # of ink pixels
     blur: tuple[float, float]  # standard deviation in pixels, lowest and highest
@@ -46,9 +47,10 @@ class Scan:
 SCANS = {
     "course": Scan(
         ink_size=(34, 46, 51, 57.5, 63, 70, 81, 91, 105),
-        line_width=(1.3, 1.6, 2.1, 3.4, 4.6, 5.8, 6.95, 7.6, 8.6),
+        line_width=(1.2, 1.5, 1.9, 3.3, 4.7, 5.95, 7.05, 7.7, 8.7),
+        widest=0.100,
         thin=0.70,
-        median_grey=(54, 66, 75, 88, 99, 112, 131, 166, 182),
+        median_grey=(54, 66, 75, 88, 99, 110, 128, 164, 182),
         blur=(0.65, 1.05),
         tone=1.25,
         limit=(222, 240),
@@ -59,7 +61,8 @@ SCANS = {
     ),
     "hwdb1.1": Scan(
         ink_size=(25, 33, 46, 55.5, 63, 72, 86, 98, 112),
-        line_width=(1.1, 1.4, 1.78, 2.4, 2.8, 3.25, 3.85, 4.4, 5.0),
+        line_width=(1.1, 1.4, 2.0, 2.55, 2.95, 3.6, 4.3, 4.8, 5.4),
+        widest=0.059,
         thin=1.0,
         median_grey=(88, 100, 109, 123, 134, 146, 164, 175, 182),
         blur=(0.75, 1.15),
@@ -104,7 +107,7 @@ def page(scan: Scan, writer: Writer, tallness: float, rng: np.random.Generator) 
                         for (mean, deviation), o in zip(scan.margin, own[4:]))
     line = quantile(scan.line_width, width) * (scan.thin if framed else 1.0)
     size = quantile(scan.ink_size, size)
-    line = min(line, 0.100 * size)
+    line = min(line, scan.widest * size)
     return Page(size, line, quantile(scan.median_grey, grey), margins)
 
 
@@ -147,7 +150,7 @@ def expose(scan: Scan, ink: np.ndarray, wish: Page, rng: np.random.Generator) ->
     dark = gain * ink
     knee = WHITE - scan.floor * wish.median_grey
     dark = np.where(dark > knee, knee + (dark - knee) * 0.4, dark)
-    grey = WHITE - dark + noise[1] * (0.5 + 1.3 * own[1]) * (ink > 0.02)
+    grey = WHITE - dark + noise[1] * (0.4 + 1.0 * own[1]) * (ink > 0.02)
     limit = scan.limit[0] + (scan.limit[1] - scan.limit[0]) * own[2]
     grey = np.where(grey > limit, WHITE, np.clip(grey, 0, WHITE))
     image = (np.rint(grey / 8.0) * 8.0).clip(0, WHITE).astype(np.uint8)

@@ -11,6 +11,7 @@ stays on the paper between strokes. Running hand comes out of that, not out of a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import cv2
 import numpy as np
@@ -69,26 +70,36 @@ def _scaled(rng: np.random.Generator, scale: float, *shape: int) -> np.ndarray:
     return rng.standard_normal(shape) * scale
 
 
-def make_writer(rng: np.random.Generator) -> Writer:
-    """Draw a person. All randomness comes from ``rng``."""
-    style = rng.random()
+def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Writer:
+    """Draw a person.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    ranks : ndarray (6,) float, optional
+        Where among all people this one stands, above 0 and below 1, in fluency, size, grey, line
+        width, margin and shape. Drawn from ``rng`` when absent. Numbered people get evenly
+        spread ranks, so that a small group already has the variety of a large one.
+    """
+    ranks = rng.random(6) if ranks is None else ranks
+    style, score = ranks[0], [NormalDist().inv_cdf(float(r)) for r in ranks]
     if style < 0.36:
         fluency = rng.beta(1.6, 7.0)
     elif style < 0.76:
         fluency = rng.beta(4.0, 4.5)
     else:
         fluency = rng.beta(7.0, 2.6)
-    sloppiness = float(np.clip(np.exp(rng.normal(-0.05, 0.26)) * (0.72 + 0.45 * fluency), 0.4, 1.5))
+    sloppiness = float(np.clip(np.exp(rng.normal(-0.05, 0.26)) * (0.53 + 0.34 * fluency), 0.32, 1.15))
     pen = int(rng.choice(3, p=[0.35, 0.50, 0.15]))
     return Writer(
         fluency=fluency,
         sloppiness=sloppiness,
-        slant=rng.normal(0.04, 0.14),
-        rise=rng.normal(0.015, 0.070),
-        turn=rng.normal(0.0, 0.055),
-        stretch=rng.normal(-0.225, 0.135),
+        slant=rng.normal(0.04, 0.16),
+        rise=rng.normal(0.015, 0.078),
+        turn=rng.normal(0.0, 0.060),
+        stretch=-0.225 + 0.135 * score[5],
         warp=_scaled(rng, 0.038, 2, 5),
-        spacing=_scaled(rng, 0.034, 2, 4),
+        spacing=_scaled(rng, 0.037, 2, 4),
         part_scale=_scaled(rng, 0.10, 5, 2),
         part_shift=_scaled(rng, 17.0, 5, 2),
         length=_scaled(rng, 0.55, 7) * _LENGTH_SPREAD + np.array([0, 0, -.03, -.12, 0.05, 0, 0]),
@@ -108,13 +119,13 @@ def make_writer(rng: np.random.Generator) -> Writer:
         corner_box=float(np.clip(rng.normal(0.10, 0.12), 0.0, 0.5)),
         short_last=float(rng.beta(0.9, 1.7)),
         link_weight=float(rng.uniform(0.45, 1.0)),
-        gap=float(rng.normal(24.0, 18.0)),
+        gap=float(rng.normal(32.0, 20.0)),
         taper=float(rng.beta(1.5, 2.5)),
-        size=rng.standard_normal(),
-        grey=rng.standard_normal(),
-        width=rng.standard_normal(),
+        size=score[1],
+        grey=score[2],
+        width=score[3],
         pen=pen,
-        crop=rng.standard_normal(),
+        crop=score[4],
     )
 
 
@@ -123,10 +134,11 @@ def make_learner(rng: np.random.Generator) -> Writer:
     base = make_writer(rng)
     values = dict(base.__dict__)
     values.update(
-        fluency=0.05, sloppiness=1.62, slant=rng.normal(0.0, 0.06), rise=rng.normal(-0.03, 0.03),
+        fluency=0.05, sloppiness=1.45, slant=rng.normal(0.0, 0.06), rise=rng.normal(-0.03, 0.03),
         turn=rng.normal(0.0, 0.03), stretch=rng.normal(-0.05, 0.08),
         warp=_scaled(rng, 0.05, 2, 5), part_scale=_scaled(rng, 0.16, 5, 2),
-        part_shift=_scaled(rng, 45.0, 5, 2), inertia=7.0, rest=50.0, corner_rest=35.0,
+        part_shift=_scaled(rng, 40.0, 5, 2),
+        spacing=_scaled(rng, 0.03, 2, 4), length=_scaled(rng, 0.8, 7) * _LENGTH_SPREAD, inertia=7.0, rest=50.0, corner_rest=35.0,
         join=0.0, lead_out=0.02, lead_in=0.0, tremor=4.0, drop_hook=0.45, round_box=0.0,
         corner_box=0.05, short_last=0.15, taper=0.1, pen=0,
     )
@@ -167,7 +179,7 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     Trace
     """
     count = template.strokes
-    messy = writer.sloppiness * np.exp(rng.normal(0.0, 0.20))
+    messy = writer.sloppiness * np.exp(rng.normal(0.0, 0.18))
     normal = rng.standard_normal((count, 8))
     chance = rng.random((count, 6))
     kind, stroke = template.kind, template.stroke
@@ -182,7 +194,7 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     stretch = np.exp(free * stretch - np.clip(stop_short, -0.2, 0.25))
     if chance[0, 5] < writer.short_last and kind[-1] == NA and template.length[-1] > 300:
         stretch[-1] *= 0.45 + 0.25 * chance[0, 4]
-    angle = writer.angle[kind] + 0.045 * messy * normal[:, 1] * (1.0 + 0.9 * (kind == DOT))
+    angle = writer.angle[kind] + 0.040 * messy * normal[:, 1] * (1.0 + 0.9 * (kind == DOT))
     begin, end = points[first], points[last]
     # An end that touches another stroke stays where it is rather than the middle.
     anchor = np.where(template.free_start & ~template.free_end, 1.0,
@@ -198,7 +210,7 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     along = template.along
     bulge = (4.0 * along * (1.0 - along)) * bow[stroke]
     points += bulge[:, None] * np.stack([-chord[:, 1], chord[:, 0]], axis=1)[stroke]
-    shift = normal[:, 3:5] * (11.5 * messy)
+    shift = normal[:, 3:5] * (10.0 * messy)
     points += (fixed + shift)[stroke]
 
     # Components: squeezed, enlarged, moved, turned.
@@ -223,11 +235,12 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
 
     # The whole character: uneven spacing, bends of the plane, then slant, slope and shape.
     unit = points / 400.0
-    coefficients = writer.spacing + 0.026 * messy * rng.standard_normal((2, 4))
+    uneven = min(messy, 1.1)
+    coefficients = writer.spacing + 0.025 * uneven * rng.standard_normal((2, 4))
     waves = np.stack([np.sin(1.6 * unit), np.cos(1.6 * unit),
                       np.sin(3.1 * unit), np.cos(3.1 * unit)], axis=2)
     unit = unit + (waves * coefficients[None]).sum(axis=2) * 1.6
-    warp = writer.warp + 0.030 * messy * rng.standard_normal((2, 5))
+    warp = writer.warp + 0.030 * uneven * rng.standard_normal((2, 5))
     x, y = unit[:, 0], unit[:, 1]
     basis = np.stack([x * y, x * x - 0.3, y * y - 0.3, x * x * y, x * y * y], axis=1)
     unit = unit + np.clip(basis, -1.2, 1.2) @ warp.T
