@@ -134,18 +134,23 @@ class Project:
         return self.root / self.config.get("project", {}).get("output-dir", "_site")
 
     def pages(self) -> list[Path]:
-        """The `.qmd` files that `project: render:` lists, patterns expanded, in order."""
-        patterns = self.config.get("project", {}).get("render") or ["*.qmd", "**/*.qmd"]
+        """The `.qmd` files that `project: render:` lists, patterns expanded, in order.
+
+        As in Quarto, a pattern with `*` holds in every folder unless it begins with a slash.
+        """
+        patterns = self.config.get("project", {}).get("render") or ["/*.qmd", "/**/*.qmd"]
         found: list[Path] = []
         removed: set[Path] = set()
         for pattern in patterns:
             pattern = str(pattern)
             exclude = pattern.startswith("!")
+            pattern = pattern.removeprefix("!")
+            if glob.has_magic(pattern) and not pattern.startswith(("/", "**/")):
+                pattern = "**/" + pattern
+            pattern = pattern.lstrip("/")
             matches = [
                 self.root / match
-                for match in sorted(
-                    glob.glob(pattern.lstrip("!"), root_dir=self.root, recursive=True)
-                )
+                for match in sorted(glob.glob(pattern, root_dir=self.root, recursive=True))
                 if match.endswith(".qmd") and not _hidden(match)
             ]
             if exclude:

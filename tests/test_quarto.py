@@ -11,6 +11,7 @@ import yaml
 
 from engines.compare import compare_pages, compare_sites, read_page
 from render import engine, quarto_post_render
+from render.project import Project
 from render.quarto_post_render import Bundle, NotConvertibleError, mend
 from render_command import REPOSITORY, run_render
 
@@ -196,6 +197,35 @@ def test_a_module_of_another_form_is_left_out_and_named(page, text, reason):
 def test_the_project_names_the_script():
     config = yaml.safe_load((REPOSITORY / "_quarto.yml").read_text(encoding="utf-8"))
     assert REPOSITORY / config["project"]["post-render"] == SCRIPT
+
+
+def test_only_our_own_pages_are_rendered():
+    """In Quarto `lectures/*.qmd` holds in every folder, and so takes in the pages of tests."""
+    pages = {path.relative_to(REPOSITORY).as_posix() for path in Project.load(REPOSITORY).pages()}
+    assert pages == {"index.qmd"} | {
+        f"lectures/{path.name}" for path in (REPOSITORY / "lectures").glob("*.qmd")
+    }
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["a.qmd", "lectures/*.qmd"], ["a.qmd", "deep/lectures/c.qmd", "lectures/b.qmd"]),
+        (["/lectures/*.qmd"], ["lectures/b.qmd"]),
+        (["*.qmd", "!deep/**"], ["a.qmd", "lectures/b.qmd"]),
+        (["/*.qmd"], ["a.qmd"]),
+        (None, ["a.qmd", "deep/lectures/c.qmd", "lectures/b.qmd"]),
+    ],
+)
+def test_patterns_of_pages_mean_what_they_mean_in_quarto(tmp_path, patterns, expected):
+    for name in ("a.qmd", "lectures/b.qmd", "deep/lectures/c.qmd", "_lectures/d.qmd"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("Text\n", encoding="utf-8")
+    config = {"project": {"execute-dir": "project", "render": patterns}}
+    (tmp_path / "_quarto.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    project = Project.load(tmp_path)
+    assert [path.relative_to(project.root).as_posix() for path in project.pages()] == expected
 
 
 # The comparison itself ----------------------------------------------------------------------
