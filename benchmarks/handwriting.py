@@ -8,7 +8,7 @@ from course.handwriting.generate import perform, plan
 
 def main() -> None:
     """Print a table; the goal is 500 images a second on two cores."""
-    tasks = plan(CHARACTERS, 40, 0, seed=1)
+    tasks = plan(CHARACTERS, 100, 0, seed=1)
     for workers in (1, 2):
         list(perform(tasks[:4], workers, progress=False))  # stroke data read, processes started
         begin = time.perf_counter()

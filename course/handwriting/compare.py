@@ -1,7 +1,7 @@
 """Statistics of character images beside those of real CASIA files.
 
-``python -m course.handwriting.compare [FOLDER or .tar.xz]`` prints, for each measure, the 5th, 25th,
-50th, 75th and 95th percentiles of real images, those of the images given, and their difference in
+``python -m course.handwriting.compare [FOLDER or .tar.xz]`` prints, for each measure, the 5th,
+25th, 50th, 75th and 95th percentiles of real images, those of the images given, and their difference in
 per cent of the real 5th-to-95th percentile span. It ends with status 1 when a difference of size,
 aspect, ink fraction, ink grey or stroke width is larger than 15 %.
 
@@ -17,8 +17,8 @@ stroke_width_px      twice the median distance to the nearest non-ink pixel alon
                      the ink, by the exact Euclidean distance transform
 ===================  ==========================================================================
 
-Real values are in ``data/casia-statistics.json``. Their stroke widths are 2.0, 2.83, 4.0, 4.47, 6.0,
-7.21 pixels: twice 1, sqrt(2), 2, sqrt(5), 3, sqrt(13), as only such a transform gives.
+Real values are in ``data/casia-statistics.json``. Their stroke widths are 2.0, 2.83, 4.0, 4.47,
+6.0, 7.21 pixels: twice 1, sqrt(2), 2, sqrt(5), 3, sqrt(13), as only such a transform gives.
 """
 
 from __future__ import annotations

@@ -180,7 +180,8 @@ def perform(tasks: Sequence[Task], workers: int | None = None,
                     bar.update()
                     yield item
             return
-        with multiprocessing.get_context().Pool(workers, initializer=_one_thread) as pool:
+        # A forked process can wait for ever for OpenCV's threads, which fork does not copy.
+        with multiprocessing.get_context("spawn").Pool(workers, initializer=_one_thread) as pool:
             for items in pool.imap(_perform, tasks, chunksize=max(1, min(4, len(tasks) // 8))):
                 bar.update(len(items))
                 yield from items

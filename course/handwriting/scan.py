@@ -3,8 +3,8 @@
 CASIA's pages were scanned in grey, the characters cut out, and the paper set to pure white by a
 threshold, so that grey strokes with soft edges stand on 255. Two styles of file are in use:
 ``hwdb1.1`` as the official ``.gnt`` files of HWDB1.1 hold the samples (cut at the ink, light), and
-``course`` as the folders of PNG files that circulate for teaching do (darker; about half of them with
-a white margin).
+``course`` as the folders of PNG files that circulate for teaching do (darker; about half of them
+with a white margin).
 
 The distributions below were set by comparing generated images with published statistics of real
 files (``data/casia-statistics.json``; ``python -m course.handwriting.compare``).

@@ -89,7 +89,8 @@ def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Wr
         fluency = rng.beta(4.0, 4.5)
     else:
         fluency = rng.beta(7.0, 2.6)
-    sloppiness = float(np.clip(np.exp(rng.normal(-0.05, 0.26)) * (0.53 + 0.34 * fluency), 0.32, 1.15))
+    sloppiness = np.exp(rng.normal(-0.05, 0.26)) * (0.53 + 0.34 * fluency)
+    sloppiness = float(np.clip(sloppiness, 0.32, 1.15))
     pen = int(rng.choice(3, p=[0.35, 0.50, 0.15]))
     return Writer(
         fluency=fluency,
@@ -138,7 +139,8 @@ def make_learner(rng: np.random.Generator) -> Writer:
         turn=rng.normal(0.0, 0.03), stretch=rng.normal(-0.05, 0.08),
         warp=_scaled(rng, 0.05, 2, 5), part_scale=_scaled(rng, 0.16, 5, 2),
         part_shift=_scaled(rng, 40.0, 5, 2),
-        spacing=_scaled(rng, 0.03, 2, 4), length=_scaled(rng, 0.8, 7) * _LENGTH_SPREAD, inertia=7.0, rest=50.0, corner_rest=35.0,
+        spacing=_scaled(rng, 0.03, 2, 4), length=_scaled(rng, 0.8, 7) * _LENGTH_SPREAD,
+        inertia=7.0, rest=50.0, corner_rest=35.0,
         join=0.0, lead_out=0.02, lead_in=0.0, tremor=4.0, drop_hook=0.45, round_box=0.0,
         corner_box=0.05, short_last=0.15, taper=0.1, pen=0,
     )
