@@ -53,6 +53,9 @@ def _has_class(tag: Tag, *names: str) -> bool:
 
 
 def _tables(soup: BeautifulSoup, page: PageFormat) -> None:
+    # No browser keeps the rules of a `scoped` style to the table that pandas wrote them for.
+    for style in soup.select(".cell-output style[scoped]"):
+        style.decompose()
     for table in soup.find_all("table"):
         if table.find_parent("svg") or table.get("role") == "presentation":
             continue

@@ -187,10 +187,19 @@ local function quote(block)
   end
 end
 
+-- The address of a link makes a source line long; as in Quarto it does not make columns wide.
+local function widths(block)
+  local has_link = false
+  block:walk({Link = function() has_link = true end})
+  if not has_link then return nil end
+  for _, column in ipairs(block.colspecs) do column[2] = nil end
+  return block
+end
+
 function Pandoc(doc)
   page = pandoc.utils.stringify(doc.meta["render-format"])
   settings = doc.meta["render-settings"] or {}
-  doc.blocks = doc.blocks:walk({Para = pause, BlockQuote = quote})
+  doc.blocks = doc.blocks:walk({Para = pause, BlockQuote = quote, Table = widths})
   doc.blocks = doc.blocks:walk({Div = function(div) return callout(div) or tabset(div) end})
   doc.blocks = doc.blocks:walk({Div = place, Span = place, Image = place})
   return doc
