@@ -1,6 +1,7 @@
 """What is done to Quarto's pages afterwards, and both engines on the same sources."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -346,6 +347,10 @@ def test_both_engines_make_the_same_site(tmp_path, monkeypatch):
         done = run_render(folder, "--engine", name)
         assert done.returncode == 0, done.stderr.decode("utf-8")
         sites.append(folder / "_site")
+        output = done.stdout.decode("utf-8")
+        assert ("Quarto" in output) == (name == "quarto")
+        for page in ("index.qmd", "lectures/01-features.qmd"):
+            assert re.search(rf"{page} \.\.\. \d+\.\d s", output), output
     problems = compare_sites(*sites)
     assert [each for each in problems if not any(k in each for k in KNOWN_DIFFERENCES)] == []
     assert len(read_page(sites[0] / "lectures" / "01-features.slides.html")) > 20

@@ -264,19 +264,20 @@ def compare_pages(one: Path, other: Path) -> list[str]:
 
 
 def compare_sites(one: Path, other: Path, only: str = "") -> list[str]:
-    """The differences between two built sites: pages that one lacks, then each page."""
+    """The differences between two sites: pages and figures that one lacks, then each page."""
     names = [
         {
             path.relative_to(site).as_posix()
-            for path in site.rglob("*.html")
-            if "site_libs" not in path.relative_to(site).parts
+            for path in site.rglob("*")
+            if path.suffix in (".html", ".svg", ".png", ".jpeg")
+            and "site_libs" not in path.relative_to(site).parts
         }
         for site in (one, other)
     ]
     problems = [f"only A has {name}" for name in sorted(names[0] - names[1])]
     problems += [f"only B has {name}" for name in sorted(names[1] - names[0])]
     for name in sorted(names[0] & names[1]):
-        if only in name:
+        if name.endswith(".html") and only in name:
             problems += compare_pages(one / name, other / name)
     return problems
 
