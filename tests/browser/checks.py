@@ -20,9 +20,6 @@ PAGE_WIDTHS = (1280, 360)
 LEAST_TEXT = 18  # px, at 1280 x 720
 LEAST_LABEL = 18  # px, for the labels of a figure at 1280 x 720
 LOCAL = ("file:", "data:", "blob:", "about:")
-# A browser refuses ES modules from disk, and Quarto's own pages load two of them (tooltips,
-# the highlight in the table of contents). The pages are whole without; nothing else may fail.
-QUARTO_MODULES = ("/site_libs/quarto-html/quarto.js", "/site_libs/quarto-html/tabsets/tabsets.js")
 
 
 @dataclass
@@ -50,9 +47,7 @@ def _open(browser: Browser, path: Path, width: int, height: int,
     page = context.new_page()
 
     def on_console(message) -> None:
-        source = message.location.get("url", "")
-        from_module = any(each in message.text or each in source for each in QUARTO_MODULES)
-        if message.type == "error" and not from_module:
+        if message.type == "error":
             findings.add(where, f"console error: {message.text}")
 
     def on_request(request) -> None:
@@ -60,8 +55,7 @@ def _open(browser: Browser, path: Path, width: int, height: int,
             findings.add(where, f"request that leaves the disk: {request.url}")
 
     def on_failure(request) -> None:
-        if not request.url.endswith(QUARTO_MODULES):
-            findings.add(where, f"failed request: {request.url}")
+        findings.add(where, f"failed request: {request.url}")
 
     page.on("console", on_console)
     page.on("pageerror", lambda error: findings.add(where, f"script error: {error}"))
