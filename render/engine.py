@@ -113,7 +113,8 @@ def _run(command: list[str], folder: Path) -> tuple[int, dict[str, float]]:
                     began.append((page[1].replace("\\", "/"), time.perf_counter()))
         status = process.wait()
     except BaseException:
-        # Ctrl-C reaches Quarto as well; it gets a moment to end its kernel.
+        # Ctrl-C in a terminal reaches Quarto as well, a signal to this process alone does not.
+        process.terminate()
         try:
             process.wait(timeout=5)
         except subprocess.TimeoutExpired:
