@@ -27,7 +27,7 @@ PAGE = """\
 <link rel="canonical" href="https://course.example/">
 <script src="https://cdn.example/require.min.js" integrity="sha384-x" crossorigin></script>
 <script src="//cdn.example/jquery.min.js" data-relocate-top="true"></script>
-<script type="application/javascript">define('jquery', [],function() {return window.jQuery;})</script>
+<script type="text/javascript">define('jquery', [],function() {return window.jQuery;})</script>
 <script src="site_libs/nav.js"></script>
 <script src="site_libs/html/main.js" type="module"></script>
 <script src="site_libs/html/tabs/tabs.js" type="module"></script>

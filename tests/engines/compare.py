@@ -23,8 +23,8 @@ from bs4 import BeautifulSoup, NavigableString, Tag
 
 # What a page has besides its content: buttons, marks and repeated links of either engine.
 FURNITURE = (
-    "script, style, button, nav, .anchorjs-link, a.code-annotation-anchor, .code-annotation-gutter, "
-    ".code-annotation-gutter-bg, .callout-icon-container, .footnote-back, "
+    "script, style, button, nav, .anchorjs-link, a.code-annotation-anchor, "
+    ".code-annotation-gutter, .code-annotation-gutter-bg, .callout-icon-container, .footnote-back, "
     ".screen-reader-only, annotation, .quarto-title-meta-heading, .section-outline"
 )
 # The end of a page, which belongs to the page as a whole.
@@ -34,7 +34,9 @@ PROCESS = re.compile(r"\bipykernel_\d+")
 # Links to a line of code and those of tab panels, which each engine numbers in its own way.
 NUMBERED = re.compile(r"#?(?:cb|annotated-cell-|tabset-)\d+-\d+|")
 # Ids that differ in each run, inside of a drawing.
-DRAWING_IDS = re.compile(r"\b[A-Za-z]+[0-9]*_?[0-9a-f]{10}\b|<dc:date>[^<]*</dc:date>|image[0-9a-f]+")
+DRAWING_IDS = re.compile(
+    r"\b[A-Za-z]+[0-9]*_?[0-9a-f]{10}\b|<dc:date>[^<]*</dc:date>|image[0-9a-f]+"
+)
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,7 @@ def read_part(element: Tag, page: Path, level: int) -> Part:
             each.decompose()
     heading = own.find(["h1", "h2", "h3", "h4", "h5", "h6"])
     code = [each for each in own.select("pre code") if not each.find_parent(class_="cell-output")]
-    outputs = [
-        each for each in own.select(".cell-output pre") if not each.find_parent("details", open=True)
-    ]
+    outputs = own.select(".cell-output pre")
     callouts = []
     for each in own.select("div.callout"):
         kind = [name for name in each["class"] if re.fullmatch("callout-[a-z]+", name)]
