@@ -181,7 +181,7 @@ def plot_history(
     with matplotlib.rc_context(_STYLE):
         fonts.register()
         figure, axes = plt.subplots(1, len(metrics), squeeze=False,
-                                    figsize=(min(4.2 * len(metrics) + 1, 13), 4.6))
+                                    figsize=(min(3.8 * len(metrics) + 1, 11.8), 4.1))
         axes = axes[0]
         for axis, name in zip(axes, metrics):
             marker = "o" if len(epochs) == 1 else None
