@@ -107,6 +107,8 @@ def cache(tmp_path, monkeypatch):
 def fitted_once(tmp_path_factory):
     folder = tmp_path_factory.mktemp("once")
     with pytest.MonkeyPatch.context() as settings:
+        for variable in SETTINGS:
+            settings.delenv(variable, raising=False)
         settings.setenv("COURSE_CACHE", str(folder))
         settings.setenv("COURSE_THREADS", "1")
         call()
