@@ -230,7 +230,7 @@ def test_key_counts_code_settings_environment_and_packages(tmp_path, monkeypatch
     keys.add(store.key([step, Step(1, "", expressions=("x",))], figures))
     keys.add(store.key([step], (8.0, 4.5, "png", 96)))
     with monkeypatch.context() as patch:
-        patch.setenv("COURSE_STRICT", "1")
+        patch.setenv("COURSE_THREADS", "7")
         keys.add(store.key([step], figures))
     with monkeypatch.context() as patch:
         patch.setattr(dependencies.platform, "python_version", lambda: "9.9.9")
