@@ -16,7 +16,7 @@ from .engine import NoBrowserError, open_browser
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """One browser for all tests; where there is none they are skipped, or fail when strict."""
     try:
@@ -28,7 +28,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site() -> Path:
     """The built site: the folder that COURSE_SITE names, else _site brought up to date."""
     named = os.environ.get("COURSE_SITE")
