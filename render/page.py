@@ -7,6 +7,7 @@ import json
 import os
 import posixpath
 import subprocess
+import sys
 import tempfile
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
@@ -436,6 +437,10 @@ def pandoc_arguments(
     return arguments
 
 
+# pandoc reads file names in the locale's encoding: under LANG=C it would not find 手写/page.qmd.
+_UTF8_NAMES = {"LC_ALL": "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"}
+
+
 def convert(project: Project, document: Document, page: PageFormat, text: str) -> str:
     """The HTML that pandoc makes of a page's Markdown.
 
@@ -450,7 +455,11 @@ def convert(project: Project, document: Document, page: PageFormat, text: str) -
         )
         arguments = pandoc_arguments(project, document, page, metadata_file)
         done = subprocess.run(
-            arguments, input=text.encode("utf-8"), capture_output=True, cwd=document.path.parent
+            arguments,
+            input=text.encode("utf-8"),
+            capture_output=True,
+            cwd=document.path.parent,
+            env={**os.environ, **_UTF8_NAMES},
         )
     messages = done.stderr.decode("utf-8", errors="replace").strip()
     if done.returncode:

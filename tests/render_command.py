@@ -9,13 +9,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def run_render(folder, *arguments, **environment):
-    """Run `python -m render` in a folder, under LANG=C; returns the finished process."""
+    """Run `python -m render` in a folder, under LANG=C and LC_ALL=C; returns the finished process."""
     variables = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("COURSE_", "LC_", "LANG", "PYTHONUTF8"))
     }
-    variables |= {"PYTHONPATH": str(REPOSITORY), "LANG": "C"} | environment
+    variables |= {"PYTHONPATH": str(REPOSITORY), "LANG": "C", "LC_ALL": "C"} | environment
     return subprocess.run(
         [sys.executable, "-m", "render", *arguments],
         cwd=folder,
