@@ -49,7 +49,7 @@ test: $(READY)
 
 lab: $(READY)
 	@"$(RUN)" -m render notebooks $(NOTEBOOKS)
-	@"$(RUN)" -m jupyterlab --notebook-dir=. $(NOTEBOOKS)
+	@"$(RUN)" -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOKS)
 
 train: $(READY)
 	@COURSE_REFIT=1 "$(RUN)" -m render run $(LECTURES)
