@@ -238,13 +238,7 @@ def _adopt_copy(
         content = summary(staging.folder / CHECKSUMS)
         result.problems = ledger.total
         result.manifest = _manifest(content, ledger) | {"plan": plan}
-        result.notes += gaps(result.manifest, wanted)
-        if not sum(content["images"].values()):
-            staging.discard()
-            return result
-        write_json(staging.folder / MANIFEST, result.manifest)
-        staging.finish()
-    result.folder = out
+        staging.close(result, wanted)
     return result
 
 

@@ -190,7 +190,17 @@ class Staging:
         self.entries.append(entry)
         self._append(entry)
 
-    def finish(self) -> None:
+    def close(self, result: Result, wanted: Iterable[str] | None) -> None:
+        """Put the folder and its manifest in place, or discard it where no image came."""
+        result.notes += gaps(result.manifest, wanted)
+        if not sum(result.manifest["images"].values()):
+            self.discard()
+            return
+        write_json(self.folder / MANIFEST, result.manifest)
+        self._finish()
+        result.folder = self.out
+
+    def _finish(self) -> None:
         """Give the folder its final name."""
         if self.out.exists():
             self.out.rmdir()  # empty, or this fails; Windows cannot rename onto it
@@ -386,13 +396,7 @@ def import_gnt(
             "sources": described,
             "problems": ledger.content(),
         }
-        result.notes += gaps(result.manifest, wanted)
-        if not sum(content["images"].values()):
-            staging.discard()
-            return result
-        write_json(staging.folder / MANIFEST, result.manifest)
-        staging.finish()
-    result.folder = out
+        staging.close(result, wanted)
     return result
 
 
