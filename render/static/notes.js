@@ -1,32 +1,6 @@
 // Behaviour of the notes: tab panels, and the place in the table of contents.
 
-for (const list of document.querySelectorAll('[role="tablist"]')) {
-  const tabs = Array.from(list.querySelectorAll('[role="tab"]'));
-  const choose = (chosen) => {
-    for (const tab of tabs) {
-      const active = tab === chosen;
-      tab.classList.toggle("active", active);
-      tab.setAttribute("aria-selected", String(active));
-      tab.tabIndex = active ? 0 : -1;
-      document.getElementById(tab.getAttribute("aria-controls")).classList.toggle("active", active);
-    }
-  };
-  list.addEventListener("click", (event) => {
-    const tab = event.target.closest('[role="tab"]');
-    if (!tab) return;
-    event.preventDefault();
-    choose(tab);
-  });
-  list.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const position = tabs.indexOf(document.activeElement);
-    if (!step || position < 0) return;
-    event.preventDefault();
-    const next = tabs[(position + step + tabs.length) % tabs.length];
-    choose(next);
-    next.focus();
-  });
-}
+coursePanels(document);
 
 const entries = new Map();
 for (const link of document.querySelectorAll("#TOC a[href^='#']")) {
