@@ -18,12 +18,13 @@ export PYTHONUTF8 := 1
 LECTURES := $(sort $(wildcard lectures/*.qmd))
 NOTEBOOKS := _build/notebooks
 
-.PHONY: help setup slides test lab train data bench quarto clean
+.PHONY: help setup slides test exercises lab train data bench quarto clean
 
 help:
 	@echo "make slides   render every lecture to _site/"
 	@echo "make test     run every test"
-	@echo "make lab      open the notebooks in JupyterLab"
+	@echo "make exercises  write hand-outs and solutions from exercises/source/"
+	@echo "make lab      open the exercises in JupyterLab"
 	@echo "make train    refit every model in cache/"
 	@echo "make data     rebuild the simulated handwriting; CASIA=<folder> OUT=<folder> imports real scans"
 	@echo "make bench    run the benchmarks and print their tables"
@@ -46,6 +47,9 @@ test: $(READY)
 	@"$(RUN)" -m pytest
 	@"$(RUN)" -m render notebooks $(NOTEBOOKS)
 	@"$(RUN)" -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 $(NOTEBOOKS)
+
+exercises: $(READY)
+	@"$(RUN)" -m render exercises
 
 lab: $(READY)
 	@"$(RUN)" -m render notebooks $(NOTEBOOKS)

@@ -1,4 +1,4 @@
-"""The commands: `python -m render [pages…]`, `… notebooks OUT [pages…]`, `… run pages…`."""
+"""The commands: `python -m render [pages…]`, and its `notebooks`, `exercises` and `run`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if arguments[:1] == ["notebooks"]:
             from .notebooks import command
+
+            return command(arguments[1:])
+        if arguments[:1] == ["exercises"]:
+            from .exercises import command
 
             return command(arguments[1:])
         if arguments[:1] == ["run"]:

@@ -142,7 +142,7 @@ _PROJECT_KEYS = frozenset(
     preview""".split()
 )
 _WEBSITE_KEYS = frozenset(
-    """title description favicon navbar page-footer site-url repo-url search sidebar
+    """title description favicon navbar page-footer site-url repo-url repo-branch search sidebar
     back-to-top-navigation page-navigation bread-crumbs reader-mode draft-mode
     open-graph twitter-card""".split()
 )
