@@ -28,8 +28,7 @@ def run_cell(text: str, namespace: dict[str, Any], name: str) -> str:
 class Walk:
     """Goes through an exercise with the right answers and stops at each check.
 
-    At each check `namespace` holds what a student's kernel would hold, and `answer`, `wrong` are the
-    cells of that task.
+    At each check `namespace` holds what a student's kernel would hold.
     """
 
     def __init__(self, path: Path):
@@ -57,7 +56,7 @@ class Walk:
         return run_cell(text, self.namespace, self.exercise.name)
 
     def attempt(self, answer: str, check: SourceCell) -> str:
-        """Run the check on another answer, leaving the namespace as it was; returns what it prints."""
+        """Run the check on another answer; returns what it prints. The namespace stays."""
         namespace = dict(self.namespace)
         run_cell(answer, namespace, self.exercise.name)
         return run_cell(check.text, namespace, self.exercise.name)

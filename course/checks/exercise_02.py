@@ -17,12 +17,12 @@ def output_size(function) -> str:
             range(5, 13), (1, 2, 3, 5), (0, 1, 2), (1, 2, 3)):
         answer = as_number(call(function, n, kernel, padding, stride), "The output size")
         if answer != int(answer):
-            fail(f"For n={n}, kernel={kernel}, padding={padding}, stride={stride} it says {answer}. "
-                 "A number of places is a whole number.")
+            fail(f"For n={n}, kernel={kernel}, padding={padding}, stride={stride} it says "
+                 f"{answer:g}. A number of places is a whole number.")
         right = torch.nn.functional.conv1d(
             torch.zeros(1, 1, n), torch.zeros(1, 1, kernel), stride=stride, padding=padding
         ).shape[-1]
-        group = "padded" if padding else "strided" if stride > 1 else "plain"
+        group = "strided" if stride > 1 else "padded" if padding else "plain"
         groups[group].append((answer, right, f"n={n}, kernel={kernel}, padding={padding}, "
                               f"stride={stride}"))
     advice = {
@@ -37,8 +37,8 @@ def output_size(function) -> str:
             continue
         answer, right, shown = wrong[0]
         if all(answer == right - 1 for answer, right, _ in groups["plain"]):
-            advice["plain"] = ("You are one short everywhere. You count the steps; the first place, "
-                               "before any step, is an output as well.")
+            advice["plain"] = ("You are one short everywhere. You count the steps; the first "
+                               "place, before any step, is an output as well.")
         fail(f"For {shown} it says {answer:g}, and torch's layer gives {right}. {advice[name]}")
     return "It agrees with torch's layer in every case tried."
 
@@ -67,13 +67,13 @@ def convolve(function) -> str:
                  f"of shape {kernels.shape}")
         answer = as_array(call(function, image, kernels, bias, shown=shown), None, shown)
         if answer.shape != right.shape:
-            fail(f"{shown} has shape {answer.shape}, but should have shape {right.shape}. Count the "
-                 "places along each axis as in task 1.")
+            fail(f"{shown} has shape {answer.shape}, but should have shape {right.shape}. Count "
+                 "the places along each axis as in task 1.")
         if np.allclose(answer, right, atol=1e-8):
             continue
         mistakes = {
-            "The kernel is turned by 180 degrees. That is the convolution of probability theory; the "
-            "layer does not turn it.": _layer(image, kernels[::-1, ::-1], bias),
+            "The kernel is turned by 180 degrees. That is the convolution of probability theory; "
+            "the layer does not turn it.": _layer(image, kernels[::-1, ::-1], bias),
             "Only the first channel is used. Every channel has its own weights, and all are "
             "added.": _layer(image[..., :1], kernels[:, :, :1], bias),
             "The bias is missing.": right - bias,
@@ -135,8 +135,8 @@ def blur(function) -> str:
     for axis in (0, 1):
         if not np.array_equal(np.flip(answer, axis),
                               _blurred(function, np.flip(image, axis), "the mirrored image")):
-            fail("A mirrored image should give the mirrored blur. Do the nine pixels lie around the "
-                 "pixel, or to one side of it?")
+            fail("A mirrored image should give the mirrored blur. Do the nine pixels lie around "
+                 "the pixel, or to one side of it?")
     return "White paper stays white."
 
 
@@ -165,8 +165,8 @@ def kernel(weights) -> str:
         fail("A vertical stroke under the middle gives the smallest output, not the largest. Think "
              "about the sign: ink is 0, so the weights that count are those beside it.")
     if middle <= max(left, right):
-        fail(f"A vertical stroke gives {left:g}, {middle:g} and {right:g} under the left, middle and "
-             "right column. To one side it should not be as large as under the middle.")
+        fail(f"A vertical stroke gives {left:g}, {middle:g} and {right:g} under the left, middle "
+             "and right column. To one side it should not be as large as under the middle.")
     return f"Left, middle, right: {left:g}, {middle:g}, {right:g}."
 
 
@@ -191,13 +191,13 @@ def claims(total, retention, claim, members) -> str:
         if np.isclose(found, one**members, atol=1e-9):
             continue
         if np.isclose(found, one ** (members + 1), atol=1e-9):
-            fail(f"That is the total of {members + 1} claims. Did you start with one claim, and then "
-                 f"add {members}?")
+            fail(f"That is the total of {members + 1} claims. Did you start with one claim, and "
+                 f"then add {members}?")
         if np.isclose(found, one ** (members - 1), atol=1e-9):
             fail(f"That is the total of {members - 1} claims.")
         if np.isclose(found, generating(np.asarray(claim), z**members), atol=1e-9):
-            fail(f"That is a multiple of one claim: {members} members who all claim the same. "
-                 "Independent members do not.")
+            fail(f"That is a multiple of one claim: {members} members who all claim the same "
+                 "amount. Independent members do not.")
         fail(f"total adds up to 1, but it is not the distribution of the sum of {members} "
              f"independent claims. Its mean is {(total * np.arange(len(total))).sum():.2f}; compare "
              "with what you know about the mean of a sum.")
@@ -207,9 +207,9 @@ def claims(total, retention, claim, members) -> str:
     beyond = total[int(value) + 1:].sum()
     if beyond > 0.005:
         if 0.025 < beyond <= 0.05:
-            fail(f"The total exceeds {value:g} with probability {beyond:.4f}. That is the level of "
-                 "5 per cent, not of 0.5.")
-        fail(f"The total exceeds {value:g} with probability {beyond:.4f}, which is more than 0.005.")
+            fail(f"The total exceeds {value:g} with probability {beyond:.4f}. That is the level "
+                 "of 5 per cent, not of 0.5.")
+        fail(f"The total exceeds {value:g} with probability {beyond:.4f}: more than 0.005.")
     if value > 0 and total[int(value):].sum() <= 0.005:
         fail(f"{value:g} is not the smallest: {value - 1:g} would do as well. The total *exceeds* r "
              "when it is r + 1 or more. Is your answer one too many?")

@@ -30,11 +30,11 @@ four = digits[digit_labels == 4][3].reshape(28, 28)
 # ## Task 1: output size (10 minutes)
 #
 # A kernel of width $k$ walks along an input of width $n$. With padding $p$, that many zeros stand
-# at **each** end. With stride $s$ it moves $s$ places at a time. It never hangs over the edge of the
-# padded input.
+# at **each** end. With stride $s$ it moves $s$ places at a time. It never hangs over the edge of
+# the padded input.
 #
-# First play, and write down two predictions before you move a slider: how many outputs are there for
-# $n = 9$, $k = 3$, $p = 0$, $s = 2$? And how many for $n = 10$?
+# First play, and write down two predictions before you move a slider: how many outputs are there
+# for $n = 9$, $k = 3$, $p = 0$, $s = 2$? And how many for $n = 10$?
 
 # %%
 def show_footprints(n, kernel, padding, stride):
@@ -124,54 +124,57 @@ def convolve(image, kernels, bias):
     # --- solution ---
     height = image.shape[0] - kernel_height + 1
     width = image.shape[1] - kernel_width + 1
-    result = np.empty((height, width, filters))
+    outputs = np.empty((height, width, filters))
     for i in range(height):
         for j in range(width):
             patch = image[i : i + kernel_height, j : j + kernel_width]
-            result[i, j] = np.tensordot(patch, kernels, axes=3) + bias
-    return result
+            outputs[i, j] = np.tensordot(patch, kernels, axes=3) + bias
+    return outputs
     # --- end ---
 
 # %% wrong="convolve" says="turned by 180"
 def convolve(image, kernels, bias):
     kernel_height, kernel_width, channels, filters = kernels.shape
     kernels = kernels[::-1, ::-1]
-    result = np.empty((image.shape[0] - kernel_height + 1, image.shape[1] - kernel_width + 1, filters))
-    for i in range(result.shape[0]):
-        for j in range(result.shape[1]):
+    height, width = image.shape[0] - kernel_height + 1, image.shape[1] - kernel_width + 1
+    outputs = np.empty((height, width, filters))
+    for i in range(outputs.shape[0]):
+        for j in range(outputs.shape[1]):
             patch = image[i : i + kernel_height, j : j + kernel_width]
-            result[i, j] = np.tensordot(patch, kernels, axes=3) + bias
-    return result
+            outputs[i, j] = np.tensordot(patch, kernels, axes=3) + bias
+    return outputs
 
 # %% wrong="convolve" says="first channel"
 def convolve(image, kernels, bias):
     kernel_height, kernel_width, channels, filters = kernels.shape
-    result = np.empty((image.shape[0] - kernel_height + 1, image.shape[1] - kernel_width + 1, filters))
-    for i in range(result.shape[0]):
-        for j in range(result.shape[1]):
+    height, width = image.shape[0] - kernel_height + 1, image.shape[1] - kernel_width + 1
+    outputs = np.empty((height, width, filters))
+    for i in range(outputs.shape[0]):
+        for j in range(outputs.shape[1]):
             patch = image[i : i + kernel_height, j : j + kernel_width, 0]
-            result[i, j] = np.tensordot(patch, kernels[:, :, 0], axes=2) + bias
-    return result
+            outputs[i, j] = np.tensordot(patch, kernels[:, :, 0], axes=2) + bias
+    return outputs
 
 # %% wrong="convolve" says="bias"
 def convolve(image, kernels, bias):
     kernel_height, kernel_width, channels, filters = kernels.shape
-    result = np.empty((image.shape[0] - kernel_height + 1, image.shape[1] - kernel_width + 1, filters))
-    for i in range(result.shape[0]):
-        for j in range(result.shape[1]):
+    height, width = image.shape[0] - kernel_height + 1, image.shape[1] - kernel_width + 1
+    outputs = np.empty((height, width, filters))
+    for i in range(outputs.shape[0]):
+        for j in range(outputs.shape[1]):
             patch = image[i : i + kernel_height, j : j + kernel_width]
-            result[i, j] = np.tensordot(patch, kernels, axes=3)
-    return result
+            outputs[i, j] = np.tensordot(patch, kernels, axes=3)
+    return outputs
 
 # %% wrong="convolve" says="shape"
 def convolve(image, kernels, bias):
     kernel_height, kernel_width, channels, filters = kernels.shape
-    result = np.zeros((image.shape[0], image.shape[1], filters))
+    outputs = np.zeros((image.shape[0], image.shape[1], filters))
     for i in range(image.shape[0] - kernel_height):
         for j in range(image.shape[1] - kernel_width):
             patch = image[i : i + kernel_height, j : j + kernel_width]
-            result[i, j] = np.tensordot(patch, kernels, axes=3) + bias
-    return result
+            outputs[i, j] = np.tensordot(patch, kernels, axes=3) + bias
+    return outputs
 
 # %% [markdown]
 # The cell below first checks yours, then puts it beside the layer of Keras, with random weights on
@@ -224,12 +227,9 @@ blur_with_bugs(paper)
 def blur(image):
     """The mean over 3 × 3 pixels, rounded, as uint8 and as large as the image."""
     # --- solution ---
-    padded = np.pad(image, 1, mode="edge")
-    total = np.zeros(image.shape, dtype="int64")
-    for i in range(3):
-        for j in range(3):
-            total += padded[i : i + image.shape[0], j : j + image.shape[1]]
-    return np.round(total / 9).astype("uint8")
+    framed = np.pad(image, 1, mode="edge")
+    patches = np.lib.stride_tricks.sliding_window_view(framed, (3, 3))
+    return np.round(patches.mean(axis=(2, 3))).astype("uint8")  # the mean is a float64
     # --- end ---
 
 # %% wrong="blur" says="overflow"
@@ -261,7 +261,7 @@ def blur(image):
 
 # %% wrong="blur" says="nearest"
 def blur(image):
-    padded = np.pad(image, 1, mode="constant", constant_values=255)
+    padded = np.pad(image, 1, mode="reflect")
     total = np.zeros(image.shape, dtype="int64")
     for i in range(3):
         for j in range(3):
@@ -414,7 +414,8 @@ axis.legend();
 # `np.convolve` takes for granted, and to the retention?
 
 # %% [markdown] solution=true
-# One event can now hit many members at once: a fire, an infection. Claims that move together leave the
-# mean of the total as it is but widen its distribution, so that the retention that is exceeded
-# once in 200 years lies higher. Convolution then understates the tail; the model needs a common cause,
-# for example a mixture: convolve within a good year and within a bad year, then weight the two.
+# One event can now hit many members at once: a fire, an infection. Claims that move together leave
+# the mean of the total as it is but widen its distribution, so that the retention that is exceeded
+# once in 200 years lies higher. Convolution then understates the tail. The model needs a common
+# cause, for example a mixture: convolve within a good year and within a bad year, then weight the
+# two.
