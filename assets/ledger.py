@@ -180,6 +180,31 @@ def problems(ledger: Path = LEDGER, root: Path = REPOSITORY) -> list[str]:
     return found
 
 
+def damaged(kinds: tuple[str, ...], root: Path = REPOSITORY,
+            ledger: Path = LEDGER) -> tuple[int, list[str]]:
+    """How many files the items of these kinds cover, and which are missing or have changed.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    count, found = 0, []
+    names = assets(root)
+    for item in load(ledger)[1]:
+        if item.get("kind") not in kinds:
+            continue
+        try:
+            files = files_of(item, names, root)
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{label(item)}: the package {item['package']} is not installed")
+            continue
+        count += len(files)
+        found += [f"{pattern} is missing" for pattern in patterns(item)
+                  if not any(_matches(name, pattern) for name in files)]
+        if files:
+            found += _problems_of_hashes(item, files, root)
+    return count, found
+
+
 def _problems_of_fields(item: dict[str, Any], licences: dict[str, str], root: Path) -> list[str]:
     name, found = label(item), []
     for key in ("kind", "title", "author", "licence", "source", "used_in"):
