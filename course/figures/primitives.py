@@ -33,6 +33,7 @@ CHANNELS = (RED, GREEN_CHANNEL, BLUE_CHANNEL)
 MORE = (BLUE, VERMILLION, GREEN, AMBER, PURPLE, SKY)
 
 THIN, THICK, THICKEST = 1.0, 2.2, 4.0  # points
+_FONT = _STYLE["font.family"]  # also where a notebook has not chosen the course's style
 # Points. A figure is shown at 96 px an inch, so that 14 points are just over 18 px on a slide.
 SMALL, LABEL, NAME = 14, 15, 17
 
@@ -160,7 +161,7 @@ def draw_cells(
                 number = text.format(numbers[row, column]).replace("-", "−")
                 axis.text(x + size / 2, y + size / 2, number, ha="center", va="center_baseline",
                           fontsize=fontsize, color=ink_on(shade), fontweight=weight,
-                          zorder=zorder + 0.2)
+                          fontfamily=_FONT, zorder=zorder + 0.2)
     axis.add_patch(Rectangle((left, top), columns * size, rows * size, fill=False,
                              edgecolor=colour, linewidth=THICK, zorder=zorder + 0.1))
     return Cells(left, top, rows, columns, size)
@@ -206,7 +207,7 @@ def outline(
     corner = cells.left + column * cells.size, cells.top + row * cells.size
     if fill != "none":
         axis.add_patch(Rectangle(corner, width * cells.size, height * cells.size, linewidth=0,
-                                 facecolor=fill, alpha=0.5, zorder=zorder - 1.9))
+                                 facecolor=fill, alpha=0.35, zorder=zorder - 1.9))
     axis.add_patch(Rectangle(corner, width * cells.size, height * cells.size, fill=False,
                              edgecolor=colour, linewidth=linewidth, linestyle=style,
                              joinstyle="miter", zorder=zorder))
@@ -327,7 +328,7 @@ def draw_arrow(
     if text:
         middle = (np.array(start) + np.array(end)) / 2 + np.array(offset)
         axis.text(*middle, text, ha="center", va="bottom" if offset[1] <= 0 else "top",
-                  fontsize=fontsize, zorder=zorder)
+                  fontsize=fontsize, fontfamily=_FONT, color=INK, zorder=zorder)
 
 
 def write(
@@ -347,7 +348,7 @@ def write(
     if fontsize < SMALL:
         raise ValueError(f"Text of {fontsize} points is too small to read; use at least {SMALL}.")
     axis.text(x, y, text, ha=ha, va=va, fontsize=fontsize, color=colour, fontweight=weight,
-              zorder=zorder)
+              fontfamily=_FONT, zorder=zorder)
 
 
 def name_above(axis: Axes, cells: Cells, text: str, *, colour: str = INK, gap: float = 0.3) -> None:
@@ -364,4 +365,4 @@ def size_below(axis: Axes, cells: Cells, text: str | None = None, *, gap: float 
 
 def sign(axis: Axes, x: float, y: float, text: str) -> None:
     """An operator between two things: +, =, ×, ⋆."""
-    write(axis, x, y, text, fontsize=26)
+    write(axis, x, y, text, fontsize=32 if text == "⋆" else 26)

@@ -1,0 +1,44 @@
+"""Figures that move: one picture a frame, turned into an animation by `assets/js/animation.js`.
+
+A cell that shows several figures and has the class `animation` is one:
+
+    ```{python}
+    #| classes: animation
+    #| fig-alt: "What happens from the first frame to the last."
+    show_frames(draw_sliding(x, k, step) for step in range(9))
+    ```
+
+The page shows the first frame, plays the frames one after another once they are in view, and has
+buttons to stop and to step. Who prefers reduced motion sees the first frame until pressing a
+button. Printed, in a notebook and without a script the frames stand side by side.
+"""
+
+from collections.abc import Iterable
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+
+def show_frames(figures: Iterable[Figure]) -> None:
+    """Show figures one by one, and close each so that no other cell shows it again.
+
+    Args:
+        figures: all of the same size, so that nothing jumps.
+
+    Raises:
+        ValueError: no figure, or figures of different size.
+    """
+    from IPython.display import display
+
+    size = None
+    count = 0
+    for figure in figures:
+        inches = tuple(figure.get_size_inches())
+        size = size or inches
+        if inches != size:
+            raise ValueError(f"Frame {count + 1} is {inches} inches, the first one {size}.")
+        display(figure)
+        plt.close(figure)
+        count += 1
+    if not count:
+        raise ValueError("An animation needs at least one figure.")

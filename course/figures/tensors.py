@@ -1,0 +1,116 @@
+"""Drawings of tensors, and rows of pictures."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from course.figures.primitives import (
+    CHANNELS, INPUT, KERNEL, LABEL, NAME, OUTPUT, THICKEST, draw_cells, draw_stack, sheet, tint,
+    write)
+from course.plots import _STYLE, GRID, PURPLE
+
+
+def draw_tensor_ranks(examples: Sequence[str], shapes: Sequence[str]) -> Figure:
+    """Tensors of rank 0 to 4, each with an example and a shape below it.
+
+    Args:
+        examples: what each could hold, five short texts; a line break is kept.
+        shapes: the shape of each as it should be written, five texts.
+
+    Raises:
+        ValueError: not five of each.
+    """
+    if len(examples) != 5 or len(shapes) != 5:
+        raise ValueError(f"Five ranks, but {len(examples)} examples and {len(shapes)} shapes.")
+    figure, axis = sheet(31, 14.2, 11.6)
+    middles = (2.6, 7.4, 13.2, 19.4, 26.6)
+    draw_cells(axis, (1, 1), middles[0] - 0.5, 6, colour=KERNEL, fill=tint(KERNEL, 0.2))
+    draw_cells(axis, (5, 1), middles[1] - 0.5, 4, colour=PURPLE, fill=tint(PURPLE, 0.2))
+    draw_cells(axis, (5, 4), middles[2] - 2, 4, colour=OUTPUT, fill=tint(OUTPUT, 0.16))
+    draw_stack(axis, 3, 4, 4, middles[3] - 2.4, 5, step=0.6, colours=CHANNELS)
+    for i, (left, top) in enumerate(((25.9, 2.5), (23.6, 4.3), (25.3, 6.1))):
+        draw_stack(axis, 3, 4, 4, left, top, size=0.72, step=0.38, colours=CHANNELS,
+                   zorder=2 + 3 * i)
+    for rank, (middle, example, shape) in enumerate(zip(middles, examples, shapes)):
+        write(axis, middle, 0.6, f"rank {rank}", fontsize=NAME, weight="bold")
+        write(axis, middle, 10.3, shape, fontsize=LABEL, weight="bold")
+        write(axis, middle, 11.2, example, fontsize=LABEL, va="top")
+    return figure
+
+
+def show_pictures(
+    pictures: Sequence[np.ndarray],
+    titles: Sequence[str] = (),
+    *,
+    columns: int | None = None,
+    height: float = 3.0,
+    frames: Sequence[str] | None = None,
+    limits: tuple[float, float] = (0, 255),
+) -> Figure:
+    """Show pictures side by side, each pixel as a square without smoothing.
+
+    Args:
+        pictures: arrays (height, width, 3) of colours 0 to 255, or (height, width) of levels.
+        titles: one above each.
+        columns: how many in a row; by default all.
+        height: of each picture, inches.
+        frames: the colour of a thick frame round each; by default a thin grey one.
+        limits: the levels shown as black and as white. Colours are cut off at 0 and 255.
+
+    Raises:
+        ValueError: no picture, a picture of another shape, or as many titles or frames as
+            there are not pictures.
+    """
+    pictures = [np.asarray(each) for each in pictures]
+    for each in pictures:
+        if each.ndim not in (2, 3) or each.shape[2:] not in ((), (3,)):
+            raise ValueError(f"A picture has two axes, or three of which the last is 3; not "
+                             f"{each.shape}.")
+    for what, given in (("titles", titles), ("frames", frames or ())):
+        if given and len(given) != len(pictures):
+            raise ValueError(f"{len(given)} {what} for {len(pictures)} pictures.")
+    if not pictures:
+        raise ValueError("There is no picture to show.")
+    columns = columns or len(pictures)
+    rows = -(-len(pictures) // columns)
+    wide = height * max(each.shape[1] / each.shape[0] for each in pictures)
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = plt.subplots(
+            rows, columns, squeeze=False,
+            figsize=(columns * (wide + 0.15), rows * (height + (0.45 if titles else 0.1))))
+        for axis in axes.flat[len(pictures):]:
+            axis.axis("off")
+        for k, (axis, picture) in enumerate(zip(axes.flat, pictures)):
+            if picture.ndim == 3:
+                picture = np.clip(picture, 0, 255).astype(np.uint8)
+            axis.imshow(picture, cmap="gray", vmin=limits[0], vmax=limits[1],
+                        interpolation="none")
+            axis.grid(False)
+            axis.set(xticks=[], yticks=[])
+            for spine in axis.spines.values():
+                spine.set(visible=True, color=frames[k] if frames else GRID,
+                          linewidth=THICKEST if frames else 1)
+            if titles:
+                axis.set_title(titles[k], loc="center", fontsize=NAME, pad=8)
+    return figure
+
+
+def show_planes(photo: np.ndarray) -> Figure:
+    """A colour photo and its three channels as grey pictures, framed in the channel's colour.
+
+    Args:
+        photo: shape (height, width, 3), 0 to 255.
+
+    Raises:
+        ValueError: not three channels.
+    """
+    photo = np.asarray(photo)
+    if photo.ndim != 3 or photo.shape[2] != 3:
+        raise ValueError(f"A colour photo has the shape (height, width, 3), not {photo.shape}.")
+    height = 2.7 * photo.shape[0] / photo.shape[1]
+    return show_pictures(
+        [photo, *np.moveaxis(photo, -1, 0)], ["photo", "red (R)", "green (G)", "blue (B)"],
+        height=height, frames=[INPUT, *CHANNELS])
