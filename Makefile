@@ -16,14 +16,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUTF8 := 1
 
 LECTURES := $(sort $(wildcard lectures/*.qmd))
-NOTEBOOKS := _build/notebooks
+NOTEBOOKS := notebooks exercises/solutions
 
-.PHONY: help setup slides test exercises lab train data bench quarto clean
+.PHONY: help setup slides test notebooks lab train data bench quarto clean
 
 help:
 	@echo "make slides   render every lecture to _site/"
 	@echo "make test     run every test"
-	@echo "make exercises  write hand-outs and solutions from exercises/source/"
+	@echo "make notebooks  write every lecture and exercise as a notebook"
 	@echo "make lab      open the exercises in JupyterLab"
 	@echo "make train    refit every model in cache/"
 	@echo "make data     rebuild the simulated handwriting; CASIA=<folder> OUT=<folder> imports real scans"
@@ -45,15 +45,14 @@ slides: $(READY)
 
 test: $(READY)
 	@"$(RUN)" -m pytest
-	@"$(RUN)" -m render notebooks $(NOTEBOOKS)
 	@"$(RUN)" -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 $(NOTEBOOKS)
 
-exercises: $(READY)
+notebooks: $(READY)
+	@"$(RUN)" -m render notebooks notebooks
 	@"$(RUN)" -m render exercises
 
 lab: $(READY)
-	@"$(RUN)" -m render notebooks $(NOTEBOOKS)
-	@"$(RUN)" -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOKS)
+	@"$(RUN)" -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/exercises
 
 train: $(READY)
 	@COURSE_REFIT=1 "$(RUN)" -m render run $(LECTURES)

@@ -17,6 +17,7 @@ from render.exercises import (
     solution_lines,
     split_answer,
 )
+from render.notebooks import outputs as lecture_notebooks
 from render.project import Project
 
 NAMES = [path.stem for path in SOURCES]
@@ -48,7 +49,17 @@ def test_generated_files_are_up_to_date(expected):
              for folder in (FOLDER, SOLUTIONS) for path in (REPOSITORY / folder).glob("*.ipynb")}
     changed = sorted(name for name in expected.keys() | found.keys()
                      if expected.get(name) != found.get(name))
-    assert not changed, f"run `make exercises`; not up to date: {', '.join(changed)}"
+    assert not changed, f"run `make notebooks`; not up to date: {', '.join(changed)}"
+
+
+def test_lecture_notebooks_are_up_to_date():
+    """The notebooks of the lectures are what their sources give, to the byte."""
+    folder = REPOSITORY / "notebooks"
+    project = Project.load(REPOSITORY)
+    expected = lecture_notebooks(project, folder, project.pages())
+    assert sorted(expected) == sorted(folder.glob("*.ipynb"))
+    changed = [path.name for path, (_, data) in expected.items() if path.read_bytes() != data]
+    assert not changed, f"run `make notebooks`; not up to date: {', '.join(changed)}"
 
 
 def test_notebooks_are_valid_clean_and_stable(source, expected):

@@ -69,6 +69,8 @@ def _is_blank(answer: Any) -> bool:
         return True
     if isinstance(answer, Mapping):
         return any(_is_blank(each) for each in answer.values())
+    if isinstance(answer, np.ndarray) and answer.dtype == object:
+        answer = answer.ravel().tolist()
     return isinstance(answer, (list, tuple)) and any(_is_blank(each) for each in answer)
 
 
