@@ -1,0 +1,48 @@
+"""Make `kernel-explorer-photo.js` from the photo that the kernel explorer shows.
+
+    python assets/js/build_kernel_explorer.py
+
+Pages opened from disk may not fetch a file and may not read the pixels of an image, so the grey
+levels travel inside a script. `tests/test_kernel_explorer.py` fails when the photo has changed.
+"""
+
+import base64
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+PHOTO = HERE.parent / "images" / "photos" / "cat.png"
+SCRIPT = HERE / "kernel-explorer-photo.js"
+ALT = "Close-up of a tabby cat's face, in grey"
+
+
+def grey_levels(path: Path = PHOTO) -> np.ndarray:
+    """Grey levels of a photo, uint8 of shape (height, width), weighted as in ITU-R BT.601."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"))
+
+
+def script(path: Path = PHOTO) -> str:
+    """The script: width, height, grey levels row by row in base64, and the photo's SHA-256."""
+    levels = grey_levels(path)
+    fields = {
+        "photo": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "width": levels.shape[1],
+        "height": levels.shape[0],
+        "alt": ALT,
+        "pixels": base64.b64encode(levels.tobytes()).decode("ascii"),
+    }
+    lines = [f"  {name}: {json.dumps(value)}," for name, value in fields.items()]
+    return ("// Made by build_kernel_explorer.py. Do not edit.\n"
+            "window.CourseKernelPhoto = {\n" + "\n".join(lines) + "\n};\n")
+
+
+if __name__ == "__main__":
+    SCRIPT.write_text(script(), encoding="utf-8", newline="\n")
+    print(f"{SCRIPT.name}: {SCRIPT.stat().st_size / 1000:.0f} kB", file=sys.stderr)
