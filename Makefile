@@ -1,7 +1,15 @@
 # The commands of the course. `make` alone lists them.
 # They need Python 3.11 or later, make and a package index; nothing else.
+# On Windows they need the shell of Git for Windows too: type them in Git Bash.
 
-PYTHON ?= $(shell command -v python3 || command -v python)
+ifeq ($(OS),Windows_NT)
+  ifeq ($(shell command -v sh 2>/dev/null),)
+    $(error There is no sh here. Open Git Bash, which comes with Git for Windows, and type make there)
+  endif
+endif
+
+# The first that runs: Windows has a python3 that only points to a shop.
+PYTHON ?= $(shell for name in python3 python py; do "$$name" -c "" 2>/dev/null && command -v "$$name" && break; done)
 
 ifeq ($(OS),Windows_NT)
   BIN := .venv/Scripts
@@ -12,13 +20,14 @@ RUN := $(BIN)/python
 READY := .venv/.ready
 
 # A Quarto installed by `make quarto` lies in .venv and is found first.
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+# (Windows' own builds of make separate folders by semicolons.)
+export PATH := $(CURDIR)/$(BIN)$(if $(findstring ;,$(PATH)),;,:)$(PATH)
 export PYTHONUTF8 := 1
 
 LECTURES := $(sort $(wildcard lectures/*.qmd))
 NOTEBOOKS := notebooks exercises/solutions
 
-.PHONY: help setup slides test notebooks lab train data bench quarto clean
+.PHONY: help setup slides test notebooks lab train data bench check links quarto clean
 
 help:
 	@echo "make slides   render every lecture to _site/"
@@ -26,8 +35,11 @@ help:
 	@echo "make notebooks  write every lecture and exercise as a notebook"
 	@echo "make lab      open the exercises in JupyterLab"
 	@echo "make train    refit every model in cache/"
+	@echo "make tune     run lecture 5's search as a chief and WORKERS=2 workers; OUT=<folder> keeps it"
 	@echo "make data     rebuild the simulated handwriting; CASIA=<folder> OUT=<folder> imports real scans"
 	@echo "make bench    run the benchmarks and print their tables"
+	@echo "make check    tell in seconds whether this machine is ready for class"
+	@echo "make links    check external links over the network"
 	@echo "make quarto   install Quarto into .venv, where its download can be reached"
 	@echo "make clean    remove what the commands made, but not .venv"
 
@@ -57,6 +69,10 @@ lab: $(READY)
 train: $(READY)
 	@COURSE_REFIT=1 "$(RUN)" -m render run $(LECTURES)
 
+tune: $(READY)
+	@"$(RUN)" -m course.tuning --workers "$(or $(WORKERS),2)" $(if $(SEARCH),--search "$(SEARCH)") \
+	  $(if $(OUT),--out "$(OUT)") $(if $(KILL),--kill "$(KILL)")
+
 ifdef CASIA
 data: $(READY)
 	@"$(RUN)" -m course.casia "$(CASIA)" --out "$(or $(OUT),data/casia)"
@@ -67,6 +83,13 @@ endif
 
 bench: $(READY)
 	@for benchmark in benchmarks/[a-z]*.py; do echo; echo "== $$benchmark"; "$(RUN)" "$$benchmark" || exit 1; done
+
+# Without .venv too: then it says what is missing.
+check:
+	@"$(if $(wildcard $(RUN)*),$(RUN),$(PYTHON))" -m course.preflight
+
+links: $(READY)
+	@"$(RUN)" -m tests.links --network
 
 quarto: $(READY)
 	@"$(RUN)" -m pip install --quiet --disable-pip-version-check -r requirements-quarto.txt \
