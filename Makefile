@@ -27,7 +27,7 @@ export PYTHONUTF8 := 1
 LECTURES := $(sort $(wildcard lectures/*.qmd))
 NOTEBOOKS := notebooks exercises/solutions
 
-.PHONY: help setup slides test notebooks lab train data bench check links quarto clean
+.PHONY: help setup slides test notebooks lab train tune data bench check links quarto clean
 
 help:
 	@echo "make slides   render every lecture to _site/"
