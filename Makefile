@@ -43,10 +43,13 @@ help:
 	@echo "make quarto   install Quarto into .venv, where its download can be reached"
 	@echo "make clean    remove what the commands made, but not .venv"
 
+# One line, readable by any Python, that ends make when it is too old.
+PYTHON_IS_NEW = "$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11) and 'This course needs Python 3.11 or later, but %s is %d.%d. Install a newer one, or name it: make PYTHON=<path> $(MAKECMDGOALS)' % ((sys.executable,) + sys.version_info[:2]))"
+
 setup: $(READY)
 
 $(READY): requirements.txt pyproject.toml
-	@"$(PYTHON)" -c "import sys; v = sys.version_info; sys.exit(v < (3, 11) and f'This course needs Python 3.11 or later, but {sys.executable} is {v.major}.{v.minor}. Install a newer one, or name it: make PYTHON=<path> $(MAKECMDGOALS)')"
+	@$(PYTHON_IS_NEW)
 	@echo "Setting up .venv (once; a few minutes, about 2 GB) ..."
 	@"$(PYTHON)" -m venv .venv
 	@"$(RUN)" -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
@@ -86,6 +89,7 @@ bench: $(READY)
 
 # Without .venv too: then it says what is missing.
 check:
+	@$(if $(wildcard $(RUN)*),true,$(PYTHON_IS_NEW))
 	@"$(if $(wildcard $(RUN)*),$(RUN),$(PYTHON))" -m course.preflight
 
 links: $(READY)

@@ -6,6 +6,7 @@ import argparse
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from course.preflight import checks
@@ -18,19 +19,31 @@ def run(patience: float = PATIENCE) -> list[Finding]:
     """Run all checks, those that wait for programs side by side; at most `patience` seconds
     and the time that a browser takes to start."""
     started = time.perf_counter()
+    python = checks.check_python()
+    if python.level == FAILURE:
+        return [python]  # with another Python the rest would only fail in stranger words
     probe = checks.start_probe()
-    quick = (checks.check_python, checks.check_packages, checks.check_fonts, checks.check_data,
+    quick = (checks.check_packages, checks.check_fonts, checks.check_data,
              checks.check_artefacts, checks.check_graphviz, checks.check_browser,
              checks.check_disk, checks.check_memory, checks.check_slides)
     try:
         with ThreadPoolExecutor(4) as pool:
-            running = [pool.submit(check) for check in quick]
-            findings = [each.result() for each in running]
-        return [*findings,
+            findings = list(pool.map(_safely, quick))
+        return [python, *findings,
                 checks.check_training(probe, patience - (time.perf_counter() - started))]
     finally:
         if probe.poll() is None:
             probe.kill()
+
+
+def _safely(check: Callable[[], Finding]) -> Finding:
+    """What a check finds, where it ends in an error too: the others shall still be heard."""
+    try:
+        return check()
+    except Exception as error:
+        name = check.__name__.removeprefix("check_").capitalize()
+        return Finding(FAILURE, name, f"the check ended with {type(error).__name__}: {error}",
+                       "Tell the maintainers; it is a fault of the check")
 
 
 def report(findings: list[Finding], seconds: float) -> str:

@@ -102,11 +102,18 @@ def _packaging():
     return None
 
 
+def _install() -> str:
+    """How to repair the packages: nobody shall install them into the system's Python."""
+    if sys.prefix == sys.base_prefix:
+        return "make slides sets up .venv with all of them"
+    return f"\"{sys.executable}\" -m pip install -r requirements.txt -e ."
+
+
 def check_packages(requirements: Path = REPOSITORY / "requirements.txt",
                    root: Path = REPOSITORY) -> Finding:
     """Every line of requirements.txt against what is installed, and `course` itself."""
     name = "Packages"
-    set_up = "make slides sets up .venv; by hand: pip install -r requirements.txt -e ."
+    set_up = "make slides"
     packaging = _packaging()
     if packaging is None:
         return Finding(FAILURE, name, "cannot be read: neither `packaging` nor `pip` is there",
@@ -138,7 +145,7 @@ def check_packages(requirements: Path = REPOSITORY / "requirements.txt",
         if not wanted.specifier.contains(found.split("+")[0], prereleases=True):
             wrong.append(f"{wanted.name} is {found}, not {wanted.specifier}")
     count += 1
-    place = _where_course_is_installed(root)
+    place = _where_course_is_installed()
     if place is None:
         wrong.append("the course itself (`course`) is not installed")
     elif place.resolve() != root.resolve():
@@ -146,19 +153,18 @@ def check_packages(requirements: Path = REPOSITORY / "requirements.txt",
     if wrong:
         shown = "; ".join(wrong[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else "")
         return Finding(FAILURE, name, f"{len(wrong)} of {count} are not as requirements.txt "
-                       f"asks: {shown}", f"\"{sys.executable}\" -m pip install -r "
-                       "requirements.txt -e .")
+                       f"asks: {shown}", _install())
     return Finding(OK, name, f"all {count} as requirements.txt asks")
 
 
-def _where_course_is_installed(root: Path) -> Path | None:
+def _where_course_is_installed() -> Path | None:
     """The folder that `pip install -e` recorded for this course, or None."""
-    # The repository itself holds a record too, which says nothing about other folders' Python.
-    elsewhere = [place for place in sys.path if Path(place or ".").resolve() != root.resolve()]
+    # A repository that setuptools once built holds a record of its own, without an address.
+    records = (each.read_text("direct_url.json")
+               for each in importlib.metadata.distributions(name="course"))
     try:
-        installed = next(iter(importlib.metadata.distributions(name="course", path=elsewhere)))
-        url = json.loads(installed.read_text("direct_url.json") or "{}").get("url", "")
-    except (StopIteration, ValueError):
+        url = json.loads(next(filter(None, records)))["url"]
+    except (StopIteration, ValueError, KeyError):
         return None
     if not url.startswith("file:"):
         return None
@@ -187,6 +193,8 @@ def _check_files(name: str, kinds: tuple[str, ...], remedy: str, root: Path) -> 
         return Finding(FAILURE, name, f"assets/ledger.toml: {error}", "git checkout assets")
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        if wrong[0].endswith("is not installed"):
+            remedy = _install()
         return Finding(FAILURE, name, wrong[0].split(". If")[0] + more, remedy)
     return Finding(OK, name, f"{count} files, all with the recorded SHA-256")
 
@@ -454,7 +462,7 @@ def _training_remedy(reason: str) -> str:
         return "winget install Microsoft.VCRedist.2015+.x64 (torch needs it), then try again"
     if "ModuleNotFoundError" in reason or "No module named" in reason:
         return "make slides"
-    return f"\"{sys.executable}\" -m pip install --force-reinstall -r requirements.txt -e ."
+    return _install()
 
 
 def judge_training(result: dict) -> Finding:
