@@ -211,9 +211,9 @@ class _Prose:
             kept.append(self._line(text))
         text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
         # Notebooks know neither definition lists nor captions of tables.
-        text = re.sub(r"^(\S.*)\n\n?:[ ]+(?=\S)", r"- **\1**: ", text, flags=re.MULTILINE)
         caption = r"(?<=\|\n\n): (.+?)(?:\s*\{[^{}]*\})?$"
-        return re.sub(caption, r"*\1*", text, flags=re.MULTILINE)
+        text = re.sub(caption, r"*\1*", text, flags=re.MULTILINE)
+        return re.sub(r"^([^\s|].*)\n\n?:[ ]+(?=\S)", r"- **\1**: ", text, flags=re.MULTILINE)
 
     def _div(self, rest: str, kept: list[str]) -> None:
         if not rest:

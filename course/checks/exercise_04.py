@@ -1,0 +1,268 @@
+"""Checks of exercise 4, recognising handwriting."""
+
+import numpy as np
+
+from course.checks import as_number, brief, call, fail, task
+
+
+@task(1, "a fair average")
+def balanced(function) -> str:
+    """A function (truth, predicted) -> float, on small cases that can be counted by hand."""
+    one_scarce = np.repeat([0, 1], [98, 2])
+
+    def ask(truth, predicted, shown):
+        value = call(function, np.asarray(truth), np.asarray(predicted), shown=shown)
+        return as_number(value, "The balanced accuracy")
+
+    shown = "balanced_accuracy for 98 images of character 0 read right and 2 of character 1 misread"
+    value = ask(one_scarce, np.zeros(100, dtype=int), shown)
+    if np.isclose(value, 0.98):
+        if np.isclose(ask([0] * 98 + [1] * 2, [0] * 96 + [1] * 4, "balanced_accuracy"), 0.75):
+            fail("You average over what the characters were taken for. Average over what they are.")
+        fail(f"{shown} gives {value:g}. You give every image the same weight, not every "
+             "character; here one of two characters is never read right.")
+    # Copies of one character's images, all read alike, must not change the result.
+    rng = np.random.default_rng()
+    for _ in range(20):
+        truth = rng.integers(0, 5, size=40)
+        predicted = np.where(rng.random(40) < 0.6, truth, rng.integers(0, 5, size=40))
+        value = ask(truth, predicted, "balanced_accuracy for random labels")
+        if not 0 <= value <= 1:
+            fail(f"It gives {value:g}, which is no share.")
+        copied = truth == truth[0]
+        more = ask(np.append(truth, truth[copied]), np.append(predicted, predicted[copied]),
+                   "balanced_accuracy for random labels")
+        if not np.isclose(value, more):
+            fail("When all images of one character come twice, read as before, the result changes. "
+                 "It should not: group by what the character is, not by what it was taken for.")
+        gap = ask(truth * 2, predicted * 2, "balanced_accuracy for labels 0, 2, 4, …")
+        if not np.isclose(value, gap):
+            fail("It also counts labels that do not occur in the truth. Only characters that occur "
+                 "can be read right or wrong.")
+    equal = np.repeat([0, 1, 2], 10)
+    guess = rng.permutation(equal)
+    if not np.isclose(ask(equal, guess, "balanced_accuracy"), np.mean(equal == guess)):
+        fail("Where all characters are equally frequent it should equal the plain accuracy.")
+    if not np.isclose(ask(one_scarce, np.append(np.zeros(98, int), [1, 0]), "balanced_accuracy"),
+                      np.mean([1, 0.5])):
+        fail("Character 0 is always read right, character 1 every other time: that should give the "
+             "mean of these two shares.")
+    return ""
+
+
+class _Network:
+    """Answers like a Keras model: wants a batch of images, gives a batch of logits."""
+
+    def __init__(self, logits: np.ndarray, shape: tuple[int, ...]):
+        self.logits, self.shape = logits, shape
+
+    def predict(self, images, **_):
+        images = np.asarray(images)
+        if images.shape != (1, *self.shape):
+            raise ValueError(
+                f"expected a batch of one image, shape {(1, *self.shape)}, and got {images.shape}")
+        return self.logits[np.newaxis].astype("float32")
+
+
+@task(2, "the bugs")
+def read_one(function) -> str:
+    """A function (network, image, class_names) -> (character, probability)."""
+    rng = np.random.default_rng()
+    names = list("abcdef")
+    shape = (8, 6, 1)
+
+    def ask(logits):
+        network = _Network(np.asarray(logits, dtype=float), shape)
+        with np.errstate(all="ignore"):
+            answer = call(function, network, rng.integers(0, 256, size=shape), names,
+                          shown="read_one(network, image, class_names)")
+        if not isinstance(answer, tuple) or len(answer) != 2:
+            fail(f"It should return two things, a character and a probability, not "
+                 f"{brief(answer)}.")
+        return answer
+
+    logits = rng.permutation([3.0, 0.5, 0.0, -1.0, -2.0, 1.5])
+    character, chance = ask(logits)
+    if character != names[int(np.argmax(logits))]:
+        fail(f"It reads {brief(character)}, where the largest logit belongs to "
+             f"{names[int(np.argmax(logits))]!r}.")
+    chance = np.asarray(chance, dtype=float)
+    if chance.shape not in ((), (1,)):
+        fail(f"The probability should be one number, but has shape {chance.shape}.")
+    if not 0 <= float(chance.reshape(())) <= 1:
+        fail(f"The probability is {float(chance.reshape(())):.3g}: that is the logit, not a "
+             "probability.")
+    chance = as_number(float(chance.reshape(())), "The probability")
+    # Of two classes with all others hopeless, the odds are the exponential of the difference.
+    gap = rng.uniform(0.5, 2)
+    two = np.full(6, -60.0)
+    two[[1, 4]] = [gap, 0]
+    _, sure = ask(two)
+    odds = float(sure) / max(1 - float(sure), 1e-12)
+    if not np.isclose(odds, np.exp(gap), rtol=1e-3):
+        fail(f"With the logits {gap:.2f} and 0, and the rest hopeless, it says {float(sure):.3f}. Do "
+             "the probabilities of all characters add up to 1?")
+    _, moved = ask(logits + 5)
+    if not np.isclose(float(moved), chance, rtol=1e-3):
+        fail("Adding 5 to every logit changes the probability. Do the probabilities of all "
+             "characters add up to 1?")
+    _, large = ask(logits + 800)
+    if not np.isfinite(float(large)) or not np.isclose(float(large), chance, rtol=1e-3):
+        fail(f"With large logits, around 800, the probability is {float(large)}. The exponential "
+             "overflows.")
+    return ""
+
+
+@task(3, "which two")
+def confused(function) -> str:
+    """A function (truth, predicted) -> (a, b, errors), on tables of errors made for the purpose."""
+    rng = np.random.default_rng()
+
+    def ask(cases):
+        truth, predicted = np.repeat(
+            [case[:2] for case in cases], [case[2] for case in cases], axis=0).T
+        order = rng.permutation(len(truth))
+        answer = call(function, truth[order], predicted[order],
+                      shown="most_confused(truth, predicted)")
+        if not isinstance(answer, (tuple, list)) or len(answer) != 3:
+            fail(f"It should return three numbers, (a, b, errors), not {brief(answer)}.")
+        return tuple(int(as_number(each, "Each of the three")) for each in answer)
+
+    for _ in range(10):
+        a, b, c, d = (int(each) for each in rng.permutation(9)[:4])
+        low, high = sorted((a, b))
+        often = int(rng.integers(5, 9))
+        # a and b are confused `often` times each way, c with d a little more, but one way.
+        cases = [(a, b, often), (b, a, often), (c, d, often + 2), (a, c, 1), (d, b, 2)]
+        found = ask(cases)
+        if found == (high, low, 2 * often):
+            fail("The pair is right, but the order is not: the smaller label first.")
+        if found[2] == often + 2:
+            fail("You count one direction. A pair counts both ways: a taken for b and b for a.")
+        if found != (low, high, 2 * often):
+            fail(f"For errors of which {2 * often} are between {low} and {high}, more than any other "
+                 f"pair, it says {brief(found)}.")
+        found = ask([*cases, (a, a, 50), (c, c, 60)])
+        if found != (low, high, 2 * often):
+            fail("Characters that are read right count as well. Leave them out first.")
+    return ""
+
+
+@task(4, "the temperature")
+def temperature(function) -> str:
+    """A function (logits, truth, temperatures) -> the best of them, on labels drawn for it."""
+    import torch
+
+    rng = np.random.default_rng()
+    for start, stop in ((0.4, 3.0), (0.3, 1.5)):
+        grid = rng.permutation(np.round(np.linspace(start, stop, 14), 3))
+        logits = rng.normal(scale=3, size=(500, 6))
+        noise = rng.gumbel(size=logits.shape)  # the largest of logit + noise follows the softmax
+        truth = (logits / np.median(grid) + noise).argmax(axis=1)
+
+        def loss(scaled: np.ndarray) -> float:
+            return torch.nn.functional.cross_entropy(
+                torch.from_numpy(scaled), torch.from_numpy(truth)).item()
+
+        losses = np.array([loss(logits / each) for each in grid])
+        multiplied = np.array([loss(logits * each) for each in grid])
+        while 0 in (losses.argmin(), losses.argmax(), multiplied.argmin()):
+            # The first one shall tell a choice by accuracy, where all are equal, from others.
+            order = rng.permutation(len(grid))
+            grid, losses, multiplied = grid[order], losses[order], multiplied[order]
+        value = as_number(call(function, logits, truth, grid,
+                               shown="fit_temperature(logits, truth, temperatures)"), "T")
+        if not np.isclose(value, grid).any():
+            if value == losses.argmin():
+                fail(f"It returns {value:g}, which is the position of the best temperature. Return "
+                     "the temperature at that position.")
+            fail(f"It returns {value:g}, which is none of the temperatures it was given.")
+        position = int(np.abs(grid - value).argmin())
+        if position == losses.argmin():
+            continue
+        if position == multiplied.argmin():
+            fail("You multiply the logits by T. Dividing by a T above 1 makes a network modest, "
+                 "multiplying makes it bolder.")
+        if position == losses.argmax():
+            fail(f"At T = {value:g} the log loss is the largest of all. Choose the smallest.")
+        if position == 0:
+            fail("It returns the first temperature of the list. Every T has the same accuracy, since "
+                 "it never changes which character is read. Choose by the log loss.")
+        fail(f"At T = {value:g} the mean log loss is {losses[position]:.4f}, but elsewhere it is "
+             f"{losses.min():.4f}. Is it the probability of the true label whose log you take?")
+    return ""
+
+
+@task(5, "whom to ask")
+def refer(function) -> str:
+    """A function (confidence, cost_of_error, capacity) -> boolean array."""
+    rng = np.random.default_rng()
+    for _ in range(30):
+        n = int(rng.integers(20, 60))
+        confidence = rng.permutation(rng.beta(6, 1, size=n))
+        cost, capacity = float(rng.uniform(3, 60)), float(rng.uniform(0.05, 0.9))
+        shown = f"refer(confidence, {cost:.1f}, {capacity:.2f})"
+        answer = np.asarray(call(function, confidence, cost, capacity, shown=shown))
+        if answer.shape != (n,) or answer.dtype != bool:
+            fail(f"{shown} should be a boolean array of shape ({n},), but is {answer.dtype} of shape "
+                 f"{answer.shape}.")
+        if answer.sum() > capacity * n + 1e-9:
+            fail(f"{shown} sends {answer.sum()} of {n} characters to people, more than their "
+                 f"capacity of {capacity:.0%}.")
+        saved = cost - cost * confidence - 1  # what a person saves on average, above the fee
+        if (saved[answer] < 0).any():
+            fail(f"{shown} sends a character of confidence {confidence[answer].max():.3f} to a "
+                 f"person. An error of cost {cost:.1f} is so unlikely there that it does not pay.")
+        if answer.any() and (~answer).any() and (
+                confidence[~answer].min() < confidence[answer].max()):
+            fail(f"{shown} sends a character of confidence {confidence[answer].max():.3f} to a "
+                 f"person, but not one about which the network is less sure "
+                 f"({confidence[~answer].min():.3f}).")
+        if answer.sum() + 1 <= capacity * n and (saved[~answer] > 0).any():
+            fail(f"{shown} leaves people idle, though a person would pay off for a character of "
+                 f"confidence {confidence[~answer][saved[~answer] > 0].max():.3f}. At which "
+                 "confidence do the two costs meet?")
+    return ""
+
+
+@task(6, "the alarm")
+def alarm(function) -> str:
+    """A function (referred, p, level) -> int, against sums of binomial probabilities."""
+    from math import comb
+
+    def tail(k: int, n: int, p: float) -> float:
+        return sum(comb(n, each) * p**each * (1 - p) ** (n - each) for each in range(k, n + 1))
+
+    def ask(referred, p, level):
+        referred = np.asarray(referred, dtype=bool)
+        value = as_number(call(function, referred, p, level,
+                               shown=f"alarm(referred, {p}, {level})"), "The alarm")
+        if value != int(value) or not 0 <= value <= len(referred):
+            fail(f"For {len(referred)} characters it returns {value:g}.")
+        return int(value), referred
+
+    quiet, _ = ask(np.zeros(30), 0.1, 0.01)
+    if quiet:
+        fail(f"Nothing is referred, and yet the alarm sounds at {quiet}. It should return 0: never.")
+    rng = np.random.default_rng()
+    for _ in range(40):
+        p, level = float(rng.choice([0.05, 0.1, 0.2])), float(rng.choice([0.01, 0.001]))
+        n, referred = ask(rng.random(60) < rng.choice([p, 0.4, 0.7]), p, level)
+        chances = [tail(int(referred[:m].sum()), m, p) for m in range(1, 61)]
+        if any(abs(each - level) < 1e-9 for each in chances):
+            continue
+        reached = [m for m, each in enumerate(chances, 1) if each <= level]
+        if n and n + 1 in reached and n not in reached and n + 1 == min(reached):
+            fail("The alarm comes one too early: characters are counted from 1.")
+        if not n and reached:
+            if min(reached) == 1:
+                fail("The alarm sounds at the first character, which is counted from 1.")
+            fail(f"It stays silent, though at character {min(reached)} so many referrals or more "
+                 f"have a probability of {chances[min(reached) - 1]:.5f} only.")
+        if n and n not in reached:
+            fail(f"It sounds at {n}, where so many referrals or more have a probability of "
+                 f"{chances[n - 1]:.4f}.")
+        if n and n != min(reached):
+            fail(f"It sounds at {n}, but so many referrals or more are unlikely enough at "
+                 f"{min(reached)} already.")
+    return ""
