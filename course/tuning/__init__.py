@@ -9,7 +9,9 @@ from course.tuning.search import (
     Search,
     scores_or_load,
     search_or_load,
+    seconds_of,
     trials_table,
 )
 
-__all__ = ["Data", "Search", "scores_or_load", "search_or_load", "trials_table"]
+__all__ = ["Data", "Search", "scores_or_load", "search_or_load", "seconds_of",
+           "trials_table"]

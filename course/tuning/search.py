@@ -22,11 +22,13 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -40,6 +42,8 @@ import keras_tuner
 import numpy as np
 import pandas as pd
 import torch
+from keras_tuner.src.engine.objective import create_objective
+from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
 from course import artefacts, recipes
@@ -113,7 +117,9 @@ class Search:
     def run(self, tuner: keras_tuner.Tuner) -> None:
         """Run the trials that are still to do: KerasTuner's `search` on this search's data."""
         data = self.data()
-        with _one_thread():
+        with _one_thread(), warnings.catch_warnings():
+            # Said of the Gaussian process after each trial, as long as they are few.
+            warnings.filterwarnings("ignore", category=ConvergenceWarning)
             tuner.search(
                 data.X, data.y, validation_data=(data.X_val, data.y_val), epochs=self.epochs,
                 batch_size=self.batch_size, validation_batch_size=EVALUATE,
@@ -223,7 +229,7 @@ def fit_once(search: Search, build: Callable[[], keras.Model], seed: int, data: 
     with _one_thread():
         keras.utils.set_random_seed(seed)
         model = build()
-        best = _BestWeights(keras_tuner.engine.objective.create_objective(search.objective))
+        best = _BestWeights(create_objective(search.objective))
         callbacks = [artefacts._fresh_copy(callback) for callback in search.callbacks]
         history = model.fit(
             data.X, data.y, validation_data=(data.X_val, data.y_val), epochs=search.epochs,
@@ -237,6 +243,15 @@ def fit_once(search: Search, build: Callable[[], keras.Model], seed: int, data: 
     row = {"epochs": len(history.epoch), "parameters": int(model.count_params()),
            "seconds": round(time.perf_counter() - started, 1)}
     return row, predictions
+
+
+def seconds_of(name: str) -> float:
+    """Return how many seconds a stored search or table took to make.
+
+    Raises:
+        ArtefactError: If there is none of this name.
+    """
+    return stored_recipe(tuning_folder() / name)["seconds"]
 
 
 def trials_table(tuner: keras_tuner.Tuner) -> pd.DataFrame:
@@ -488,7 +503,8 @@ def _load_or_make(name: str, recipe: dict, fingerprints: Mapping, make) -> Path:
             raise
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        _made.add(done)
+        if refit:
+            _made.add(done)
     return folder
 
 
@@ -525,7 +541,7 @@ def _reasons_against(folder: Path, recipe: dict, fingerprints: Mapping) -> list[
 
 
 def _check_name(name: str) -> None:
-    if not artefacts.re.fullmatch(r"[a-z][a-z0-9_]*", name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"name {name!r}: use lower-case letters, digits and underscores only")
 
 
@@ -551,24 +567,44 @@ def _reload(search: Search, directory: Path) -> keras_tuner.Tuner:
 
 
 class _Seeded(keras_tuner.HyperModel):
-    """Sets Keras's random seed before each build, so that a trial depends on itself only."""
+    """Sets Keras's random seed before each build, so that a trial depends on itself only.
+
+    Where a trial is fitted several times (`executions_per_trial`) each time has its own seed.
+    """
 
     def __init__(self, build_model, seed: int):
         super().__init__()
-        self.build_model, self.seed = build_model, seed
+        self.build_model, self.seed, self.builds = build_model, seed, 0
 
     def build(self, hp):
-        keras.utils.set_random_seed(self.seed)
+        keras.utils.set_random_seed(self.seed + self.builds)
+        self.builds += 1
         return self.build_model(hp)
 
 
 class _Reporting:
-    """Mixed into KerasTuner's tuner: calls `report` after each trial."""
+    """Mixed into KerasTuner's tuner: calls `report` after each trial, says why one failed."""
 
     report: Callable[[], None] | None = None
+    signs: Any = None  # a worker's signs of life to its chief
+
+    def on_trial_begin(self, trial):
+        super().on_trial_begin(trial)
+        self.hypermodel.builds = 0
+        if self.signs is not None:
+            self.signs.trial_id = trial.trial_id
+
+    def on_epoch_end(self, trial, model, epoch, logs=None):
+        super().on_epoch_end(trial, model, epoch, logs)
+        if self.signs is not None and self.signs.lost:
+            raise keras_tuner.errors.FatalError("the chief does not answer")
 
     def on_trial_end(self, trial):
+        if trial.message:
+            artefacts._say(f"Trial {trial.trial_id} failed:\n{trial.message}")
         super().on_trial_end(trial)
+        if self.signs is not None:
+            self.signs.trial_id = None
         if self.report is not None:
             self.report()
 
