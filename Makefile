@@ -27,10 +27,11 @@ export PYTHONUTF8 := 1
 LECTURES := $(sort $(wildcard lectures/*.qmd))
 NOTEBOOKS := notebooks exercises/solutions
 
-.PHONY: help setup slides test notebooks lab train tune data bench check links quarto clean
+.PHONY: help setup slides pdf test notebooks lab train tune data bench check links quarto clean
 
 help:
 	@echo "make slides   render every lecture to _site/"
+	@echo "make pdf      write a PDF of each deck and one of all notes to _site/handouts/"
 	@echo "make test     run every test"
 	@echo "make notebooks  write every lecture and exercise as a notebook"
 	@echo "make lab      open the exercises in JupyterLab"
@@ -57,6 +58,9 @@ $(READY): requirements.txt pyproject.toml
 
 slides: $(READY)
 	@"$(RUN)" -m render
+
+pdf: slides
+	@"$(RUN)" -m render pdf
 
 test: $(READY)
 	@"$(RUN)" -m pytest

@@ -34,6 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
             from .plainrun import command
 
             return command(arguments[1:])
+        if arguments[:1] == ["pdf"]:
+            from .pdf import command
+
+            return command(arguments[1:])
         return render(arguments)
     except RenderError as error:
         print(f"\nError: {error}", file=sys.stderr)
@@ -56,7 +60,8 @@ def render(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m render",
         description="Render the site, or some of its pages, to _site/. Other commands: "
-        "`python -m render notebooks OUT [pages]` and `python -m render run pages`.",
+        "`python -m render notebooks OUT [pages]`, `python -m render run pages` and "
+        "`python -m render pdf`.",
     )
     parser.add_argument("pages", nargs="*", help=".qmd files; all pages if none is named")
     parser.add_argument(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from .engine import NoBrowserError, open_browser
+from render.browser import NoBrowserError, open_browser
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

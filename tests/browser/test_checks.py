@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from . import engine
+from render import browser as engine
 from .checks import Findings, check_deck, check_page, smallest_text
 
 FONT = Path(__file__).resolve().parents[2] / "assets/fonts/course-kai.woff2"

@@ -1,4 +1,4 @@
-"""Finding and starting a browser."""
+"""Finding and starting the browser that makes the hand-outs and runs the tests of the site."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ADVICE = (
 
 
 class NoBrowserError(RuntimeError):
-    """This machine has no browser that the tests can drive."""
+    """This machine has no browser that Playwright can drive."""
 
 
 def find_browser() -> str:
