@@ -27,7 +27,7 @@ export PYTHONUTF8 := 1
 LECTURES := $(sort $(wildcard lectures/*.qmd))
 NOTEBOOKS := notebooks exercises/solutions
 
-.PHONY: help setup slides pdf test notebooks lab train tune data bench check links quarto clean
+.PHONY: help setup slides pdf test notebooks lab train tune data bench check links browser quarto newest clean
 
 help:
 	@echo "make slides   render every lecture to _site/"
@@ -41,7 +41,9 @@ help:
 	@echo "make bench    run the benchmarks and print their tables"
 	@echo "make check    tell in seconds whether this machine is ready for class"
 	@echo "make links    check external links over the network"
+	@echo "make browser  download a browser for the tests and make pdf, where none is installed"
 	@echo "make quarto   install Quarto into .venv, where its download can be reached"
+	@echo "make newest   put the newest packages into .venv, whatever requirements.txt says"
 	@echo "make clean    remove what the commands made, but not .venv"
 
 # One line, readable by any Python, that ends make when it is too old.
@@ -99,10 +101,19 @@ check:
 links: $(READY)
 	@"$(RUN)" -m tests.links --network
 
+browser: $(READY)
+	@"$(RUN)" -m playwright install chromium
+
 quarto: $(READY)
 	@"$(RUN)" -m pip install --quiet --disable-pip-version-check -r requirements-quarto.txt \
 	  || { echo "Quarto could not be downloaded from here. Nothing is lost: 'make slides' renders without it."; exit 1; }
 	@"$(BIN)/quarto" --version
+
+# The names of requirements.txt without their versions; `rm -r .venv` undoes it.
+newest: $(READY)
+	@"$(RUN)" -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
+	  $$(sed -n -E 's/^([A-Za-z][A-Za-z0-9_.-]*).*/\1/p' requirements.txt)
+	@"$(RUN)" -m pip list
 
 clean:
 	@"$(PYTHON)" -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('_site', '_build', '.render-cache', '.quarto')]"

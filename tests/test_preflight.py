@@ -240,6 +240,16 @@ def test_playwrights_browser_is_found(tmp_path, monkeypatch) -> None:
     assert checks.find_browser() == str(chrome)
 
 
+def test_a_browser_that_is_on_no_path_is_named_for_the_others(program, monkeypatch) -> None:
+    browser = program("elsewhere", "print('42 works')")
+    monkeypatch.delenv("COURSE_BROWSER", raising=False)
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(Path(browser).parent))
+    monkeypatch.setenv("PROGRAMFILES", str(Path(browser).parent))
+    monkeypatch.setattr(checks, "BROWSERS_ELSEWHERE", ("{NO_SUCH}/x", "{PROGRAMFILES}/elsewhere"))
+    finding = checks.check_browser()
+    assert finding.level == OK and "set COURSE_BROWSER" in finding.fact
+
+
 # --- the machine -------------------------------------------------------------------------
 
 

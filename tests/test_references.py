@@ -174,7 +174,7 @@ def test_braces_are_read_and_missed() -> None:
     text = "@book{k,\n title = {A {B} c},\n year = 2020, note = \"q\"\n}\n"
     assert entries(text) == [("book", "k", {"title": "A {B} c", "year": "2020", "note": "q"})]
     with pytest.raises(ValueError, match="brace is not closed"):
-        entries("@book{k,\n title = {A {B c},\n}\n")
+        entries("@book{k,\n title = {A {{B c},\n}\n")
     with pytest.raises(ValueError, match="does not end"):
         entries("@book{k,\n title = {A}\n@book{l,\n title = {A}\n}")
 

@@ -306,18 +306,13 @@ def check_graphviz() -> Finding:
 
 
 def find_browser() -> str | None:
-    """A Chromium, Chrome or Edge: COURSE_BROWSER, the PATH, the usual folders, Playwright's."""
+    """A Chromium, Chrome or Edge: COURSE_BROWSER, the PATH, Playwright's, the usual folders."""
     named = os.environ.get("COURSE_BROWSER", "").strip()
     if named:
         return named
     for command in BROWSERS:
         if found := shutil.which(command):
             return found
-    for pattern in BROWSERS_ELSEWHERE:
-        with contextlib.suppress(KeyError):
-            path = pattern.format_map(os.environ)
-            if Path(path).is_file():
-                return path
     home = {"macOS": Path.home() / "Library/Caches/ms-playwright",
             "Windows": Path(os.environ.get("LOCALAPPDATA", Path.home())) / "ms-playwright",
             }.get(_system(), Path.home() / ".cache/ms-playwright")
@@ -326,7 +321,16 @@ def find_browser() -> str | None:
                     "chromium-*/chrome-mac*/*.app/Contents/MacOS/*"):
         if found := sorted(home.glob(pattern)):
             return str(found[-1])
-    return None
+    return next(iter(_browsers_elsewhere()), None)
+
+
+def _browsers_elsewhere() -> list[str]:
+    """Browsers in the folders where installers put them, which are on no PATH."""
+    found = []
+    for pattern in BROWSERS_ELSEWHERE:
+        with contextlib.suppress(KeyError):
+            found.append(pattern.format_map(os.environ))
+    return [path for path in found if Path(path).is_file()]
 
 
 def check_browser() -> Finding:
@@ -354,7 +358,10 @@ def check_browser() -> Finding:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         return Finding(FAILURE, name, f"{program} shows no page: {said[-1] if said else ''}",
                        remedy)
-    return Finding(OK, name, f"{program} shows a page")
+    fact = f"{program} shows a page"
+    if program in _browsers_elsewhere():
+        fact += "; for `make pdf` and the tests set COURSE_BROWSER to it"
+    return Finding(OK, name, fact)
 
 
 # --- the machine -------------------------------------------------------------------------
