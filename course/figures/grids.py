@@ -25,10 +25,10 @@ def cross_correlate(
     Raises:
         ValueError: the kernel does not fit into the padded grid, or a stride below 1.
     """
-    values = np.pad(np.asarray(values), padding)
-    kernel = np.asarray(kernel)
     if min(stride) < 1 or padding < 0:
         raise ValueError(f"stride {stride} should be at least 1, padding {padding} at least 0.")
+    values = np.pad(np.asarray(values), padding)
+    kernel = np.asarray(kernel)
     if values.ndim != 2 or kernel.ndim != 2 or any(np.less(values.shape, kernel.shape)):
         raise ValueError(f"A kernel {kernel.shape} does not fit into a padded grid "
                          f"{values.shape}.")
@@ -191,7 +191,7 @@ def draw_channels(
         raise ValueError(f"A filter needs a kernel for each channel: inputs {window.shape}, "
                          f"weights {kernels.shape}, {len(names)} names.")
     height, width, channels = window.shape
-    figure, axis = sheet(23.5, channels * (height + 0.9) + 1.6, 9.4)
+    figure, axis = sheet(23.5, channels * (height + 0.9) + 1.6, 8.9)
     total = (window * kernels).sum() + bias
     for k in range(channels):
         top = 1.5 + k * (height + 0.9)
@@ -237,9 +237,9 @@ def draw_layer(channels: int, filters: int, kernel: int = 3, rows: int = 5) -> F
     if not 1 <= filters <= len(MORE) or kernel > rows:
         raise ValueError(f"{filters} filters (1 to {len(MORE)}) of {kernel} x {kernel} over "
                          f"{rows} x {rows} cells cannot be drawn.")
-    pitch = kernel * 0.62 + 1.75
-    tall = max(filters * pitch, rows + 0.45 * channels) + 2.4
-    figure, axis = sheet(26, tall, 8.6)
+    pitch = kernel * 0.62 + 0.26 * channels - 0.1
+    tall = max(filters * pitch, rows + 0.45 * channels) + 1.4
+    figure, axis = sheet(26, tall, 8.2)
     middle = tall / 2
     x = draw_stack(axis, channels, rows, rows, 0.8, middle - rows / 2 + 0.22 * channels,
                    step=0.45)

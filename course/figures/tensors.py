@@ -25,7 +25,7 @@ def draw_tensor_ranks(examples: Sequence[str], shapes: Sequence[str]) -> Figure:
     """
     if len(examples) != 5 or len(shapes) != 5:
         raise ValueError(f"Five ranks, but {len(examples)} examples and {len(shapes)} shapes.")
-    figure, axis = sheet(31, 14.2, 11.6)
+    figure, axis = sheet(31, 13.2, 11.6)
     middles = (2.6, 7.4, 13.2, 19.4, 26.6)
     draw_cells(axis, (1, 1), middles[0] - 0.5, 6, colour=KERNEL, fill=tint(KERNEL, 0.2))
     draw_cells(axis, (5, 1), middles[1] - 0.5, 4, colour=PURPLE, fill=tint(PURPLE, 0.2))
