@@ -96,9 +96,20 @@ def notes_pdf(browser, page: Path) -> bytes:
 
 
 def _settle(tab, page: Path) -> None:
-    """Wait for fonts and pictures, also those that load when they come into view."""
+    """Wait for fonts and pictures, open folded code in notes, and mend links.
+
+    A link to a neighbouring file would carry the folder of this machine into the hand-out, so it
+    becomes plain text. A link to a slide (`#/name`) leads to its page.
+    """
     missing = tab.evaluate(
         """async () => {
+            for (const link of document.querySelectorAll("a[href]")) {
+                const written = link.getAttribute("href");
+                if (written.startsWith("#/")) link.setAttribute("href", "#" + written.slice(2));
+                else if (!written.startsWith("#") && link.protocol === "file:")
+                    link.removeAttribute("href");
+            }
+            for (const folded of document.querySelectorAll("main details")) folded.open = true;
             const images = [...document.querySelectorAll("img")];
             for (const image of images) image.loading = "eager";
             await Promise.all(images.map((image) => image.decode().catch(() => null)));
