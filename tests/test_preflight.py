@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -88,12 +90,18 @@ def test_an_old_python_is_told_so_and_nothing_else(monkeypatch) -> None:
     assert [finding.name for finding in preflight.run()] == ["Python"]
 
 
-def test_installed_packages_are_those_of_requirements() -> None:
-    finding = checks.check_packages()
+def test_every_package_is_compared(tmp_path) -> None:
+    """The names of requirements.txt with the versions that are installed, whichever these are."""
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    names = re.findall(r"(?m)^[A-Za-z][\w.-]*", text)
+    lines = [f"{name}=={importlib.metadata.version(name).split('+')[0]}" for name in names]
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("\n".join(lines), encoding="utf-8")
+    finding = checks.check_packages(requirements)
     assert finding.level == OK, finding
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    wanted = [line for line in lines if line.strip() and not line.startswith("#")]
-    assert finding.fact.startswith(f"all {len(wanted) + 1} ")
+    assert finding.fact == f"all {len(names) + 1} as requirements.txt asks"
+    requirements.write_text("\n".join(line + ".1" for line in lines), encoding="utf-8")
+    failed(checks.check_packages(requirements), f"{len(names)} of {len(names) + 1} are not")
 
 
 @pytest.mark.parametrize("line, words", [
