@@ -45,8 +45,8 @@ def byte(signed, colour) -> str:
         if answer == 128 - value:
             fail(f"signed({value}) is {answer:g}. You read the first bit as a mere sign bit. Then "
                  "there would be two zeros; two's complement has one.")
-        fail(f"signed({value}) is {answer:g}, but its bits are {value:08b}. What does the first one "
-             "count?")
+        fail(f"signed({value}) is {answer:g}, but its bits are {value:08b}. What does the first "
+             "one count?")
     rng = np.random.default_rng()
     triples = [(0, 255, 16), (1, 160, 15), *rng.integers(0, 256, size=(20, 3)).tolist()]
     for red, green, blue in triples:
@@ -63,8 +63,8 @@ def byte(signed, colour) -> str:
         if np.array_equal(found, tens):
             fail(f"colour({text!r}) is {brief(answer)}. The first digit of a pair counts sixteens, "
                  "not tens.")
-        fail(f"colour({text!r}) is {brief(answer)}. Take it apart: '#', then two digits for each of "
-             "red, green and blue.")
+        fail(f"colour({text!r}) is {brief(answer)}. Take it apart: '#', then two digits for each "
+             "of red, green and blue.")
     return ""
 
 
@@ -84,12 +84,12 @@ def brighten(function) -> str:
         if (np.diff(answer) < 0).any():
             place = int(np.flatnonzero(np.diff(answer) < 0)[0]) + 1
             wrapped = np.array_equal(answer, np.mod(before + amount, 256))
-            if amount < 0 and not wrapped:
-                fail(f"With a negative amount, {amount}, {place - 1} becomes {answer[place - 1]:g}, "
-                     f"but the lighter {place} becomes {answer[place]:g}. The lower end needs care "
-                     "as well.")
-            fail(f"With amount {amount}, {place - 1} becomes {answer[place - 1]:g}, but the lighter "
-                 f"{place} becomes {answer[place]:g}. The sum wraps around"
+            if amount < 0:
+                fail(f"With a negative amount, {amount}, {place - 1} becomes "
+                     f"{answer[place - 1]:g}, but the lighter {place} becomes "
+                     f"{answer[place]:g}. The lower end needs care as well.")
+            fail(f"With amount {amount}, {place - 1} becomes {answer[place - 1]:g}, but the "
+                 f"lighter {place} becomes {answer[place]:g}. The sum wraps around"
                  + (", and clipping afterwards comes too late." if wrapped else "."))
         inside = (answer > 0) & (answer < 255)
         if not (moved[inside] == amount).all() or abs(moved).max() > abs(amount):
@@ -120,7 +120,8 @@ def only(function) -> str:
         answer = as_array(answer, image.shape, shown)
         others = [each for each in range(3) if each != channel]
         if not np.array_equal(answer[:, :, channel], image[:, :, channel]):
-            fail(f"In {shown} plane {channel} is not that of the image. Channels are the last axis.")
+            fail(f"In {shown} plane {channel} is not that of the image. Channels are the last "
+                 "axis.")
         if answer[:, :, others].any():
             fail(f"In {shown} the other planes are not 0, so that it would be shown in grey.")
     return ""
@@ -134,8 +135,8 @@ def turn(function) -> str:
     image = rng.integers(0, 256, size=(height, width, 3), dtype="uint8")
     answer = np.asarray(call(function, image, shown="quarter_turn(image)"))
     if answer.shape[-1:] != (3,):
-        fail(f"An image of shape {image.shape} becomes one of shape {answer.shape}. The channels must "
-             "stay the last axis.")
+        fail(f"An image of shape {image.shape} becomes one of shape {answer.shape}. The channels "
+             "must stay the last axis.")
     if answer.shape != (width, height, 3):
         fail(f"An image of shape {image.shape} becomes one of shape {answer.shape}.")
     corners = {
@@ -193,7 +194,7 @@ def memory(gigabytes, largest_batch) -> str:
 
         shown = f"largest_batch({shape}, {space:.1f}, {copies}) says {batch:,.0f}"
         if needed(batch) > space * (1 + 1e-12):
-            if needed(batch / 4) <= space:
+            if needed(batch) > 3 * space:
                 fail(f"{shown}, about four times too many. A float32 has more than one byte.")
             fail(f"{shown}, which does not fit: it needs {needed(batch):.2f} GB.")
         if needed(batch + 1) < space * (1 - 1e-12):

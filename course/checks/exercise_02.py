@@ -199,8 +199,8 @@ def claims(total, retention, claim, members) -> str:
             fail(f"That is a multiple of one claim: {members} members who all claim the same "
                  "amount. Independent members do not.")
         fail(f"total adds up to 1, but it is not the distribution of the sum of {members} "
-             f"independent claims. Its mean is {(total * np.arange(len(total))).sum():.2f}; compare "
-             "with what you know about the mean of a sum.")
+             f"independent claims. Its mean is {(total * np.arange(len(total))).sum():.2f}; "
+             "compare with what you know about the mean of a sum.")
     value = as_number(retention, "retention")
     if value != int(value) or not 0 <= value < len(total):
         fail(f"retention should be a whole number from 0 to {len(total) - 1}, but is {value:g}.")
@@ -211,7 +211,7 @@ def claims(total, retention, claim, members) -> str:
                  "of 5 per cent, not of 0.5.")
         fail(f"The total exceeds {value:g} with probability {beyond:.4f}: more than 0.005.")
     if value > 0 and total[int(value):].sum() <= 0.005:
-        fail(f"{value:g} is not the smallest: {value - 1:g} would do as well. The total *exceeds* r "
-             "when it is r + 1 or more. Is your answer one too many?")
+        fail(f"{value:g} is not the smallest: {value - 1:g} would do as well. The total *exceeds* "
+             "r when it is r + 1 or more. Is your answer one too many?")
     mean = (total * np.arange(len(total))).sum()
     return f"The retention is {value / mean:.1f} times the mean."

@@ -100,8 +100,8 @@ def read_one(function) -> str:
     _, sure = ask(two)
     odds = float(sure) / max(1 - float(sure), 1e-12)
     if not np.isclose(odds, np.exp(gap), rtol=1e-3):
-        fail(f"With the logits {gap:.2f} and 0, and the rest hopeless, it says {float(sure):.3f}. Do "
-             "the probabilities of all characters add up to 1?")
+        fail(f"With the logits {gap:.2f} and 0, and the rest hopeless, it says {float(sure):.3f}. "
+             "Do the probabilities of all characters add up to 1?")
     _, moved = ask(logits + 5)
     if not np.isclose(float(moved), chance, rtol=1e-3):
         fail("Adding 5 to every logit changes the probability. Do the probabilities of all "
@@ -140,8 +140,8 @@ def confused(function) -> str:
         if found[2] == often + 2:
             fail("You count one direction. A pair counts both ways: a taken for b and b for a.")
         if found != (low, high, 2 * often):
-            fail(f"For errors of which {2 * often} are between {low} and {high}, more than any other "
-                 f"pair, it says {brief(found)}.")
+            fail(f"For errors of which {2 * often} are between {low} and {high}, more than any "
+                 f"other pair, it says {brief(found)}.")
         found = ask([*cases, (a, a, 50), (c, c, 60)])
         if found != (low, high, 2 * often):
             fail("Characters that are read right count as well. Leave them out first.")
@@ -154,7 +154,7 @@ def temperature(function) -> str:
     import torch
 
     rng = np.random.default_rng()
-    for start, stop in ((0.4, 3.0), (0.3, 1.5)):
+    for start, stop in ((0.413, 2.967), (0.313, 1.487)):
         grid = rng.permutation(np.round(np.linspace(start, stop, 14), 3))
         logits = rng.normal(scale=3, size=(500, 6))
         noise = rng.gumbel(size=logits.shape)  # the largest of logit + noise follows the softmax
@@ -186,8 +186,8 @@ def temperature(function) -> str:
         if position == losses.argmax():
             fail(f"At T = {value:g} the log loss is the largest of all. Choose the smallest.")
         if position == 0:
-            fail("It returns the first temperature of the list. Every T has the same accuracy, since "
-                 "it never changes which character is read. Choose by the log loss.")
+            fail("It returns the first temperature of the list. Every T has the same accuracy, "
+                 "since it never changes which character is read. Choose by the log loss.")
         fail(f"At T = {value:g} the mean log loss is {losses[position]:.4f}, but elsewhere it is "
              f"{losses.min():.4f}. Is it the probability of the true label whose log you take?")
     return ""
@@ -204,8 +204,8 @@ def refer(function) -> str:
         shown = f"refer(confidence, {cost:.1f}, {capacity:.2f})"
         answer = np.asarray(call(function, confidence, cost, capacity, shown=shown))
         if answer.shape != (n,) or answer.dtype != bool:
-            fail(f"{shown} should be a boolean array of shape ({n},), but is {answer.dtype} of shape "
-                 f"{answer.shape}.")
+            fail(f"{shown} should be a boolean array of shape ({n},), but is {answer.dtype} of "
+                 f"shape {answer.shape}.")
         if answer.sum() > capacity * n + 1e-9:
             fail(f"{shown} sends {answer.sum()} of {n} characters to people, more than their "
                  f"capacity of {capacity:.0%}.")
@@ -243,7 +243,8 @@ def alarm(function) -> str:
 
     quiet, _ = ask(np.zeros(30), 0.1, 0.01)
     if quiet:
-        fail(f"Nothing is referred, and yet the alarm sounds at {quiet}. It should return 0: never.")
+        fail(f"Nothing is referred, and yet the alarm sounds at {quiet}. It should return 0: "
+             "never.")
     rng = np.random.default_rng()
     for _ in range(40):
         p, level = float(rng.choice([0.05, 0.1, 0.2])), float(rng.choice([0.01, 0.001]))

@@ -24,8 +24,8 @@ use_course_style()
 # %% [markdown]
 # ## Task 1: predict the shape (10 minutes)
 #
-# An insurer keeps photos of dented cars: 32 photos in a batch, each 120 pixels high and 160 wide, in
-# colour. What shape has each of these? Write the shapes down **before** you compute anything.
+# An insurer keeps photos of dented cars: 32 photos in a batch, each 120 pixels high and 160 wide,
+# in colour. What shape has each of these? Write the shapes down **before** you compute anything.
 
 # %%
 photos = np.zeros((32, 120, 160, 3), dtype="uint8")
@@ -88,9 +88,9 @@ check.shapes(shapes, questions, photos)
 # %% [markdown]
 # ## Task 2: one byte, three readings (10 minutes)
 #
-# The eight bits 1010 0001 can be the number 161, the two hexadecimal digits A1, or, as a signed byte
-# in two's complement, a negative number. Write two conversions with arithmetic only: no `np.int8`,
-# no `int(text, 16)`.
+# The eight bits 1010 0001 can be the number 161, the two hexadecimal digits A1, or, as a signed
+# byte in two's complement, a negative number. Write two conversions with arithmetic only: no
+# `np.int8`, no `int(text, 16)`.
 #
 # What is 1111 1111 as a signed byte? Guess, then write.
 #
@@ -256,8 +256,8 @@ umbrella.shape, umbrella.dtype
 
 # %% [markdown]
 # Write `only(image, channel)`: the same image with the other two planes set to 0. Its shape stays
-# the same, so that it can be shown in colour. The image that came in must be unchanged: `=` gives an
-# array another name, it copies nothing.
+# the same, so that it can be shown in colour. The image that came in must be unchanged: `=` gives
+# an array another name, it copies nothing.
 #
 # Predict: which parts of the umbrella are bright in its red plane, and which in its blue plane?
 #
@@ -359,8 +359,8 @@ for axis in axes:
 # ## Task 6: will it fit? (10 minutes)
 #
 # An insurer wants to have old files read: two million pages, scanned at 2,480 × 3,508 pixels in
-# colour, one byte a value. A network wants its input as `float32`, four bytes a value, and in training
-# it keeps about 20 numbers for each number that goes in. Write
+# colour, one byte a value. A network wants its input as `float32`, four bytes a value, and in
+# training it keeps about 20 numbers for each number that goes in. Write
 #
 # - `gigabytes(shape, bytes_per_value)`: the size of an array of that shape, in units of $10^9$
 #   bytes;
@@ -439,11 +439,11 @@ for shape in (page, (877, 620, 3), (877, 620, 1)):
     print(f"{shape}: {largest_batch(shape, 16, 20):,} fit into 16 GB")
 
 # %% [markdown]
-# **To discuss.** You can make the pages smaller, drop the colour, or buy memory. What would you want
-# to know about the forms before you choose? Which choice can you take back later?
+# **To discuss.** You can make the pages smaller, drop the colour, or buy memory. What would you
+# want to know about the forms before you choose? Which choice can you take back later?
 
 # %% [markdown] solution=true
-# Look at the smallest thing that must still be legible: a full stop in a sum, a red stamp "cancelled".
-# If the thinnest stroke is four pixels wide, a quarter of the size still shows it; if colour tells
-# a copy from an original, grey loses it. Keep the scans as they are and shrink on the way into
-# the network: that choice can be taken back, a shrunken archive cannot.
+# Look at the smallest thing that must still be legible: a full stop in a sum, a red stamp
+# "cancelled". If the thinnest stroke is four pixels wide, a quarter of the size still shows it; if
+# colour tells a copy from an original, grey loses it. Keep the scans as they are and shrink on the
+# way into the network: that choice can be taken back, a shrunken archive cannot.

@@ -58,9 +58,9 @@ def softmax(logits):
 # %% [markdown]
 # ## Task 1: a fair average (8 minutes)
 #
-# Some characters have few images. The plain accuracy averages over images, so it hardly
-# notices if they are all misread. The **balanced accuracy** gives each character the same weight: the
-# share of its images that is read right, averaged over the characters that occur in the truth.
+# Some characters have few images. The plain accuracy averages over images, so it hardly notices if
+# they are all misread. The **balanced accuracy** gives each character the same weight: the share
+# of its images that is read right, averaged over the characters that occur in the truth.
 #
 # Think first: for which characters is the plain accuracy the right number to report, and for whom?
 #
@@ -97,7 +97,8 @@ def balanced_accuracy(truth, predicted):
 # %% check="balanced"
 check.balanced(balanced_accuracy)
 
-for name, truth, logits in (("test", y_test, logits_test), ("notebook", y_notebook, logits_notebook)):
+for name, truth, logits in (
+        ("test", y_test, logits_test), ("notebook", y_notebook, logits_notebook)):
     predicted = logits.argmax(axis=1)
     print(f"{name:9} accuracy {(truth == predicted).mean():.3f}, "
           f"balanced {balanced_accuracy(truth, predicted):.3f}")
@@ -118,8 +119,8 @@ def read_one_with_bugs(network, image, class_names):
 
 
 # %% [markdown]
-# What the colleague tried was a network with small logits. Yours may be sure of itself: logits of 800
-# do occur in other networks, and $e^{800}$ is more than a float can hold. Mend all of it.
+# What the colleague tried was a network with small logits. Yours may be sure of itself: logits of
+# 800 do occur in other networks, and $e^{800}$ is more than a float can hold. Mend all of it.
 #
 # <details><summary>Hint: it does not run</summary>
 #
@@ -182,7 +183,8 @@ plt.axis("off");
 print(" ".join(class_names))
 
 # %% [markdown]
-# Then find out. A pair counts both ways: the first taken for the second, and the second for the first.
+# Then find out. A pair counts both ways: the first taken for the second, and the second for the
+# first.
 #
 # <details><summary>Hint</summary>
 #
@@ -233,7 +235,8 @@ def most_confused(truth, predicted):
 # %% check="confused"
 check.confused(most_confused)
 
-for name, truth, logits in (("test", y_test, logits_test), ("notebook", y_notebook, logits_notebook)):
+for name, truth, logits in (
+        ("test", y_test, logits_test), ("notebook", y_notebook, logits_notebook)):
     if (truth != logits.argmax(axis=1)).any():
         a, b, errors = most_confused(truth, logits.argmax(axis=1))
         print(f"{name}: {class_names[a]} and {class_names[b]}, {errors} times")
@@ -241,12 +244,12 @@ for name, truth, logits in (("test", y_test, logits_test), ("notebook", y_notebo
 # %% [markdown]
 # ## Task 4: how much to believe (12 minutes)
 #
-# A network that promises 95 per cent and keeps 90 is overconfident. One number mends much of
-# that: divide all logits by a **temperature** $T$ before the softmax. $T > 1$ makes the network more
+# A network that promises 95 per cent and keeps 90 is overconfident. One number mends much of that:
+# divide all logits by a **temperature** $T$ before the softmax. $T > 1$ makes the network more
 # modest, and never changes which character it reads.
 #
-# Write a function that returns the $T$ among `temperatures` with the smallest mean log loss, that is
-# the mean of $-\log$ of the probability that the true character gets.
+# Write a function that returns the $T$ among `temperatures` with the smallest mean log loss, that
+# is the mean of $-\log$ of the probability that the true character gets.
 #
 # Guess before you compute: above or below 1? And would the accuracy be a way to choose $T$?
 #
@@ -321,9 +324,9 @@ explore(show_temperature, temperature=(float(best_temperature), 0.5, 3.0, 0.05))
 # ## Task 5: whom to ask (12 minutes)
 #
 # A person reads a character for 1, an error that goes through costs `cost_of_error`. Take the
-# confidence $c$ for the probability that the network is right. Then reading alone costs
-# $(1 - c) \times$ `cost_of_error` on average. There is one more thing, as in every office: the people
-# can read no more than the share `capacity` of all characters.
+# confidence $c$ for the probability that the network is right. Then reading alone costs $(1 - c)
+# \times$ `cost_of_error` on average. There is one more thing, as in every office: the people can
+# read no more than the share `capacity` of all characters.
 #
 # Write the rule: which characters go to a person?
 #
@@ -400,8 +403,8 @@ explore(show_costs, cost_of_error=(20, 2, 100), capacity=(0.1, 0.0, 1.0, 0.01))
 #
 # <details><summary>Hint</summary>
 #
-# Under no change $k$ is binomial. `scipy.stats.binom.sf(k, n, p)` is $\mathbb{P}(K > k)$, and you want
-# $\mathbb{P}(K \ge k)$. It takes arrays; `np.cumsum` counts.
+# Under no change $k$ is binomial. `scipy.stats.binom.sf(k, n, p)` is $\mathbb{P}(K > k)$, and you
+# want $\mathbb{P}(K \ge k)$. It takes arrays; `np.cumsum` counts.
 # </details>
 
 # %% task="alarm"
@@ -466,8 +469,9 @@ for name, logits, truth in (
 # the threshold, or look?
 
 # %% [markdown] solution=true
-# No. Each look is one more chance to be unlucky, so over many characters a false alarm is likely at any
-# fixed level. A sequential test, or a level that shrinks with the number of looks, keeps the promise.
-# Look first: draw the characters that were referred. Lowering the threshold would hide the signal,
-# and retraining needs labels of the new population, which a person has to make anyway. Until then let
-# people read more of it: the price of doubt is known, that of unseen errors is not.
+# No. Each look is one more chance to be unlucky, so over many characters a false alarm is likely
+# at any fixed level. A sequential test, or a level that shrinks with the number of looks, keeps
+# the promise. Look first: draw the characters that were referred. Lowering the threshold would
+# hide the signal, and retraining needs labels of the new population, which a person has to make
+# anyway. Until then let people read more of it: the price of doubt is known, that of unseen errors
+# is not.
