@@ -239,7 +239,7 @@ def draw_layer(channels: int, filters: int, kernel: int = 3, rows: int = 5) -> F
                          f"{rows} x {rows} cells cannot be drawn.")
     pitch = kernel * 0.62 + 0.26 * channels - 0.1
     tall = max(filters * pitch, rows + 0.45 * channels) + 1.4
-    figure, axis = sheet(26, tall, 8.2)
+    figure, axis = sheet(26, tall, 7.9)
     middle = tall / 2
     x = draw_stack(axis, channels, rows, rows, 0.8, middle - rows / 2 + 0.22 * channels,
                    step=0.45)
