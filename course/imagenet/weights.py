@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import http.client
@@ -155,8 +156,6 @@ def _expected(file_hash: str | None, headers: Any) -> dict[str, str]:
         return {kind: value}
     stated = re.search(r"md5=([A-Za-z0-9+/]{22}==)", ",".join(headers.get_all("x-goog-hash", [])))
     if stated:
-        import base64
-
         return {"md5": base64.b64decode(stated[1]).hex()}
     return {}
 
