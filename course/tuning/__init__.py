@@ -7,11 +7,12 @@ chief and workers, `course.tuning.claims` holds the data, networks and searches 
 from course.tuning.search import (
     Data,
     Search,
+    changes_since_stored,
     scores_or_load,
     search_or_load,
     seconds_of,
     trials_table,
 )
 
-__all__ = ["Data", "Search", "scores_or_load", "search_or_load", "seconds_of",
-           "trials_table"]
+__all__ = ["Data", "Search", "changes_since_stored", "scores_or_load", "search_or_load",
+           "seconds_of", "trials_table"]

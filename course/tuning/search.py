@@ -245,6 +245,16 @@ def fit_once(search: Search, build: Callable[[], keras.Model], seed: int, data: 
     return row, predictions
 
 
+def changes_since_stored(search: Search) -> list[str]:
+    """Say in words why `search_or_load` would refuse what is stored; an empty list if it would not.
+
+    Nothing is run.
+    """
+    fingerprints = _fingerprints(search.data())
+    recipe = search_recipe(search, fingerprints)
+    return _reasons_against(tuning_folder() / search.name, recipe, fingerprints)
+
+
 def seconds_of(name: str) -> float:
     """Return how many seconds a stored search or table took to make.
 
