@@ -47,7 +47,7 @@ def byte(signed, colour) -> str:
                  "there would be two zeros; two's complement has one.")
         fail(f"signed({value}) is {answer:g}, but its bits are {value:08b}. What does the first "
              "one count?")
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(2026)
     triples = [(0, 255, 16), (1, 160, 15), *rng.integers(0, 256, size=(20, 3)).tolist()]
     for red, green, blue in triples:
         text = f"#{red:02X}{green:02X}{blue:02X}"
@@ -71,7 +71,7 @@ def byte(signed, colour) -> str:
 @task(3, "the bug")
 def brighten(function) -> str:
     """A function (image, amount) -> uint8 image, by what brightening must keep."""
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(2026)
     scale = np.arange(256, dtype="uint8").reshape(16, 16)
     for amount in (0, 40, 255, -40, -255, int(rng.integers(1, 200)), -int(rng.integers(1, 200))):
         answer = call(function, scale, amount, shown=f"brighten(image, {amount})")
@@ -104,7 +104,7 @@ def brighten(function) -> str:
 @task(4, "one plane")
 def only(function) -> str:
     """A function (image, channel) -> image, on random images of three different planes."""
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(2026)
     for channel in range(3):
         image = rng.integers(1, 256, size=(5, 4, 3), dtype="uint8")
         given = image.copy()
@@ -130,7 +130,7 @@ def only(function) -> str:
 @task(5, "a quarter turn")
 def turn(function) -> str:
     """A function image -> image, followed by following one pixel at a time."""
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(2026)
     height, width = 4, 7
     image = rng.integers(0, 256, size=(height, width, 3), dtype="uint8")
     answer = np.asarray(call(function, image, shown="quarter_turn(image)"))
@@ -166,7 +166,7 @@ def turn(function) -> str:
 @task(6, "will it fit")
 def memory(gigabytes, largest_batch) -> str:
     """Two functions, against the sizes of real arrays."""
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(2026)
     for kind in ("uint8", "float32", "float64"):
         shape = tuple(int(each) for each in rng.integers(2, 12, size=3))
         array = np.zeros(shape, dtype=kind)

@@ -26,6 +26,9 @@ from course.plots import use_course_style
 
 use_course_style()
 
+X, y, class_names = load_images_from_directory(handwriting_folder() / "Train")
+network = reading_network(X, y, class_names)
+
 # %% [markdown]
 # ## Task 1: predict the shapes (10 minutes)
 #
@@ -298,8 +301,6 @@ def receptive_field(stack):
 # %% check="field"
 check.field(receptive_field)
 
-X, y, class_names = load_images_from_directory(handwriting_folder() / "Train")
-network = reading_network(X, y, class_names)
 stack = [(layer.kernel_size[0], layer.strides[0]) if hasattr(layer, "kernel_size")
          else (layer.pool_size[0], layer.strides[0])
          for layer in network.layers if hasattr(layer, "strides")]
