@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import os
 import sys
@@ -33,7 +34,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from tqdm import tqdm
 
 from course.imagenet import efficientnet_lite
-from course.imagenet.photos import PhotoError, fit, open_photo
+from course.imagenet.photos import PhotoError, fit, load_photos, open_photo
 from course.speed import fast_convolutions
 
 SUFFIXES = frozenset(
@@ -110,25 +111,18 @@ class Taught:
                          + (f" and {len(self.left_out) - SHOWN} more"
                             if len(self.left_out) > SHOWN else ""))
         lines.append(
-            "The interval holds for photos like these, taken independently. Shots in series, one "
-            "background a class or one camera a class make it too good."
+            "The interval holds for photos like these, taken independently. Shots in series,\n"
+            "one background a class or one camera a class make it too good."
         )
         return "\n".join(lines)
 
-    def predict(
-        self, paths: Iterable[str | PathLike], backbone: keras.Model | None = None
-    ) -> np.ndarray:
+    def predict(self, paths: Iterable[str | PathLike]) -> np.ndarray:
         """Return the probability of each class for new photos, float (n, k).
 
-        Args:
-            paths: Photos.
-            backbone: The network as `pretrained_backbone` builds it; built if it is not given.
-
         Raises:
-            PhotoError: A photo cannot be used.
+            PhotoError: No path is given, or a photo cannot be used.
         """
-        images = np.stack([fit(open_photo(path), SIZE) for path in paths])
-        features = extract_features(images, backbone or pretrained_backbone())
+        features = extract_features(load_photos(paths, SIZE))
         return softmax(features.astype("float64") @ self.weights + self.bias, axis=1)
 
     def save(self, path: str | PathLike) -> Path:
@@ -316,23 +310,21 @@ def _bar(items: Sequence, text: str):
 # --- learning ----------------------------------------------------------------------------------
 
 
+@functools.cache
 def pretrained_backbone() -> keras.Model:
-    """Build EfficientNet-Lite0 without its top: scaled images (n, 224, 224, 3) to (n, 1280)."""
+    """Build EfficientNet-Lite0 without its top: scaled images (n, 224, 224, 3) to (n, 1280).
+
+    It is frozen, and built once a process.
+    """
     backbone = efficientnet_lite.EfficientNetLite0(include_top=False, pooling="avg")
     backbone.trainable = False
     return backbone
 
 
-def extract_features(images: np.ndarray, backbone: keras.Model) -> np.ndarray:
-    """Run images through the frozen network.
-
-    Args:
-        images: (n, 224, 224, 3), values 0 to 255.
-        backbone: As `pretrained_backbone` builds it.
-
-    Returns:
-        float32 (n, 1280).
+def extract_features(images: np.ndarray) -> np.ndarray:
+    """Run images (n, 224, 224, 3), values 0 to 255, through the frozen network: float32 (n, 1280).
     """
+    backbone = pretrained_backbone()
     parts = []
     with fast_convolutions():
         for start in _bar(range(0, len(images), BATCH), "looking at them"):
@@ -346,7 +338,6 @@ def teach(
     *,
     seed: int = 123,
     skip: bool = False,
-    backbone: keras.Model | None = None,
 ) -> Taught:
     """Teach the network the classes of a folder.
 
@@ -354,7 +345,6 @@ def teach(
         folder: Holds a folder for each class, each with at least five photos.
         seed: Of the division into five parts for cross-validation.
         skip: Leave photos out that cannot be read, instead of an error.
-        backbone: The network as `pretrained_backbone` builds it; built if it is not given.
 
     Returns:
         The head, fitted to all photos, and what cross-validation says of it.
@@ -367,7 +357,7 @@ def teach(
     folder = Path(folder)
     found, left_out = find_photos(folder)
     images, y, names = _read(found, folder, skip, left_out)
-    features = extract_features(images, backbone or pretrained_backbone())
+    features = extract_features(images)
     class_names = list(found)
 
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)

@@ -23,11 +23,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT / "data/photos"
 
 
-@pytest.fixture(scope="module")
-def backbone():
-    return module.pretrained_backbone()
-
-
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """Eight photos each of two classes, with what computers leave in folders."""
@@ -42,8 +37,8 @@ def folder(tmp_path) -> Path:
     return root
 
 
-def test_it_learns_and_predicts(folder, backbone, tmp_path) -> None:
-    taught = teach(folder, backbone=backbone)
+def test_it_learns_and_predicts(folder, tmp_path) -> None:
+    taught = teach(folder)
     assert taught.class_names == ["animal", "tool"]
     assert taught.photos.tolist() == [8, 8] and taught.confusion.sum() == 16
     assert taught.correct == np.trace(taught.confusion) and taught.accuracy > 0.8
@@ -51,14 +46,14 @@ def test_it_learns_and_predicts(folder, backbone, tmp_path) -> None:
     assert 0 < low < taught.accuracy <= high <= 1
     assert len(taught.wrong) == 16 - taught.correct
     new = [sorted((PHOTOS / name).glob("*.jpg"))[-1] for name in ("animal", "tool")]
-    probabilities = taught.predict(new, backbone)
+    probabilities = taught.predict(new)
     assert probabilities.shape == (2, 2)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     assert probabilities.argmax(axis=1).tolist() == [0, 1]
 
     path = taught.save(tmp_path / "out" / "head.npz")
     again = load_head(path)
-    np.testing.assert_array_equal(again.predict(new, backbone), probabilities)
+    np.testing.assert_array_equal(again.predict(new), probabilities)
     assert again.accuracy == taught.accuracy
     assert [each.name for each in path.parent.iterdir()] == ["head.npz"]
     assert path.stat().st_size < 50_000
@@ -75,7 +70,7 @@ def test_the_layer_is_the_fitted_regression(classes) -> None:
     np.testing.assert_allclose(expected, fitted.predict_proba(X), atol=1e-5)
 
 
-def test_labels_without_meaning_score_like_chance(backbone, tmp_path) -> None:
+def test_labels_without_meaning_score_like_chance(tmp_path) -> None:
     """Cross-validation must not flatter: shuffled photos, so nothing can be learnt."""
     root = tmp_path / "shuffled"
     files = np.array(sorted((PHOTOS / "animal").glob("*.jpg"))[:24])
@@ -84,13 +79,13 @@ def test_labels_without_meaning_score_like_chance(backbone, tmp_path) -> None:
         target = root / ("one", "two")[number % 2]
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    low, high = teach(root, backbone=backbone).interval
+    low, high = teach(root).interval
     assert low < 0.5 < high + 0.2  # below one half is possible: folds are balanced
     assert low < 0.5
 
 
-def test_the_report_is_honest(folder, backbone) -> None:
-    text = teach(folder, backbone=backbone).summary()
+def test_the_report_is_honest(folder) -> None:
+    text = teach(folder).summary()
     assert "16 photos of 2 classes: animal 8, tool 8" in text
     assert "95 % interval" in text and "would give 50.0%" in text and "independently" in text
 
@@ -158,13 +153,13 @@ def bad_photos(folder: Path) -> list[str]:
     return ["broken.jpg", "phone.HEIC", "huge.png"]
 
 
-def test_unreadable_and_huge_photos_are_all_named(folder, capsys, backbone) -> None:
+def test_unreadable_and_huge_photos_are_all_named(folder, capsys) -> None:
     names = bad_photos(folder)
     message = fails([folder], capsys)
     assert "3 of 19 photos cannot be used" in message
     assert all(name in message for name in names)
     assert "HEIC" in message and "120,000,000" in message and "--skip" in message
-    taught = teach(folder, skip=True, backbone=backbone)
+    taught = teach(folder, skip=True)
     assert taught.photos.sum() == 16 and len(taught.left_out) == 3
 
 
@@ -175,15 +170,15 @@ def test_skipping_cannot_leave_too_few(folder) -> None:
         teach(folder, skip=True)
 
 
-def test_copies(folder, backbone) -> None:
+def test_copies(folder) -> None:
     first = sorted((folder / "animal").glob("*.jpg"))[0]
     shutil.copy(first, folder / "animal" / "copy of it.jpg")
-    taught = teach(folder, backbone=backbone)
+    taught = teach(folder)
     assert taught.photos.tolist() == [8, 8]
     assert any("copy of it.jpg" in line for line in taught.left_out)
     shutil.copy(first, folder / "tool" / "in both.jpg")
     with pytest.raises(TeachError, match="same photo in two classes"):
-        teach(folder, backbone=backbone)
+        teach(folder)
 
 
 def test_stray_files_and_folders_are_reported(folder) -> None:
@@ -196,20 +191,20 @@ def test_stray_files_and_folders_are_reported(folder) -> None:
     assert "animal/more is a folder" in left_out and "1 photos that lie beside" in left_out[-1]
 
 
-def test_class_names_in_any_script_and_photos_in_any_mode(folder, backbone) -> None:
+def test_class_names_in_any_script_and_photos_in_any_mode(folder) -> None:
     (folder / "tool").rename(folder / "工具 é")
     target = folder / "工具 é"
     files = sorted(target.glob("*.jpg"))
     Image.open(files[0]).convert("CMYK").save(target / "a.jpg")
     Image.open(files[1]).convert("RGBA").save(target / "b.png")
     Image.open(files[2]).convert("L").save(target / "c.webp")
-    taught = teach(folder, backbone=backbone)
+    taught = teach(folder)
     assert taught.class_names == ["animal", "工具 é"]
     assert load_head(taught.save(folder / "head.npz")).class_names == taught.class_names
 
 
-def test_a_failed_save_keeps_the_old_head(folder, backbone, tmp_path, monkeypatch) -> None:
-    taught = teach(folder, backbone=backbone)
+def test_a_failed_save_keeps_the_old_head(folder, tmp_path, monkeypatch) -> None:
+    taught = teach(folder)
     path = taught.save(tmp_path / "head.npz")
     before = path.read_bytes()
 
@@ -223,7 +218,7 @@ def test_a_failed_save_keeps_the_old_head(folder, backbone, tmp_path, monkeypatc
     assert not list(tmp_path.glob(".head*"))
 
 
-def test_heads_that_are_none(tmp_path, folder, capsys, backbone) -> None:
+def test_heads_that_are_none(tmp_path, folder, capsys) -> None:
     photo = next((folder / "tool").glob("*.jpg"))
     assert "does not exist" in fails(["--predict", tmp_path / "none.npz", photo], capsys)
     (tmp_path / "text.npz").write_text("x")
@@ -232,7 +227,7 @@ def test_heads_that_are_none(tmp_path, folder, capsys, backbone) -> None:
     assert "is no head" in fails(["--predict", tmp_path / "other.npz", photo], capsys)
     np.savez(tmp_path / "pickle.npz", format=np.array([{}], dtype=object))
     assert "is no head" in fails(["--predict", tmp_path / "pickle.npz", photo], capsys)
-    taught = teach(folder, backbone=backbone)
+    taught = teach(folder)
     taught.save(tmp_path / "head.npz")
     with np.load(tmp_path / "head.npz") as stored:
         content = {key: stored[key] for key in stored.files}
@@ -253,9 +248,9 @@ def test_one_of_the_two_tasks_must_be_named(capsys) -> None:
     assert ended.value.code == 2
 
 
-def test_the_courses_own_photos(backbone) -> None:
+def test_the_courses_own_photos() -> None:
     """The set of the lecture: four classes, and what cross-validation says of it."""
-    taught = teach(PHOTOS, backbone=backbone)
+    taught = teach(PHOTOS)
     assert taught.class_names == ["animal", "energy", "monument", "tool"]
     assert taught.photos.sum() == 121 and taught.accuracy > 0.9
     assert taught.seconds < 60
