@@ -77,8 +77,8 @@
       this.width = photo.width;
       this.height = photo.height;
       this.out = new Float32Array((photo.width - 2) * (photo.height - 2));
-      this.row = Math.floor(0.46 * this.height);
-      this.column = Math.floor(0.45 * this.width);
+      this.row = Math.floor(photo.start[0] * this.height);
+      this.column = Math.floor(photo.start[1] * this.width);
       this.waiting = false;
       this.number = ++count;
       this.build(photo);
@@ -139,7 +139,9 @@
       this.sum = make("p", "explorer-sum");
       this.sum.setAttribute("role", "status");
       const below = make("div", "explorer-below");
-      below.append(this.pixels, this.sum);
+      const hint = make("p", "explorer-hint",
+        "Point at a picture, or use the arrow keys on the result. Change any weight.");
+      below.append(this.pixels, this.sum, hint);
       root.append(row, below);
 
       // Keys typed here are for the explorer; Escape still leaves it.
