@@ -40,6 +40,7 @@ UNITS_PER_LAYER = 12
 
 STEPS = 160
 LEARNING_RATE = 0.08
+PULL = 0.1  # mean absolute gradient of the response, per pixel with values 0 to 1
 TOTAL_VARIATION = 0.02  # price of one unit of total variation, image values 0 to 1
 INK_PRICE = 0.02  # price of one black pixel
 BLUR = 1.0  # pixels, standard deviation
@@ -98,8 +99,11 @@ def activation_maximisation(
             response = each(response)
         response = response.flatten(1, -2).mean(1) if response.ndim > 2 else response
         price = TOTAL_VARIATION * _total_variation(image) + INK_PRICE * (1 - image).sum((1, 2, 3))
-        loss = (price - response[rows, chosen]).sum()
-        (free.grad,) = torch.autograd.grad(loss, [free])
+        (uphill,) = torch.autograd.grad(response[rows, chosen].sum(), image, retain_graph=True)
+        (costs,) = torch.autograd.grad(price.sum(), image, retain_graph=True)
+        # Layers differ in scale, prices do not: a response counts by its direction alone.
+        uphill = PULL * uphill / uphill.abs().mean((1, 2, 3), keepdim=True).clamp_min(1e-12)
+        (free.grad,) = torch.autograd.grad(image, free, costs - uphill)
         optimiser.step()
     with torch.no_grad():
         image = torch.sigmoid(_blurred(free))[:, 0]

@@ -603,6 +603,8 @@
       // After a click by mouse the keys belong to the slides again.
       button.addEventListener("click", (event) => { if (event.detail > 0) button.blur(); });
     }
+    // Blank paper once: the maps have their places, and the first stroke finds compiled code.
+    showMaps(network.predict(new Uint8Array(network.height * network.width).fill(PAPER)).maps);
     paint();
     readNow();
   }

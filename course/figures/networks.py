@@ -40,11 +40,13 @@ def draw_network(model: object, *, inches: float = 11.8) -> Figure:
             MORE[4] if name.startswith("pool") else KERNEL)
         start = left + (pitch - whole) / 2
         draw_box(axis, start, base, width, height, depth, colour=colour)
-        sizes_text = " ×\n".join([" × ".join(map(str, shape[:2])), str(shape[2])]) if len(
-            shape) == 3 else f"{shape[0]:,}"
+        if len(shape) == 3:
+            size = f"{shape[0]} × {shape[1]}\n× {shape[2]}"
+        else:
+            size = f"{shape[0]:,}"
         write(axis, left + pitch / 2, base + 5, name, fontsize=SMALL, weight="bold", va="top",
               colour=colour)
-        write(axis, left + pitch / 2, base + 19, sizes_text, fontsize=SMALL, va="top")
+        write(axis, left + pitch / 2, base + 19, size, fontsize=SMALL, va="top")
         left += pitch
     return figure
 
@@ -92,7 +94,7 @@ def draw_pooling(values: np.ndarray, size: int = 2) -> Figure:
         raise ValueError(f"{rows} × {columns} does not fall into blocks of {size} × {size}.")
     blocks = values.reshape(rows // size, size, columns // size, size)
     height = max(rows, 2 * (rows // size) + 3.4)
-    figure, axis = sheet(columns + columns // size + 7.5, height + 2.6, 9.6)
+    figure, axis = sheet(columns + columns // size + 4.6, height + 2.6, 9.2)
     grid_top = 1.3 + (height - rows) / 2
     fills = np.empty((rows, columns, 3))
     for r in range(rows):
@@ -107,7 +109,7 @@ def draw_pooling(values: np.ndarray, size: int = 2) -> Figure:
     small = fills[::size, ::size]
     top = 1.3
     for name, pooled in (("max", blocks.max((1, 3))), ("average", blocks.mean((1, 3)))):
-        result = draw_cells(axis, pooled, grid.right + 4.6, top, colour=OUTPUT, fill=small,
+        result = draw_cells(axis, pooled, grid.right + 3.6, top, colour=OUTPUT, fill=small,
                             fontsize=LABEL)
         name_above(axis, result, name, colour=OUTPUT)
         middle = result.middle[1]
