@@ -279,6 +279,26 @@ def test_it_works_in_slides_and_typing_turns_no_slide(browser, site, lecture, ke
     context.close()
 
 
+def test_pointing_is_exact_on_a_slide_that_is_scaled(browser, site):
+    context = browser.new_context(viewport={"width": 1920, "height": 1080})
+    page = context.new_page()
+    page.goto((site / "lectures" / "01-tensors.slides.html").as_uri())
+    page.wait_for_function("window.Reveal && Reveal.isReady()")
+    page.evaluate("""() => {
+        const slide = document.querySelector('.kernel-explorer').closest('section');
+        const place = Reveal.getIndices(slide);
+        Reveal.slide(place.h, place.v); }""")
+    page.locator("select").first.select_option("blur")
+    assert page.evaluate("Reveal.getScale()") == 1.5
+    box = page.locator(".explorer-result canvas").bounding_box()
+    height, width = PHOTO.shape[0] - 2, PHOTO.shape[1] - 2
+    page.mouse.move(box["x"] + 120.5 * box["width"] / width,
+                    box["y"] + 80.5 * box["height"] / height)
+    settle(page)
+    check_sum(page, 80, 120, BLUR)
+    context.close()
+
+
 def test_it_works_in_the_notes(browser, site):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
