@@ -53,6 +53,8 @@ def is_asset(path: str, content: bytes) -> bool:
     pure = PurePosixPath(path)
     if pure.suffix.lower() in SUFFIXES:
         return True
+    if "weights" in pure.stem and pure.suffix in (".js", ".json"):
+        return True
     if pure.parts[0] in FOLDERS and pure.suffix.lower() not in TEXTS:
         return True
     return b"\0" in content[:8192]
