@@ -237,9 +237,9 @@ def draw_layer(channels: int, filters: int, kernel: int = 3, rows: int = 5) -> F
     if not 1 <= filters <= len(MORE) or kernel > rows:
         raise ValueError(f"{filters} filters (1 to {len(MORE)}) of {kernel} x {kernel} over "
                          f"{rows} x {rows} cells cannot be drawn.")
-    pitch = kernel * 0.62 + 0.26 * channels - 0.1
+    pitch = kernel * 0.62 + 0.26 * channels + 0.05
     tall = max(filters * pitch, rows + 0.45 * channels) + 1.4
-    figure, axis = sheet(26, tall, 7.9)
+    figure, axis = sheet(26, tall, 7.7)
     middle = tall / 2
     x = draw_stack(axis, channels, rows, rows, 0.8, middle - rows / 2 + 0.22 * channels,
                    step=0.45)

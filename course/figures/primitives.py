@@ -33,6 +33,7 @@ CHANNELS = (RED, GREEN_CHANNEL, BLUE_CHANNEL)
 MORE = (BLUE, VERMILLION, GREEN, AMBER, PURPLE, SKY)
 
 THIN, THICK, THICKEST = 1.0, 2.2, 4.0  # points
+_DIGIT_HEIGHT = 0.727  # of Course Sans, as a share of the font size
 _FONT = _STYLE["font.family"]  # also where a notebook has not chosen the course's style
 # Points. A figure is shown at 96 px an inch, so that 14 points are just over 18 px on a slide.
 SMALL, LABEL, NAME = 14, 15, 17
@@ -159,9 +160,11 @@ def draw_cells(
                                      linewidth=THIN, hatch=hatch, zorder=zorder))
             if numbers is not None and text is not None and not np.isnan(numbers[row, column]):
                 number = text.format(numbers[row, column]).replace("-", "−")
-                axis.text(x + size / 2, y + size / 2, number, ha="center", va="center_baseline",
-                          fontsize=fontsize, color=ink_on(shade), fontweight=weight,
-                          fontfamily=_FONT, zorder=zorder + 0.2)
+                # Digits have no descender: half their height below the middle is their line.
+                axis.annotate(number, (x + size / 2, y + size / 2),
+                              (0, -0.5 * _DIGIT_HEIGHT * fontsize), textcoords="offset points",
+                              ha="center", va="baseline", fontsize=fontsize, color=ink_on(shade),
+                              fontweight=weight, fontfamily=_FONT, zorder=zorder + 0.2)
     axis.add_patch(Rectangle((left, top), columns * size, rows * size, fill=False,
                              edgecolor=colour, linewidth=THICK, zorder=zorder + 0.1))
     return Cells(left, top, rows, columns, size)
