@@ -146,10 +146,15 @@ def bad_photos(folder: Path) -> list[str]:
         (folder / "tool" / sorted(os.listdir(folder / "tool"))[2]).read_bytes()[:900])
     (folder / "tool" / "phone.HEIC").write_bytes(
         struct.pack(">I", 24) + b"ftypheic" + b"\0\0\0\0mif1heic")
-    header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
     (folder / "animal" / "huge.png").write_bytes(
-        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
-        + struct.pack(">I", zlib.crc32(header)))
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b""))
     return ["broken.jpg", "phone.HEIC", "huge.png"]
 
 
