@@ -169,8 +169,9 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         elif before[key] != after[key]:
             if isinstance(after[key], dict) and "sha256" in after[key]:
                 shape = ""
-                if isinstance(before[key], dict) and before[key].get("array") != after[key]["array"]:
-                    shape = f" ({before[key].get('array')} → {after[key]['array']})"
+                old_array = before[key].get("array") if isinstance(before[key], dict) else None
+                if old_array != after[key]["array"]:
+                    shape = f" ({old_array} → {after[key]['array']})"
                 words.append(f"{key}: its values changed{shape}")
             else:
                 words.append(f"{key} {_brief(before[key])} → {_brief(after[key])}")
