@@ -15,6 +15,7 @@ import functools
 import hashlib
 import math
 import numbers
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,7 +27,8 @@ class CheckFailed(AssertionError):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback, which would be ours, not the student's."""
-        return [f"✗ {self}"]
+        # Wrapped here, since notebooks break long lines in the middle of words.
+        return textwrap.wrap(f"✗ {self}", 88, break_on_hyphens=False)
 
 
 def fail(message: str) -> None:

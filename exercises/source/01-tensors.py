@@ -302,7 +302,7 @@ def only(image, channel):
 # %% check="only"
 check.only(only)
 
-fig, axes = plt.subplots(1, 4, figsize=(10, 2.8))
+fig, axes = plt.subplots(1, 4, figsize=(8.5, 2.5))
 pictures = [umbrella, *(only(umbrella, channel) for channel in range(3))]
 for axis, picture, title in zip(axes, pictures, ("all", "red", "green", "blue")):
     axis.imshow(picture)
@@ -349,7 +349,7 @@ check.turn(quarter_turn)
 
 print("As the library has it:", np.array_equal(quarter_turn(umbrella), np.rot90(umbrella)))
 picture = umbrella
-fig, axes = plt.subplots(1, 4, figsize=(10, 2.8))
+fig, axes = plt.subplots(1, 4, figsize=(8.5, 2.5))
 for axis in axes:
     axis.imshow(picture)
     axis.set_axis_off()

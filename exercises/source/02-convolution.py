@@ -41,7 +41,7 @@ def show_footprints(n, kernel, padding, stride):
     """Draw the padded input as a row of cells, and below it each place of the kernel."""
     width = n + 2 * padding
     starts = range(0, width - kernel + 1, stride)
-    fig, axis = plt.subplots(figsize=(9, 1.2 + 0.32 * len(starts)))
+    fig, axis = plt.subplots(figsize=(8.5, 1.2 + 0.32 * len(starts)))
     for cell in range(width):
         padded = cell < padding or cell >= width - padding
         axis.add_patch(plt.Rectangle((cell, 0), 1, 0.8, facecolor="white" if padded else "0.8",
@@ -320,7 +320,7 @@ vertical_strokes = np.array([[1, 0, -1], [1, 0, -1], [1, 0, -1]])
 check.kernel(vertical_strokes)
 
 page = 1 - four / 255
-fig, axes = plt.subplots(1, 3, figsize=(10, 3.4))
+fig, axes = plt.subplots(1, 3, figsize=(8.5, 3))
 for axis, kernel, title in zip(
         axes, (None, vertical_strokes, vertical_strokes.T), ("page", "yours", "yours, transposed")):
     shown = page
@@ -403,7 +403,7 @@ retention = int(np.argmax(1 - np.cumsum(total) <= 0.05))
 # %% check="claims"
 check.claims(total, retention, claim, members)
 
-fig, axis = plt.subplots(figsize=(9, 3.6))
+fig, axis = plt.subplots(figsize=(8.5, 3.6))
 axis.bar(range(len(total)), total, width=1)
 axis.axvline(retention + 0.5, color="C1", label=f"retention {retention}")
 axis.set(xlim=(0, 120), xlabel="Total (thousand)", ylabel="Probability")

@@ -322,7 +322,7 @@ looking = keras.Model(network.inputs, [layer.output for layer in convolutions])
 def show_feature_maps(image, depth):
     """The image and eight channels of one convolutional layer."""
     maps = keras.ops.convert_to_numpy(looking(X[image : image + 1])[depth - 1])[0]
-    fig, axes = plt.subplots(1, 9, figsize=(12, 2))
+    fig, axes = plt.subplots(1, 9, figsize=(9, 1.6))
     for axis, picture in zip(axes, [X[image, ..., 0], *maps.transpose(2, 0, 1)]):
         axis.imshow(picture, cmap="gray")
         axis.set_axis_off()
