@@ -31,6 +31,7 @@ from scipy.special import softmax
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from course.imagenet import efficientnet_lite
@@ -361,14 +362,17 @@ def teach(
     class_names = list(found)
 
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    probabilities = cross_val_predict(_head(), features, y, cv=folds, method="predict_proba")
+    # The fits are small: with more threads they mostly wait for each other.
+    with threadpool_limits(1):
+        probabilities = cross_val_predict(_head(), features, y, cv=folds, method="predict_proba")
+        fitted = _head().fit(features, y)
     answers = probabilities.argmax(axis=1)
     confusion = np.zeros((len(class_names), len(class_names)), dtype=int)
     np.add.at(confusion, (y, answers), 1)
     wrong = np.flatnonzero(answers != y)
     wrong = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
 
-    weights, bias = _layer(_head().fit(features, y))
+    weights, bias = _layer(fitted)
     return Taught(
         class_names, weights, bias, np.bincount(y, minlength=len(class_names)),
         int((answers == y).sum()), confusion, time.perf_counter() - started, left_out,
