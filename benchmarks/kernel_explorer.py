@@ -8,8 +8,8 @@ kernel   every weight changes before each drawing: convolution, canvas, footprin
 pointer  only the footprint moves, as when the pointer does
 
 A screen of 60 frames a second leaves 16.7 ms a frame. Aim: 99 of 100 drawings take at most half of
-that, so that the browser has the other half to paint. It is judged on the round that the rest of the
-machine disturbed least. Also printed: how much faster `correlate` is than four nested loops over
+that, so that the browser has the other half to paint. It is judged on the round that the rest of
+the machine disturbed least. Also printed: how much faster `correlate` is than four nested loops over
 the same photo. Ends with status 1 where the aim is missed, and with a line where there is no
 browser.
 """
@@ -94,7 +94,8 @@ def main() -> int:
         print(f"{name:10}{quantile(best, 0.5):10.2f}{high:12.2f}")
         if high > FRAME / 2:
             missed.append(name)
-    total = {name: sum(quantile(each[name], 0.5) for each in rounds) for name in ("nested", "plain")}
+    total = {name: sum(quantile(each[name], 0.5) for each in rounds)
+             for name in ("nested", "plain")}
     ratio = total["nested"] / max(total["plain"], 1e-3)
     print(f"correlate is {ratio:.1f} times as fast as four nested loops.")
     print(f"Aim: 99 of 100 within {FRAME / 2:.1f} ms: "

@@ -1,4 +1,4 @@
-"""The drawings: numbers that they show are right, they draw without a warning, bad input is named."""
+"""The drawings: their numbers are right, they draw without a warning, bad input is named."""
 
 import io
 import re

@@ -88,13 +88,23 @@
     show(0);
     stop();
 
-    // It plays once, when it first comes into view; out of view it rests.
-    new IntersectionObserver((entries) => {
-      const visible = entries[entries.length - 1].isIntersecting;
+    // It plays once, when it first comes into view; out of view it rests. A slide beside the one
+    // that is shown lies at the same place, but is hidden.
+    let inside = false;
+    function look() {
+      const visible = inside &&
+        cell.checkVisibility({ opacityProperty: true, visibilityProperty: true });
       if (visible && !seen && !reduced.matches) start();
       if (visible) seen = true;
       if (!visible && timer !== null) stop();
+    }
+    new IntersectionObserver((entries) => {
+      inside = entries[entries.length - 1].isIntersecting;
+      look();
     }, { threshold: 0.6 }).observe(controls);
+    for (const name of ["ready", "slidechanged"]) {
+      document.addEventListener(name, () => window.requestAnimationFrame(look));
+    }
   }
 
   const begin = () => document.querySelectorAll(".cell.animation").forEach(animate);

@@ -285,7 +285,7 @@ def draw_box(
         slant: share of `depth` by which the back lies to the right and above.
 
     Returns:
-        Corners of the face in front, shape (4, 2): lower left, lower right, upper right, upper left.
+        Corners of the face in front, shape (4, 2): lower left, then against the clock.
 
     Raises:
         ValueError: a side that is not positive.

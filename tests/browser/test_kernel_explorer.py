@@ -1,4 +1,4 @@
-"""The kernel explorer and animated figures in a browser, from disk: by mouse, keyboard and touch."""
+"""The kernel explorer and animated figures in a browser, from disk: mouse, keyboard, touch."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def as_shown(kernel: np.ndarray) -> np.ndarray:
 def opened(browser: Browser, tmp_path: Path, text: str, query: str = "", **options) -> Page:
     path = tmp_path / "page.html"
     path.write_text(text, encoding="utf-8")
-    page = browser.new_context(**({"viewport": {"width": 1100, "height": 900}} | options)).new_page()
+    context = browser.new_context(**({"viewport": {"width": 1100, "height": 900}} | options))
+    page = context.new_page()
     page.goto(path.as_uri() + query)
     return page
 
@@ -369,6 +370,31 @@ def test_animation_is_a_strip_on_paper_and_without_a_script(browser, tmp_path):
     page = opened(browser, tmp_path, ANIMATION, java_script_enabled=False)
     assert current(page) == everything
     page.context.close()
+
+
+def test_animation_plays_on_its_own_slide_only(browser, site):
+    """Neighbouring slides lie at the same place, hidden: there it neither starts nor goes on."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720},
+                                  reduced_motion="no-preference")
+    page = context.new_page()
+    page.goto((site / "lectures" / "02-convolution.slides.html").as_uri())
+    page.wait_for_function("window.Reveal && Reveal.isReady()")
+    page.evaluate("""() => {
+        const slide = document.querySelector('.animation').closest('section');
+        const place = Reveal.getIndices(slide);
+        Reveal.slide(place.h, place.v);
+        Reveal.prev(); }""")
+    place = page.locator(".animation-place").first
+    page.wait_for_timeout(1800)
+    assert place.text_content() == "1 of 9"
+    page.evaluate("Reveal.next()")
+    page.wait_for_function("document.querySelector('.animation-place').textContent === '2 of 9'")
+    page.evaluate("Reveal.next()")
+    page.wait_for_timeout(100)
+    left = place.text_content()
+    page.wait_for_timeout(1800)
+    assert place.text_content() == left
+    context.close()
 
 
 def test_animation_of_lecture_2_has_nine_frames(browser, site):
