@@ -1,13 +1,14 @@
 """Makes the pages that Quarto rendered work from disk, without network and without an error.
 
 Quarto runs this file after each render (`project: post-render:` in _quarto.yml) with whatever
-Python it found, so it needs nothing but the standard library. It sees to four things:
+Python it found, so it needs nothing but the standard library. It sees to five things:
 
 - Scripts, style sheets and the like from another host are left out. Quarto adds two such scripts
   (requirejs and jquery) to each page that has a cell with HTML output.
 - ES modules, which no browser loads from disk, become one ordinary script each.
 - A pause (`. . .`) on pages that are not slides, where it means nothing, is left out.
 - An image, video or frame from another host is an error, as it is for `python -m render`.
+- Beside each link to a notebook stands a badge that opens it on Colab, as `python -m render` has it.
 
 What it has done once it does not do again: a second run changes nothing.
 """
@@ -99,6 +100,51 @@ class Page(HTMLParser):
             self.removals.append((start, end))
         elif values.get("type", "").lower() == "module" and address:
             self.modules.append((start, end, address))
+
+
+# Badges -------------------------------------------------------------------------------------
+
+NOTEBOOK_LINK = re.compile(
+    r'<a\b[^>]*\bhref="(?P<up>(?:\.\./)*)(?P<path>(?:notebooks|exercises)/[\w.-]+\.ipynb)"[^>]*>'
+    r'[^<]*</a>(?! <a class="colab")'
+)
+
+
+def add_badges(text: str, url: str, ref: str) -> str:
+    """Put a badge after each link to a notebook of the repository.
+
+    Parameters
+    ----------
+    text: a page's HTML.
+    url: the repository's address on GitHub; without one nothing is added.
+    ref: the branch, tag or commit whose notebooks are opened.
+    """
+    if not url:
+        return text
+    name = url.rstrip("/").removeprefix("https://github.com/")
+
+    def badge(match: re.Match[str]) -> str:
+        address = f"https://colab.research.google.com/github/{name}/blob/{ref}/{match['path']}"
+        image = f"{match['up']}assets/images/open-in-colab.svg"
+        return (
+            f'{match[0]} <a class="colab" href="{address}">'
+            f'<img alt="Open the {_kind(match["path"])} in Colab" src="{image}"/></a>'
+        )
+
+    return NOTEBOOK_LINK.sub(badge, text)
+
+
+def _kind(path: str) -> str:
+    return "exercise" if path.startswith("exercises/") else "notebook"
+
+
+def repository(text: str) -> tuple[str, str]:
+    """Address and branch of the repository in the text of `_quarto.yml`, "" and "main" if unset."""
+    found = {
+        match[1]: match[2].strip("\"'")
+        for match in re.finditer(r"^\s+repo-(url|branch):\s*(\S+)", text, re.MULTILINE)
+    }
+    return found.get("url", ""), found.get("branch", "main")
 
 
 # Modules ------------------------------------------------------------------------------------
@@ -313,6 +359,8 @@ def main() -> int:
             if text is None:
                 continue
             mended, scripts, said = mend(text, path)
+            if not path.name.endswith(".slides.html"):
+                mended = add_badges(mended, *repository(read(Path("_quarto.yml")) or ""))
             for each, script in scripts.items():
                 if read(each) != script:
                     write_atomically(each, script)

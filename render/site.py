@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from . import check
+from .colab import Repository
 from .dependencies import Store, digest_of, write_atomically
 from .errors import RenderError
 from .execute import Execution, execute, steps
@@ -32,6 +33,7 @@ from .page import (
 from .links import is_remote, local_path
 from .project import PageFormat, Project
 from .qmd import Document, parse
+from .quarto_post_render import add_badges
 
 HERE = Path(__file__).parent
 LIBRARIES = "site_libs"
@@ -181,6 +183,9 @@ class Site:
 
             placed = any("#refs" in line.text for line in document.markdown_lines)
             html = postprocess(text, each, resolve, placed)
+            if each.name == "html" and self.project.website.get("repo-url"):
+                repository = Repository.of(self.project)
+                html = add_badges(html, repository.url, repository.ref)
             files[each.output] = html.encode("utf-8")
             files |= figures
         for name in copies:

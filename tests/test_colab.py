@@ -20,13 +20,17 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from exercise_runs import REPOSITORY, SOURCES
+from render_command import run_render
 
 from course import colab
 from render.colab import BADGE, Repository
 from render.errors import RenderError
 from render.exercises import FOLDER, SOLUTIONS
 from render.project import Project
+from render.quarto_post_render import add_badges
+from render.quarto_post_render import repository as read_address
 
 # What Colab has and the course uses, by its import name (Colab's own list: `pip list` there, and
 # github.com/googlecolab/backend-info). Packages are these with all that they depend on.
@@ -328,3 +332,55 @@ def test_a_commit_fetched_by_half_is_fetched_again(colab_machine, tmp_path):
     assert first.returncode and "CalledProcessError" in first.stderr
     done = run(python, f"import google.colab\n{cell}", tmp_path, environment)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Pages -------------------------------------------------------------------------------------
+
+LINK = '<p>Open the <a href="../notebooks/01-a.ipynb">notebook</a>, do the {}.</p>'
+
+
+def test_badge_follows_each_link_to_a_notebook():
+    text = LINK.format('<a class="x" href="../exercises/01-a.ipynb" title="t">exercise</a>')
+    url = "https://github.com/owner/name"
+    made = add_badges(text, url, "v1")
+    soup = BeautifulSoup(made, "lxml")
+    found = {link["href"]: link.img for link in soup.select("a.colab")}
+    base = "https://colab.research.google.com/github/owner/name/blob/v1"
+    assert list(found) == [f"{base}/notebooks/01-a.ipynb", f"{base}/exercises/01-a.ipynb"]
+    assert {image["src"] for image in found.values()} == {f"../{BADGE}"}
+    assert [image["alt"] for image in found.values()] == [
+        "Open the notebook in Colab", "Open the exercise in Colab"]
+    assert add_badges(made, url, "v1") == made, "a second run changes nothing"
+    assert add_badges(text, "", "main") == text
+
+
+def test_quartos_script_reads_the_same_address():
+    text = (REPOSITORY / "_quarto.yml").read_text(encoding="utf-8")
+    repository = Repository.of(project())
+    assert read_address(text) == (repository.url, repository.ref)
+    assert read_address("website:\n  title: T\n") == ("", "main")
+
+
+def test_badges_are_on_the_rendered_notes(tmp_path):
+    """`python -m render` puts them on notes and not on slides."""
+    config = (REPOSITORY / "_quarto.yml").read_text(encoding="utf-8")
+    (tmp_path / "lectures").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "assets" / "images").mkdir(parents=True)
+    (tmp_path / "assets" / "images" / "open-in-colab.svg").write_text("<svg/>")
+    (tmp_path / "notebooks" / "01-a.ipynb").write_text("{}")
+    (tmp_path / "_quarto.yml").write_text(
+        "project:\n  type: website\n  execute-dir: project\n  render: ['/lectures/*.qmd']\n"
+        "  resources: ['notebooks/*.ipynb', 'assets/images/*.svg']\nwebsite:\n  title: T\n"
+        + "".join(line + "\n" for line in config.splitlines() if "  repo-" in line)
+        + "format:\n  html:\n    theme: default\n"
+        "    html-math-method: mathml\n  revealjs:\n    output-ext: slides.html\n"
+        "    html-math-method: mathml\n    menu: false\n")
+    (tmp_path / "lectures" / "01-a.qmd").write_text(
+        "---\ntitle: A\n---\n\n## One\n\nOpen the [notebook](../notebooks/01-a.ipynb).\n")
+    done = run_render(tmp_path, "--engine", "pip")
+    assert done.returncode == 0, done.stderr.decode()
+    notes, slides = ((tmp_path / "_site" / "lectures" / f"01-a{ending}").read_text("utf-8")
+                     for ending in (".html", ".slides.html"))
+    address = Repository.of(project()).colab("notebooks/01-a.ipynb")
+    assert f'class="colab" href="{address}"' in notes and "colab" not in slides
