@@ -89,6 +89,7 @@ data: $(READY)
 else
 data: $(READY)
 	@"$(RUN)" -m course.handwriting.archive
+	@"$(RUN)" assets/ledger.py --write data/
 endif
 
 bench: $(READY)

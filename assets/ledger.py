@@ -2,6 +2,7 @@
 
     python assets/ledger.py           # checks; says what is wrong and ends with status 1
     python assets/ledger.py --write   # writes the present hashes into ledger.toml, then checks
+    python assets/ledger.py --write cache/   # of the files in this folder only
 
 `ledger.toml` explains its own format. Which files need an entry: `is_asset`.
 """
@@ -235,12 +236,12 @@ def _problems_of_fields(item: dict[str, Any], licences: dict[str, str], root: Pa
 def _problems_of_hashes(item: dict[str, Any], files: dict[str, Path], root: Path) -> list[str]:
     name = label(item)
     if item.get("hashes") == "self":
-        return [] if len(files) == 1 else [f"{name}: hashes = \"self\" is for one file"]
+        return []
     if "hashes" in item:
-        recorded = _sha256_by_name(root / item["hashes"])
+        recorded = _recorded(root / item["hashes"])
         return [f"{file}: its SHA-256 is not the one in {item['hashes']}"
                 for file, path in files.items()
-                if digest({file: path}) not in recorded.get(path.name, ())]
+                if digest({file: path}) not in _sums_for(file, recorded)]
     if not re.fullmatch(r"[0-9a-f]{64}", item.get("sha256", "")):
         return [f"{name}: sha256 is missing; run `python assets/ledger.py --write`"]
     if item["sha256"] != digest(files):
@@ -249,9 +250,9 @@ def _problems_of_hashes(item: dict[str, Any], files: dict[str, Path], root: Path
     return []
 
 
-def _sha256_by_name(record: Path) -> dict[str, set[str]]:
-    """Hashes that a JSON record holds, by file name: {"<file>": {…, "sha256": "<sum>"}} anywhere,
-    or {"<file>": "<sum>"}."""
+def _recorded(record: Path) -> dict[str, set[str]]:
+    """Hashes that a JSON record holds, by file: {"<file>": {…, "sha256": "<sum>"}} anywhere, or
+    {"<file>": "<sum>"}."""
     found: dict[str, set[str]] = {}
 
     def visit(node: Any) -> None:
@@ -259,7 +260,7 @@ def _sha256_by_name(record: Path) -> dict[str, set[str]]:
             for key, value in node.items():
                 sum_ = value.get("sha256") if isinstance(value, dict) else value
                 if isinstance(sum_, str) and re.fullmatch(r"[0-9a-f]{64}", sum_):
-                    found.setdefault(PurePosixPath(key).name, set()).add(sum_)
+                    found.setdefault(key, set()).add(sum_)
                 visit(value)
         elif isinstance(node, list):
             for value in node:
@@ -267,6 +268,12 @@ def _sha256_by_name(record: Path) -> dict[str, set[str]]:
 
     visit(json.loads(record.read_text(encoding="utf-8")))
     return found
+
+
+def _sums_for(name: str, recorded: dict[str, set[str]]) -> set[str]:
+    """The hashes recorded for a file, whose name there may lack the folders above."""
+    keys = [key for key in recorded if f"/{name}".endswith(f"/{key}")]
+    return recorded[max(keys, key=len)] if keys else set()
 
 
 def _problems_of_use(item: dict[str, Any], files: dict[str, Path], root: Path) -> list[str]:
@@ -280,14 +287,17 @@ def _problems_of_use(item: dict[str, Any], files: dict[str, Path], root: Path) -
     return found
 
 
-def write_hashes(ledger: Path = LEDGER, root: Path = REPOSITORY) -> list[str]:
-    """Write the present SHA-256 of each item into the ledger; returns the items that changed."""
+def write_hashes(ledger: Path = LEDGER, root: Path = REPOSITORY, folder: str = "") -> list[str]:
+    """Write the present SHA-256 of each item below `folder`, or of all, into the ledger.
+
+    Returns the items that changed.
+    """
     names = assets(root)
     head, *blocks = re.split(r"(?m)^(?=\[\[item\]\]$)", ledger.read_text(encoding="utf-8"))
     changed = []
     for index, block in enumerate(blocks):
         item = tomllib.loads(block)["item"][0]
-        if "hashes" in item:
+        if "hashes" in item or not all(pattern.startswith(folder) for pattern in patterns(item)):
             continue
         files = files_of(item, names, root)
         if not files:
@@ -312,12 +322,13 @@ def write_hashes(ledger: Path = LEDGER, root: Path = REPOSITORY) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Check, or write hashes and check; the exit status is 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--write", action="store_true", help="write the present hashes")
+    parser.add_argument("--write", nargs="?", const="", metavar="FOLDER",
+                        help="write the present hashes, of this folder or of all")
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    if options.write:
-        for name in write_hashes():
+    if options.write is not None:
+        for name in write_hashes(folder=options.write):
             print(f"hash written: {name}")
     found = problems()
     for problem in found:
