@@ -78,6 +78,7 @@ lab: $(READY)
 # Lecture 3 comes last: it looks into the network that lecture 4 fits.
 train: $(READY)
 	@COURSE_REFIT=1 "$(RUN)" -m render run $(filter-out lectures/03-%,$(LECTURES)) $(filter lectures/03-%,$(LECTURES))
+	@"$(RUN)" assets/ledger.py --write cache/
 
 tune: $(READY)
 	@"$(RUN)" -m course.tuning --workers "$(or $(WORKERS),2)" $(if $(SEARCH),--search "$(SEARCH)") \
