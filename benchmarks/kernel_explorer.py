@@ -8,8 +8,8 @@ kernel   every weight changes before each drawing: convolution, canvas, footprin
 pointer  only the footprint moves, as when the pointer does
 
 A screen of 60 frames a second leaves 16.7 ms a frame. Aim: 99 of 100 drawings take at most half of
-that, so that the browser has the other half to paint. It is judged on the round that the rest of
-the machine disturbed least. Also printed: how much faster `correlate` is than four nested loops over
+that: the other half is for the browser to paint. It is judged on the round that the rest of the
+machine disturbed least. Also printed: how much faster `correlate` is than four nested loops over
 the same photo. Ends with status 1 where the aim is missed, and with a line where there is no
 browser.
 """
