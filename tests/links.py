@@ -349,11 +349,9 @@ def main(arguments: list[str] | None = None) -> int:
                     print(f"{address}: there, but not for programs ({answer.detail}); look "
                           "yourself")
         print(f"{len(answers)} addresses asked.")
-    if options.write and site is not None:
+    if options.write:
         write_list(days)
         print(f"{LIST.relative_to(ROOT).as_posix()}: {len(days)} addresses.")
-    elif options.write:
-        problems.append("the list is written only from a built site")
     else:
         problems += [f"{address}: not in {LIST.name}; in {', '.join(used[address])}"
                      for address in used if address not in listed]
