@@ -234,7 +234,7 @@ GOOGLENET = {
     "linear": ("1,000", 1000, 1),
 }
 # Rows whose stated number does not follow from the widths that the same row states.
-OTHER_PARAMETERS = {"conv1", "inception_4a", "inception_4b", "inception_4c", "inception_4d",
+OTHER_PARAMETERS = {"conv1", "inception_4a", "inception_4c", "inception_4d",
                     "inception_4e", "inception_5a", "inception_5b"}
 OTHER_OPERATIONS = {"conv1", "inception_5a"}
 
