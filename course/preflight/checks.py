@@ -28,9 +28,10 @@ LAST_PYTHON = (3, 13)
 GIGABYTE = 2**30
 # .venv takes 2.3 GB, and pip unpacks each wheel beside it first.
 DISK_FOR_SETTING_UP = 5 * GIGABYTE
-# The site, unpacked handwriting, packed images and executed notebooks take about 0.3 GB.
+# The site, unpacked handwriting, packed images and executed notebooks take 0.2 GB; the rest is
+# for what systems and browsers write meanwhile.
 DISK_FOR_RENDERING = 1 * GIGABYTE
-# A lecture's kernel peaks at about 1.5 GB; half of that leaves nothing for a browser.
+# The process that ran lecture 4 was seen to hold 0.8 GB; a browser and JupyterLab come on top.
 LEAST_MEMORY = 1 * GIGABYTE
 MEMORY_FOR_CLASS = 3 * GIGABYTE
 # With more, an epoch cannot be waited for in front of a class.
