@@ -63,7 +63,8 @@ def peak_memory() -> float:
     """The highest resident memory of this process so far, in MB."""
     status = Path("/proc/self/status")
     if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        lines = status.read_text(encoding="utf-8").splitlines()
+        line = next(line for line in lines if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e6
     try:
         import resource

@@ -98,7 +98,7 @@ def test_compare_hints_at_known_mistakes():
 
 def test_hashes_for_authors():
     done = subprocess.run([sys.executable, "-m", "course.checks", "q", "4", "yes", "(1, 2)"],
-                          capture_output=True, text=True, cwd=REPOSITORY)
+                          capture_output=True, text=True, cwd=REPOSITORY, encoding="utf-8")
     expected = [f"{digest('q', answer)} {text}"
                 for answer, text in ((4, "4"), ("yes", "yes"), ((1, 2), "(1, 2)"))]
     assert done.stdout.splitlines() == expected, done.stderr

@@ -82,7 +82,7 @@ def test_address_stands_in_one_place():
     """Only _quarto.yml names the repository; what is generated from it does, and nothing else."""
     repository = Repository.of(project())
     listed = subprocess.run(["git", "grep", "-lF", repository.url], cwd=REPOSITORY,
-                            capture_output=True, text=True).stdout.split()
+                            capture_output=True, text=True, encoding="utf-8").stdout.split()
     generated = {path.relative_to(REPOSITORY).as_posix() for path in notebooks()}
     # The format of CITATION.cff has the address in it; it must be the same.
     assert set(listed) - generated <= {"_quarto.yml", "CITATION.cff"}
@@ -101,7 +101,7 @@ def test_the_ref_is_the_release():
 def test_bad_addresses_are_refused(tmp_path, url):
     (tmp_path / "_quarto.yml").write_text(
         "project:\n  type: website\n  execute-dir: project\nwebsite:\n"
-        f"  title: T\n  repo-url: '{url}'\n")
+        f"  title: T\n  repo-url: '{url}'\n", encoding="utf-8")
     with pytest.raises(RenderError, match="repo-url"):
         Repository.of(Project.load(tmp_path))
 
@@ -136,7 +136,9 @@ def imported_modules():
 
 
 def test_table_of_packages_is_what_is_imported():
-    known = {"course", "google", "IPython", "matplotlib_inline", *sys.stdlib_module_names}
+    # IPython comes with any notebook, threadpoolctl with scikit-learn.
+    known = {"course", "google", "IPython", "matplotlib_inline", "threadpoolctl",
+             *sys.stdlib_module_names}
     found = {name: where for name, where in imported_modules().items() if name not in known}
     needed = {each.split(".")[0] for each in colab.NEEDED}
     assert set(found) <= needed, "course/colab.py: NEEDED lacks modules"
@@ -219,13 +221,13 @@ def colab_machine(tmp_path_factory):
     python = folder / "python" / scripts / "python"
     site = Path(subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True, text=True, check=True).stdout.strip())
+        capture_output=True, text=True, check=True, encoding="utf-8").stdout.strip())
     brought = closure(ON_COLAB)
     ours = {name for name in closure(set(colab.NEEDED.values())) if name not in brought}
     assert {"watermark", "mlxtend"} <= ours, "the test needs packages that Colab lacks"
     link_packages(brought.values(), site)
     (site / "google").mkdir(exist_ok=True)
-    (site / "google" / "colab.py").write_text("")
+    (site / "google" / "colab.py").write_text("", encoding="utf-8")
 
     wheels = folder / "wheels"
     wheels.mkdir()
@@ -258,13 +260,13 @@ def colab_machine(tmp_path_factory):
 
 def versions(python, environment):
     done = subprocess.run([python, "-m", "pip", "list", "--format=json"], env=environment,
-                          capture_output=True, text=True, check=True)
+                          capture_output=True, text=True, check=True, encoding="utf-8")
     return {each["name"].lower(): each["version"] for each in json.loads(done.stdout)}
 
 
 def run(python, code, folder, environment):
     return subprocess.run([python, "-c", code], cwd=folder, env=environment, text=True,
-                          capture_output=True, timeout=300)
+                          capture_output=True, timeout=300, encoding="utf-8")
 
 
 def test_setup_cell_on_colab(colab_machine, tmp_path):
@@ -318,7 +320,7 @@ def test_a_package_that_wants_another_numpy_is_refused(colab_machine, tmp_path, 
             "colab._specified = lambda: {'needs_new_numpy': 'needs_new_numpy'}\n"
             "colab.prepare()")
     done = subprocess.run([python, "-c", code, str(REPOSITORY)], env=environment, cwd=tmp_path,
-                          capture_output=True, text=True)
+                          capture_output=True, text=True, encoding="utf-8")
     assert done.returncode and "could not install needs_new_numpy" in done.stderr
     assert versions(python, environment) == before
 
@@ -367,17 +369,18 @@ def test_badges_are_on_the_rendered_notes(tmp_path):
     (tmp_path / "lectures").mkdir()
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "assets" / "images").mkdir(parents=True)
-    (tmp_path / "assets" / "images" / "open-in-colab.svg").write_text("<svg/>")
-    (tmp_path / "notebooks" / "01-a.ipynb").write_text("{}")
+    (tmp_path / "assets" / "images" / "open-in-colab.svg").write_text("<svg/>", encoding="utf-8")
+    (tmp_path / "notebooks" / "01-a.ipynb").write_text("{}", encoding="utf-8")
     (tmp_path / "_quarto.yml").write_text(
         "project:\n  type: website\n  execute-dir: project\n  render: ['/lectures/*.qmd']\n"
         "  resources: ['notebooks/*.ipynb', 'assets/images/*.svg']\nwebsite:\n  title: T\n"
         + "".join(line + "\n" for line in config.splitlines() if "  repo-" in line)
         + "format:\n  html:\n    theme: default\n"
         "    html-math-method: mathml\n  revealjs:\n    output-ext: slides.html\n"
-        "    html-math-method: mathml\n    menu: false\n")
+        "    html-math-method: mathml\n    menu: false\n", encoding="utf-8")
     (tmp_path / "lectures" / "01-a.qmd").write_text(
-        "---\ntitle: A\n---\n\n## One\n\nOpen the [notebook](../notebooks/01-a.ipynb).\n")
+        "---\ntitle: A\n---\n\n## One\n\nOpen the [notebook](../notebooks/01-a.ipynb).\n",
+        encoding="utf-8")
     done = run_render(tmp_path, "--engine", "pip")
     assert done.returncode == 0, done.stderr.decode()
     notes, slides = ((tmp_path / "_site" / "lectures" / f"01-a{ending}").read_text("utf-8")

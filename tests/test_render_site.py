@@ -376,7 +376,7 @@ def test_interrupted_render_leaves_the_page_whole_and_ends_the_kernel(site, tmp_
     )
     try:
         deadline = time.monotonic() + 120
-        while not (mark.exists() and mark.read_text()):
+        while not (mark.exists() and mark.read_text(encoding="utf-8")):
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
@@ -387,7 +387,7 @@ def test_interrupted_render_leaves_the_page_whole_and_ends_the_kernel(site, tmp_
     assert "Stopped." in errors.decode("utf-8")
     assert page.read_bytes() == before
     assert not list(site.rglob(".*.html.*"))
-    kernel = int(mark.read_text())
+    kernel = int(mark.read_text(encoding="utf-8"))
     for _ in range(50):
         try:
             os.kill(kernel, 0)

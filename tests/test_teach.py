@@ -118,7 +118,7 @@ def fails(arguments, capsys) -> str:
 
 def test_folders_that_are_wrong(tmp_path, folder, capsys) -> None:
     assert "does not exist" in fails([tmp_path / "none"], capsys)
-    (tmp_path / "file.txt").write_text("x")
+    (tmp_path / "file.txt").write_text("x", encoding="utf-8")
     assert "is a file" in fails([tmp_path / "file.txt"], capsys)
     (tmp_path / "empty").mkdir()
     assert "holds no folders" in fails([tmp_path / "empty"], capsys)
@@ -187,7 +187,7 @@ def test_copies(folder) -> None:
 
 
 def test_stray_files_and_folders_are_reported(folder) -> None:
-    (folder / "animal" / "notes.txt").write_text("x")
+    (folder / "animal" / "notes.txt").write_text("x", encoding="utf-8")
     (folder / "animal" / "more").mkdir()
     shutil.copy(sorted((folder / "tool").glob("*.jpg"))[0], folder / "loose.jpg")
     found, left_out = find_photos(folder)
@@ -226,7 +226,7 @@ def test_a_failed_save_keeps_the_old_head(folder, tmp_path, monkeypatch) -> None
 def test_heads_that_are_none(tmp_path, folder, capsys) -> None:
     photo = next((folder / "tool").glob("*.jpg"))
     assert "does not exist" in fails(["--predict", tmp_path / "none.npz", photo], capsys)
-    (tmp_path / "text.npz").write_text("x")
+    (tmp_path / "text.npz").write_text("x", encoding="utf-8")
     assert "is no head" in fails(["--predict", tmp_path / "text.npz", photo], capsys)
     np.savez(tmp_path / "other.npz", a=1)
     assert "is no head" in fails(["--predict", tmp_path / "other.npz", photo], capsys)

@@ -305,7 +305,7 @@ def test_names_that_could_leave_the_folder_are_refused():
 
 def test_an_unwritable_cache_gives_the_result_and_a_warning(tmp_path, monkeypatch):
     blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
+    blocked.write_text("not a folder", encoding="utf-8")
     monkeypatch.setenv("COURSE_CACHE", str(blocked / "cache"))
     with pytest.warns(artefacts.ArtefactWarning, match="not stored"):
         tuner = search_or_load(TINY)

@@ -80,7 +80,8 @@ def spec(tmp_path, monkeypatch):
     def write(pause=0.0, trials=3):
         name = f"tiny_search_{os.getpid()}_{time.monotonic_ns()}"
         path = tmp_path / f"{name}.py"
-        path.write_text(textwrap.dedent(MODULE.format(pause=pause, trials=trials)))
+        path.write_text(textwrap.dedent(MODULE.format(pause=pause, trials=trials)),
+                        encoding="utf-8")
         written.append(name)
         return f"{name}:search"
 
@@ -106,7 +107,7 @@ def changed(search, **changes):
 
 
 def trial_files(folder):
-    return {path.parent.name: json.loads(path.read_text())
+    return {path.parent.name: json.loads(path.read_text(encoding="utf-8"))
             for path in sorted((folder / "tiny").glob("trial_*/trial.json"))}
 
 
@@ -413,7 +414,7 @@ def test_no_workers_is_an_error(tmp_path):
 def command(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "course.tuning", *arguments], capture_output=True, text=True,
-        timeout=120, env={**os.environ, **environment})
+        timeout=120, env={**os.environ, **environment}, encoding="utf-8")
 
 
 def test_a_missing_variable_is_named():

@@ -49,7 +49,7 @@ def lab(student):
     for name, values in SETTINGS.items():
         path = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values))
+        path.write_text(json.dumps(values), encoding="utf-8")
     environment = os.environ | {
         "JUPYTERLAB_SETTINGS_DIR": str(settings),
         "JUPYTERLAB_WORKSPACES_DIR": str(student / ".workspaces"),
@@ -58,7 +58,7 @@ def lab(student):
         "PYTHONPATH": str(REPOSITORY),
     }
     token = "a-token-of-this-test"
-    log = (student / "log.txt").open("w+")
+    log = (student / "log.txt").open("w+", encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.port=0",
          "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={token}",
@@ -80,16 +80,16 @@ def lab(student):
 def _wait_for_server(process: subprocess.Popen, runtime: Path, log: Path) -> str:
     for _ in range(240):
         if process.poll() is not None:
-            pytest.fail(f"JupyterLab ended at once:\n{log.read_text()}")
+            pytest.fail(f"JupyterLab ended at once:\n{log.read_text(encoding='utf-8')}")
         for path in runtime.glob("jpserver-*.json"):
             try:
-                url = json.loads(path.read_text())["url"]
+                url = json.loads(path.read_text(encoding="utf-8"))["url"]
                 urllib.request.urlopen(f"{url}api", timeout=5).close()
                 return url
             except (OSError, ValueError, KeyError):
                 pass  # not yet written, or not yet listening
         time.sleep(0.5)
-    pytest.fail(f"JupyterLab did not answer within two minutes:\n{log.read_text()}")
+    pytest.fail(f"JupyterLab did not answer within two minutes:\n{log.read_text(encoding='utf-8')}")
 
 
 def cell(page: Page, text: str):
