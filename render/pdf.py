@@ -41,12 +41,10 @@ def deck_pdf(browser, page: Path) -> tuple[bytes, int]:
     try:
         tab = context.new_page()
         try:
-            tab.goto(page.resolve().as_uri() + "?print-pdf", wait_until="load")
             # reveal.js lays the slides out on pages and then says so.
-            tab.wait_for_function(
-                "window.Reveal && Reveal.isReady() && document.querySelector('.pdf-page')",
-                timeout=60 * SECOND,
-            )
+            tab.add_init_script("addEventListener('pdf-ready', () => { window.laidOut = true; });")
+            tab.goto(page.resolve().as_uri() + "?print-pdf", wait_until="load")
+            tab.wait_for_function("window.laidOut", timeout=60 * SECOND)
         except TooLate:
             raise RenderError("the deck did not start in the browser", page.name) from None
         _settle(tab, page)

@@ -76,7 +76,8 @@ DECK = """<!doctype html>
 </div><div class="footer">Footer</div></div>
 <script src="{reveal}/reveal.js"></script>
 <script>
-Reveal.initialize({{ width: 1280, height: 720, margin: 0, center: false, transition: "none" }});
+Reveal.initialize({{ width: 1280, height: 720, margin: 0, center: false, transition: "none",
+  pdfSeparateFragments: false }});
 {script}
 </script></body></html>
 """

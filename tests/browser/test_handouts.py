@@ -21,7 +21,8 @@ LETTERS = re.compile(r"[^A-Za-z0-9]")
 DRAWING = ('<svg xmlns="http://www.w3.org/2000/svg" width="80" height="80" viewBox="0 0 80 80">'
            '<circle cx="40" cy="40" r="30"/></svg>')
 # On paper a slide of the page's full height would leave no room for rounding.
-SHORT = ".reveal .slides section { height: auto !important; }"
+SHORT = (".reveal .slides section { height: auto !important; } "
+         ".reveal .slides section.stack { padding: 0 !important; }")
 
 
 def read(data: bytes) -> PdfReader:
@@ -78,7 +79,7 @@ def test_fragments_are_shown_and_drawings_stay_drawings(browser, tmp_path) -> No
     (tmp_path / "circle.svg").write_text(DRAWING, encoding="utf-8")
     path = write_deck(
         tmp_path,
-        "<section id='one'><h2>One</h2><p class='fragment'>hidden at first</p>"
+        "<section id='one'><h2>One</h2><p class='fragment'>seen last</p>"
         "<p class='fragment kai'>人</p></section>"
         "<section><section id='two'><h2>Two</h2><img src='circle.svg' alt='A circle'></section>"
         f"<section id='three'><h2>Three</h2><img src='{PIXEL}' alt='A dot'></section></section>",
@@ -86,7 +87,7 @@ def test_fragments_are_shown_and_drawings_stay_drawings(browser, tmp_path) -> No
     data, slides = deck_pdf(browser, path)
     pages = read(data).pages
     assert slides == len(pages) == 3
-    assert "hidden at first" in pages[0].extract_text() and "人" in pages[0].extract_text()
+    assert "seen last" in pages[0].extract_text() and "人" in pages[0].extract_text()
     assert [raster_images(page) for page in pages] == [0, 0, 1]
     named = {name: inside for name, inside in fonts(read(data)).items() if "Kai" in name}
     assert named and all(named.values())
