@@ -89,7 +89,7 @@ def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Wr
         fluency = rng.beta(4.0, 4.5)
     else:
         fluency = rng.beta(7.0, 2.6)
-    sloppiness = np.exp(rng.normal(-0.05, 0.26)) * (0.53 + 0.34 * fluency)
+    sloppiness = np.exp(rng.normal(-0.12, 0.26)) * (0.53 + 0.34 * fluency)
     sloppiness = float(np.clip(sloppiness, 0.32, 1.15))
     pen = int(rng.choice(3, p=[0.35, 0.50, 0.15]))
     return Writer(
@@ -109,7 +109,7 @@ def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Wr
         inertia=float(5.0 + 42.0 * fluency ** 1.4 * np.exp(rng.normal(0.0, 0.35))),
         rest=float(70.0 * (1.0 - fluency) ** 2 * np.exp(rng.normal(0.0, 0.5))),
         corner_rest=float(60.0 * (1.0 - fluency) ** 2 * np.exp(rng.normal(-0.3, 0.8))),
-        join=float(np.clip(fluency * 1.25 - 0.12 + rng.normal(0.0, 0.14), 0.0, 0.97)),
+        join=float(np.clip(fluency * 1.12 - 0.15 + rng.normal(0.0, 0.16), 0.0, 0.97)),
         reach=float(rng.uniform(260.0, 800.0)),
         lead_out=float(np.clip(rng.exponential(0.24) * (0.12 + fluency), 0.0, 0.65)),
         lead_in=float(np.clip(rng.exponential(0.12) * (0.1 + fluency), 0.0, 0.4)),
@@ -120,7 +120,7 @@ def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Wr
         corner_box=float(np.clip(rng.normal(0.10, 0.12), 0.0, 0.5)),
         short_last=float(rng.beta(0.9, 1.7)),
         link_weight=float(rng.uniform(0.45, 1.0)),
-        gap=float(rng.normal(32.0, 20.0)),
+        gap=float(rng.uniform(55.0, 115.0) if rng.random() < 0.30 else rng.normal(34.0, 22.0)),
         taper=float(rng.beta(1.5, 2.5)),
         size=score[1],
         grey=score[2],
@@ -192,8 +192,8 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     free = 0.35 + 0.65 * (0.5 * template.free_start + 0.5 * template.free_end)
     stretch = writer.length[kind] + _LENGTH_SPREAD[kind] * 0.55 * messy * normal[:, 0]
     touching = 2.0 - template.free_start - template.free_end
-    stop_short = touching * (writer.gap + 9.0 * messy * normal[:, 5]) / template.length
-    stretch = np.exp(free * stretch - np.clip(stop_short, -0.2, 0.25))
+    stop_short = touching * (writer.gap + 20.0 * messy * normal[:, 5]) / template.length
+    stretch = np.exp(free * stretch - np.clip(stop_short, -0.2, 0.32))
     if chance[0, 5] < writer.short_last and kind[-1] == NA and template.length[-1] > 300:
         stretch[-1] *= 0.45 + 0.25 * chance[0, 4]
     angle = writer.angle[kind] + 0.040 * messy * normal[:, 1] * (1.0 + 0.9 * (kind == DOT))
