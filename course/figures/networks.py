@@ -94,7 +94,7 @@ def draw_pooling(values: np.ndarray, size: int = 2) -> Figure:
         raise ValueError(f"{rows} × {columns} does not fall into blocks of {size} × {size}.")
     blocks = values.reshape(rows // size, size, columns // size, size)
     height = max(rows, 2 * (rows // size) + 3.4)
-    figure, axis = sheet(columns + columns // size + 4.6, height + 2.6, 9.2)
+    figure, axis = sheet(columns + columns // size + 4.6, height + 2.6, 5.2)
     grid_top = 1.3 + (height - rows) / 2
     fills = np.empty((rows, columns, 3))
     for r in range(rows):
@@ -145,7 +145,7 @@ def draw_multichannel_pooling(
     top = 1.6 + reach
     gap = 4.2
     width = 1 + rows + gap + rows + reach + gap + pooled + reach + 1.5
-    figure, axis = sheet(width, top + rows + 1.6, 10.6)
+    figure, axis = sheet(width, top + rows + 1.6, 8.0)
     colours = [MORE[k % len(MORE)] for k in range(filters)]
     grid = draw_cells(axis, (rows, rows), 0.5, top, colour=INPUT, fill=tint(INPUT, 0.14))
     write(axis, grid.middle[0], top - 0.4, "input", fontsize=NAME, weight="bold", colour=INPUT,
