@@ -42,14 +42,16 @@ def test_patterns_show_what_the_channels_look_for(edges):
     assert across[1] > 2 * down[1], "the second channel looks for vertical edges"
 
 
-def test_response_to_its_pattern_is_above_that_to_noise_and_paper(edges):
-    (pattern,) = feature_visualisation.activation_maximisation(
-        edges, edges.layers[-1], [2], seed=1, steps=80)
-    noise = np.random.default_rng(0).integers(0, 256, (50, 24, 20))
-    paper = np.full((1, 24, 20), 255)
-    batch = np.concatenate([pattern[np.newaxis], noise, paper])[..., np.newaxis]
-    scores = edges.predict(batch.astype("float32"), verbose=0)[:, 2]
-    assert scores[0] > scores[1:].max()
+def test_each_class_prefers_its_stored_pattern_to_noise_and_paper():
+    units, patterns = feature_visualisation.feature_patterns("cnn")["classes"]
+    model, _ = artefacts.load_artefact("cnn")
+    noise = np.random.default_rng(0).integers(0, 256, (50, *patterns.shape[1:]))
+    paper = np.full((1, *patterns.shape[1:]), 255)
+    batch = np.concatenate([patterns, noise, paper])[..., np.newaxis]
+    scores = model.predict(batch.astype("float32"), verbose=0)
+    of_patterns, of_others = scores[: len(units), units], scores[len(units):, units]
+    assert (np.diag(of_patterns) > of_others.max(axis=0)).all()
+    assert (scores[: len(units)].argmax(axis=1) == units).all(), "each is read as its class"
 
 
 def test_same_seed_same_pattern(edges):
