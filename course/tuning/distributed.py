@@ -43,6 +43,7 @@ import grpc
 import keras_tuner
 import pandas as pd
 from keras_tuner.src import protos
+from keras_tuner.src import utils as tuner_utils
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 from keras_tuner.src.engine import metrics_tracking
 
@@ -242,6 +243,7 @@ def run_chief(search: Search, directory: Path, *, patience: float = PATIENCE) ->
     fingerprints = searching._fingerprints(data)
     recipe = searching.search_recipe(search, fingerprints)
     _check_directory(directory / search.name, recipe, fingerprints)
+    tuner_utils.save_json = _save_json_whole
     with contextlib.redirect_stdout(None):
         tuner = search.make_tuner(directory, alone=False)
     oracle = tuner.oracle
@@ -291,6 +293,19 @@ def run_chief(search: Search, directory: Path, *, patience: float = PATIENCE) ->
     searching.keep_best_weights(directory / search.name, tuner)
     searching.write_recipe(directory / search.name, recipe, fingerprints, seconds)
     say("all trials have ended")
+
+
+def _save_json_whole(path: str, obj: Any) -> str:
+    """KerasTuner's `save_json`, but the file is the old one or the new one, never a part.
+
+    KerasTuner writes in place: a chief killed at that moment left an empty trial behind, on which
+    the next chief stopped.
+    """
+    text, path = json.dumps(obj), Path(path)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+    return text
 
 
 def _check_directory(folder: Path, recipe: Mapping, fingerprints: Mapping) -> None:
