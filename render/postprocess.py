@@ -289,6 +289,9 @@ def _stretch(soup: BeautifulSoup, slide: Tag) -> None:
 
 
 def _notes(soup: BeautifulSoup, page: PageFormat, references_placed: bool) -> None:
+    # Long lines are scrolled sideways, which the keyboard can do only where it has the focus.
+    for block in soup.find_all("pre"):
+        block["tabindex"] = block.get("tabindex", "0")
     for image in soup.select("main img"):
         _add_class(image, "img-fluid")
         if image.find_parent("figure") or image.find_parent(class_="cell-output-display"):

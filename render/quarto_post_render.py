@@ -1,12 +1,13 @@
 """Makes the pages that Quarto rendered work from disk, without network and without an error.
 
 Quarto runs this file after each render (`project: post-render:` in _quarto.yml) with whatever
-Python it found, so it needs nothing but the standard library. It sees to five things:
+Python it found, so it needs nothing but the standard library. It sees to six things:
 
 - Scripts, style sheets and the like from another host are left out. Quarto adds two such scripts
   (requirejs and jquery) to each page that has a cell with HTML output.
 - ES modules, which no browser loads from disk, become one ordinary script each.
 - A pause (`. . .`) on pages that are not slides, where it means nothing, is left out.
+- Code and output on pages that are not slides take the focus, so that keys scroll long lines.
 - An image, video or frame from another host is an error, as it is for `python -m render`.
 - Beside each link to a notebook stands a badge that opens it on Colab, as `python -m render` has it.
 
@@ -51,6 +52,7 @@ class Page(HTMLParser):
     ----------
     removals: spans (start, end) of what is left out.
     modules: span and address of each module script.
+    blocks: where the attributes begin of each `pre` that the keyboard does not reach.
     remote: addresses of content that another host would have to send.
     """
 
@@ -59,6 +61,7 @@ class Page(HTMLParser):
         self.text = text
         self.removals: list[tuple[int, int]] = []
         self.modules: list[tuple[int, int, str]] = []
+        self.blocks: list[int] = []
         self.remote: list[str] = []
         self._lines = [0] + [match.end() for match in re.finditer("\n", text)]
         self._script: tuple[int, dict[str, str]] | None = None
@@ -77,6 +80,8 @@ class Page(HTMLParser):
         if tag == "script":
             self._script = (start, values)
             self._code = ""
+        elif tag == "pre" and "tabindex" not in values:
+            self.blocks.append(start + len("<pre"))
         elif tag == "link":
             kinds = values.get("rel", "").lower().split()
             if REMOTE.match(values.get("href", "")) and LOADED_LINKS.intersection(kinds):
@@ -301,6 +306,8 @@ def mend(text: str, path: Path) -> tuple[str, dict[Path, str], list[str]]:
         edits.append((start, end, f'<script src="{target}" defer></script>'))
     # In slides pandoc has made fragments of them.
     edits += [(*match.span(), "") for match in PAUSE.finditer(text)]
+    if not path.name.endswith(".slides.html"):
+        edits += [(place, place, ' tabindex="0"') for place in page.blocks]
     for start, end, new in sorted(edits, reverse=True):
         if not new and text[start - 1 : start] == "\n" and text[end : end + 1] == "\n":
             end += 1

@@ -160,6 +160,13 @@ def test_folded_code(slides, notes):
         assert "folded = 1" in details.select_one("div.sourceCode.cell-code code").get_text()
 
 
+def test_the_keyboard_reaches_code_in_notes(slides, notes):
+    blocks = notes.find_all("pre")
+    assert blocks
+    assert all(each["tabindex"] == "0" for each in blocks)
+    assert not slides.select("pre[tabindex]")
+
+
 def test_code_annotations(slides, notes):
     for soup in (slides, notes):
         cell = soup.find("pre", class_="code-annotation-code").find_parent("div", class_="cell")

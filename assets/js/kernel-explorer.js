@@ -263,7 +263,8 @@
         total += level * kernel[i];
         this.cells[i].textContent = level;
         this.cells[i].style.backgroundColor = `rgb(${level} ${level} ${level})`;
-        this.cells[i].style.color = level > 127 ? "#000000" : "#ffffff";
+        // From grey 118 on black stands out more than white; either has a contrast over 4.5.
+        this.cells[i].style.color = level > 117 ? "#000000" : "#ffffff";
       }
       const terms = levels.map((level, i) =>
         `${level} × ${kernel[i] < 0 ? `(${written(kernel[i])})` : written(kernel[i])}`);

@@ -1,0 +1,77 @@
+"""axe-core finds nothing serious or critical on any page, by day and by night, nor on slides.
+
+Pages are read whole. Of each deck every third slide is read with all its fragments shown, since
+axe-core needs about a second for each.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+import pytest
+
+from .test_site import LECTURES
+
+AXE = importlib.resources.files("axe_playwright_python") / "axe.min.js"
+GRAVE = ("serious", "critical")
+EVERY = 3
+RUN = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+  .map((each) => [each.impact, each.id, each.nodes.map((node) => node.html.slice(0, 120))])"""
+SHOW = """(number) => {
+  const {h, v} = Reveal.getIndices(Reveal.getSlides()[number]);
+  Reveal.slide(h, v);
+  while (Reveal.availableFragments().next) Reveal.nextFragment();
+}"""
+
+
+def grave_findings(browser, path: Path, scheme: str = "light") -> list[str]:
+    """Serious and critical findings of axe-core as sentences."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 720}, color_scheme=scheme, reduced_motion="reduce")
+    try:
+        page = context.new_page()
+        page.goto(path.resolve().as_uri(), wait_until="load")
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        is_deck = path.name.endswith(".slides.html")
+        total = 1
+        if is_deck:
+            page.wait_for_function("window.Reveal && Reveal.isReady()", timeout=30_000)
+            total = page.evaluate("Reveal.getSlides().length")
+        said = []
+        for number in range(0, total, EVERY):
+            if is_deck:
+                page.evaluate(SHOW, number)
+            for impact, name, nodes in page.evaluate(RUN):
+                if impact in GRAVE:
+                    said += [f"{path.name} {number + 1}, {impact}: {name}: {html}"
+                             for html in nodes]
+        return list(dict.fromkeys(said))
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [("<p>Text</p>", ""), ("<img src='a.png'>", "image-alt"),
+     ("<p style='color: #bbb; background: #fff'>Faint</p>", "color-contrast"),
+     ("<button></button>", "button-name"),
+     ("<pre style='width: 90px; overflow-x: auto'>a_line_of_code_that_goes_on_and_on</pre>",
+      "scrollable-region-focusable")])
+def test_grave_findings_are_found(browser, tmp_path, body, expected) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(f"<!doctype html><html lang='en'><title>Page</title><main><h1>Page</h1>{body}"
+                    "</main></html>", encoding="utf-8")
+    said = grave_findings(browser, path)
+    assert (any(expected in each for each in said) if expected else not said), said
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index", *(f"lectures/{each}" for each in LECTURES)])
+def test_pages_can_be_read_by_everyone(browser, site, name, scheme) -> None:
+    assert grave_findings(browser, site / f"{name}.html", scheme) == []
+
+
+@pytest.mark.parametrize("lecture", LECTURES)
+def test_slides_can_be_read_by_everyone(browser, site, lecture) -> None:
+    assert grave_findings(browser, site / "lectures" / f"{lecture}.slides.html") == []
