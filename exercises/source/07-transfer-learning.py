@@ -81,6 +81,7 @@ def to_range(images, black, white):
 # %% check="range"
 check.in_range(to_range)
 
+# %%
 features = extract_features(photos)
 print("each photo as", features.shape[1], "numbers")
 
