@@ -201,6 +201,7 @@ async def execute(
                 await client.async_execute_cell(notebook.cells[index], index)
             except CellExecutionError as error:
                 raise _cell_error(block, notebook.cells[index], error) from None
+            notebook.cells[index].outputs = _joined(notebook.cells[index].outputs)
         record = ast.literal_eval(
             await _ask(client, "", f"__import__('sys').modules[{KERNEL_MODULE!r}].report()")
         )
@@ -221,6 +222,18 @@ async def execute(
 
 
 KERNEL_MODULE = "_course_render_kernel"
+
+
+def _joined(outputs: list) -> list:
+    """Outputs with what was printed without a break as one: a slow cell sends it in pieces."""
+    joined = []
+    for each in outputs:
+        last = joined[-1] if joined else None
+        if last and each.output_type == last.output_type == "stream" and each.name == last.name:
+            last.text += each.text
+        else:
+            joined.append(each)
+    return joined
 
 
 def _begin(figures: tuple) -> str:

@@ -176,7 +176,7 @@ def test_history_works_like_that_of_keras(stored):
 
 def test_same_seed_repeats_the_fit_and_plain_keras_makes_the_same_model(cache):
     model, _ = call(callbacks=())
-    with artefacts._threads():
+    with artefacts.fitting_threads():
         keras.utils.set_random_seed(123)
         plain = build()
         plain.fit(X, Y, validation_data=(X_VAL, Y_VAL), epochs=2, batch_size=8, verbose=0)
@@ -443,7 +443,7 @@ def test_preparation_code_follows_functions_and_constants(tmp_path):
 def test_changed_preparation_code_is_noticed_and_named(tmp_path, old, new, name):
     before = code_of(tmp_path, PREPARATION)
     after = code_of(tmp_path, PREPARATION.replace(old, new))
-    assert recipes._code_words(before, after) == f"lecture_preparation.{name} changed"
+    assert recipes.code_in_words(before, after) == f"lecture_preparation.{name} changed"
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,8 @@ def test_errors_warnings_and_hidden_outputs(slides):
     assert "nobody reads this" not in "".join(
         each.get_text() for each in found.select("div.cell-output")
     )
+    assert found.select_one("div.cell-output-stdout").get_text().split() == ["quiet", "and", "slow"]
+    assert len(found.select("div.cell-output-stdout")) == 1
     assert "never_defined" in found.get_text()
     assert found.find("em", string="Markdown").find_parent(class_="cell") is None
     assert len(found.select("div.cell-output")) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_a_failure_keeps_the_old_result(settings, monkeypatch) -> None:
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(ArtefactError, match="could not be stored.*No space left"):
         compute_or_load("scores", table, {**ARGUMENTS, "rate": 0.1})
     assert (settings / "scores.npz").read_bytes() == before

@@ -216,7 +216,7 @@ def test_a_failed_save_keeps_the_old_head(folder, tmp_path, monkeypatch) -> None
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(TeachError, match="cannot be written.*No space left"):
         taught.save(path)
     assert path.read_bytes() == before

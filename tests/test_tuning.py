@@ -431,7 +431,7 @@ def test_inputs_are_standardised_with_the_training_part_only():
 
 def test_the_spaces_are_those_of_the_lecture():
     recipe = {name: searching.search_recipe(
-        search, searching._fingerprints(Data(*(part[:5] for part in search.data()))))
+        search, searching.data_fingerprints(Data(*(part[:5] for part in search.data()))))
         for name, search in (("one", claims.one_layer()), ("layers", claims.layers()))}
     one = recipe["one"]["search space"]
     assert one["neurons"]["values"] == [4, 8, 16, 32, 64, 128, 256]

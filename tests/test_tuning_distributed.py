@@ -17,6 +17,7 @@ import keras_tuner
 import psutil
 import pytest
 from keras_tuner.src import protos
+from keras_tuner.src import utils as tuner_utils
 
 from course.tuning import claims, distributed, search_or_load, trials_table
 from course.tuning import search as searching
@@ -130,10 +131,10 @@ def test_a_worker_killed_in_mid_trial_costs_nothing_and_results_are_those_of_one
     assert not processes_of(folder)
 
     alone = search_or_load(find_search(name))
-    spread = searching._reload(find_search(name), folder)
+    spread = searching.reload(find_search(name), folder)
     assert len(spread.oracle.trials) == 0  # the chief's file has another name than a lone tuner's
     (folder / "tiny" / "chief.json").rename(folder / "tiny" / "tuner0.json")
-    spread = searching._reload(find_search(name), folder)
+    spread = searching.reload(find_search(name), folder)
     compared = distributed.side_by_side(alone, spread)
     assert compared["same draw"].all() and len(compared) == 3
     assert (compared["score alone"] - compared["score distributed"]).abs().max() < 1e-6
@@ -224,7 +225,7 @@ class serving:
 
     def __enter__(self):
         recipe = searching.search_recipe(
-            self.search, searching._fingerprints(self.search.data()))
+            self.search, searching.data_fingerprints(self.search.data()))
         self.tuner = self.search.make_tuner(self.folder)
         self.tuner.oracle.verbose = 0
         self.lines = []
@@ -394,6 +395,38 @@ def test_a_second_chief_at_the_same_port_is_an_error(spec, tmp_path, monkeypatch
         as_chief(monkeypatch, port)
         with pytest.raises(TuningError, match=f"cannot listen at 127.0.0.1:{port}"):
             run_chief(search, tmp_path)
+
+
+def test_a_chief_leaves_kerastuner_as_it_was(spec, tmp_path, monkeypatch):
+    """It lets KerasTuner write its files whole, but only while it is at work."""
+    search, in_place, during = find_search(spec()), tuner_utils.save_json, []
+
+    def serve(*arguments):
+        during.append(tuner_utils.save_json)
+        tuner_utils.save_json(str(tmp_path / "state.json"), {"score": 1})
+        raise TuningError("ended")
+
+    monkeypatch.setattr(distributed, "_serve", serve)
+    as_chief(monkeypatch, 1)
+    with pytest.raises(TuningError, match="ended"):
+        run_chief(search, tmp_path)
+    assert during[0] is not in_place
+    assert json.loads((tmp_path / "state.json").read_text(encoding="utf-8")) == {"score": 1}
+    assert tuner_utils.save_json is in_place
+
+
+def test_a_chiefs_files_are_whole_whenever_it_is_killed(tmp_path, monkeypatch):
+    path = tmp_path / "trial.json"
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with distributed._json_files_whole():
+        tuner_utils.save_json(str(path), {"status": "RUNNING"})
+        monkeypatch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tuner_utils.save_json(str(path), {"status": "COMPLETED"})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"status": "RUNNING"}
 
 
 @pytest.mark.parametrize("spec_text, word", [

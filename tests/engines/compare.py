@@ -13,11 +13,12 @@ import argparse
 import copy
 import difflib
 import hashlib
+import os
 import re
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from bs4 import BeautifulSoup, NavigableString, Tag
 
@@ -120,6 +121,16 @@ def picture(image: Tag, page: Path) -> str:
     return f"{image.get('alt')!r}, {path.suffix.lstrip('.')} {digest}"
 
 
+def _target(address: str, page: Path) -> str:
+    """Where a link leads, however its way there is written: ./b.html, ../folder/b.html."""
+    parts = urlsplit(address)
+    if parts.scheme or parts.netloc or not parts.path:
+        return address
+    folder = page.parent.name
+    path = os.path.relpath(os.path.join(folder, unquote(parts.path)), folder)
+    return urlunsplit(parts._replace(path=Path(path).as_posix()))
+
+
 def read_part(element: Tag, page: Path, level: int) -> Part:
     """One slide or section; what lies in an inner section is not part of it."""
     own = copy.copy(element)
@@ -143,7 +154,7 @@ def read_part(element: Tag, page: Path, level: int) -> Part:
     for each in own.select("a[href]"):
         target = each["href"]
         if not NUMBERED.fullmatch(target):
-            links.append(target.removeprefix("./"))
+            links.append(_target(target, page))
     looks = [name for name in LOOKS if name in element.get("class", [])]
     looks += sorted(
         f"{name}={value}"
