@@ -38,7 +38,6 @@ import re
 import sys
 import tempfile
 import time
-import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,13 +46,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
-import filelock
 import keras
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from course import paths, recipes, speed
+from course import files, paths, recipes, speed
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -300,10 +298,10 @@ _scored_here: dict[str, dict] = {}  # metrics of this process that no manifest h
 def _fit_or_load(job: _Job) -> tuple[keras.Model, FitHistory]:
     shipped = cache_folder()
     folder = shipped
-    refit = _switched_on("COURSE_REFIT")
-    strict = _switched_on("COURSE_STRICT") and not refit
+    refit = switched_on("COURSE_REFIT")
+    strict = switched_on("COURSE_STRICT") and not refit
 
-    if _own_data():
+    if own_data():
         # The lecturer's own data may be the shipped data, and some models use neither.
         found, _ = _try_to_load(shipped, job)
         if found is not None and not refit:
@@ -322,7 +320,7 @@ def _fit_or_load(job: _Job) -> tuple[keras.Model, FitHistory]:
         if strict:
             raise ArtefactError(_strict_message(job.name, folder, reasons))
 
-    with _lock(folder, job.name) as locked:
+    with files.locked(folder, job.name) as locked:
         if locked and not refit:
             # Another process may have fitted this model while we waited for it.
             found, reasons = _try_to_load(folder, job)
@@ -330,14 +328,14 @@ def _fit_or_load(job: _Job) -> tuple[keras.Model, FitHistory]:
                 return found
         _say(f"Fitting '{job.name}': " + "; ".join(reasons) + ".")
         old = _read_manifest(folder)["artefacts"].get(job.name, {}).get("metrics", {})
-        blocked = _why_not_writable(folder)
+        blocked = files.why_not_writable(folder)
         if blocked and refit:
             raise ArtefactError(
                 f"COURSE_REFIT is set, but {folder} cannot be written: {blocked}. "
                 "Make the folder writable or set COURSE_CACHE to another one."
             )
         if blocked:
-            _warn(
+            warn(
                 f"{folder} cannot be written ({blocked}): '{job.name}' will be fitted, but not "
                 "stored. Make the folder writable or set COURSE_CACHE to another one."
             )
@@ -359,7 +357,7 @@ def _fit_or_load(job: _Job) -> tuple[keras.Model, FitHistory]:
             )
             if refit:
                 raise ArtefactError(message) from error
-            _warn(message)
+            warn(message)
             _scored_here[job.name] = entry["metrics"]
             return model, history
         if refit:
@@ -397,13 +395,13 @@ def _score_again(folder: Path, job: _Job, model: keras.Model, entry: dict) -> No
     stale = [key for key in job.score_on if entry["score_data"].get(key) != job.score_data[key]]
     if not stale:
         return
-    if _own_data() and folder == cache_folder():
+    if own_data() and folder == cache_folder():
         # The shipped model on somebody's own test set: that is no news about the artefact.
         _say(f"Scoring '{job.name}' on your own data: {', '.join(stale)}.")
         scores = _score(model, {key: job.score_sets[key] for key in stale}, job.batch_size)
         _scored_here[job.name] = {**entry["metrics"], **scores}
         return
-    if _switched_on("COURSE_STRICT") and not _switched_on("COURSE_REFIT"):
+    if switched_on("COURSE_STRICT") and not switched_on("COURSE_REFIT"):
         raise ArtefactError(
             f"'{job.name}': its recorded metrics on {', '.join(stale)} are missing or belong to "
             "other data. Run the lecture once without COURSE_STRICT to score the model again."
@@ -411,20 +409,20 @@ def _score_again(folder: Path, job: _Job, model: keras.Model, entry: dict) -> No
     _say(f"Scoring '{job.name}' again on changed data: {', '.join(stale)}.")
     scores = _score(model, {key: job.score_sets[key] for key in stale}, job.batch_size)
     try:
-        with _lock(folder, "manifest"):
+        with files.locked(folder, "manifest"):
             manifest = _read_manifest(folder)
             current = manifest["artefacts"].get(job.name)
             if current is None or current["recipe"] != entry["recipe"]:
                 return
             current["metrics"].update(scores)
             current["score_data"].update({key: job.score_data[key] for key in stale})
-            with _staged(folder, [MANIFEST]) as staged:
-                staged[MANIFEST].write_text(_as_json(manifest), encoding="utf-8")
+            with files.replaced_together(folder, [MANIFEST]) as staged:
+                staged[MANIFEST].write_text(files.as_json(manifest), encoding="utf-8")
     except OSError as error:
-        _warn(f"the new metrics of '{job.name}' could not be stored in {folder}: {error}")
+        warn(f"the new metrics of '{job.name}' could not be stored in {folder}: {error}")
 
 
-def _own_data() -> bool:
+def own_data() -> bool:
     """Does this run use data of the lecturer's own in place of the shipped handwriting?"""
     return any(os.environ.get(key, "").strip() for key in ("COURSE_DATA", "COURSE_NOTEBOOK"))
 
@@ -449,12 +447,12 @@ def _fit(job: _Job) -> tuple[keras.Model, FitHistory, dict[str, Any]]:
     # The trial loading above drew random numbers; the fit starts from a fresh seed and model.
     keras.utils.set_random_seed(job.seed)
     model = job.build_model()
-    callbacks = [_fresh_copy(callback) for callback in job.callbacks]
+    callbacks = [fresh_copy(callback) for callback in job.callbacks]
     steps = -(-len(job.X) // job.batch_size)
     started = time.perf_counter()
     bar = ProgressBar(job.name, job.epochs, steps)
     try:
-        with _threads() as threads, speed.fast_convolutions():
+        with fitting_threads() as threads, speed.fast_convolutions():
             if job.augment is None:
                 data = dict(x=job.X, y=job.y, batch_size=job.batch_size)
             else:
@@ -505,14 +503,14 @@ def _score(model: keras.Model, sets: Mapping, batch_size: int) -> dict[str, dict
     return scores
 
 
-def _fresh_copy(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
+def fresh_copy(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
     """Copy a callback, without the model of an earlier fit that it may still hold."""
     model = getattr(callback, "_model", None)
     return copy.deepcopy(callback, {id(model): None} if model is not None else {})
 
 
 @contextlib.contextmanager
-def _threads():
+def fitting_threads():
     """Use a fixed number of CPU threads, and put the old number back."""
     text = os.environ.get("COURSE_THREADS", "").strip() or str(DEFAULT_THREADS)
     if not text.isdigit() or int(text) < 1:
@@ -678,14 +676,15 @@ def _load(folder: Path, name: str, entry: dict) -> tuple[keras.Model, FitHistory
     except (ValueError, KeyError, TypeError) as error:
         raise ArtefactError(f"{history_name} cannot be read: {error}") from error
     try:
-        return _load_model(folder / model_name), history
+        return load_model(folder / model_name), history
     except Exception as error:  # Keras raises many kinds
         raise ArtefactError(
             f"{model_name} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
 
 
-def _load_model(path: Path) -> keras.Model:
+def load_model(path: Path) -> keras.Model:
+    """Load a `.keras` file in Keras's safe mode."""
     with warnings.catch_warnings():
         # The stored file has no optimiser state on purpose: see _save_model.
         warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
@@ -715,7 +714,7 @@ def _check_storable(name: str, model: keras.Model) -> None:
         except OSError:
             return  # no room for temporary files: storing will report it
         try:
-            _load_model(path)
+            load_model(path)
         except Exception as error:
             raise ArtefactError(
                 f"'{name}' could be fitted, but its file could not be loaded in Keras's safe mode: "
@@ -736,11 +735,12 @@ def _store(folder: Path, job: _Job, model: keras.Model, history: FitHistory, ent
 def _store_files(folder: Path, job: _Job, model, history: FitHistory, entry: dict) -> None:
     model_name, history_name = _file_names(job.name)
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder, "manifest"):
-        with _staged(folder, [model_name, history_name, MANIFEST]) as staged:
+    with files.locked(folder, "manifest"):
+        with files.replaced_together(folder, [model_name, history_name, MANIFEST]) as staged:
             _save_model(model, staged[model_name])
             staged[history_name].write_text(
-                _as_json({"epoch": history.epoch, "history": history.history}), encoding="utf-8"
+                files.as_json({"epoch": history.epoch, "history": history.history}),
+                encoding="utf-8",
             )
             for file_name in (model_name, history_name):
                 content = staged[file_name].read_bytes()
@@ -764,87 +764,14 @@ def _store_files(folder: Path, job: _Job, model, history: FitHistory, entry: dic
                 for key in ("training data", "validation data")
             }
             manifest["data"] = {k: v for k, v in manifest["data"].items() if k in used}
-            staged[MANIFEST].write_text(_as_json(manifest), encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _staged(folder: Path, file_names: Sequence[str]):
-    """Yield a temporary path for each file; on success they replace the files, in that order.
-
-    If anything goes wrong, even while replacing, all files are left as they were.
-    """
-    mark = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    # Keras insists on the ending, so the mark goes before it.
-    new = {key: folder / f".new-{mark}-{key}" for key in file_names}
-    old = {key: folder / f".old-{mark}-{key}" for key in file_names}
-    replaced: list[str] = []
-    try:
-        yield new
-        for key in file_names:
-            _flush_to_disk(new[key])
-            if (folder / key).exists():
-                old[key].write_bytes((folder / key).read_bytes())
-        for key in file_names:
-            replaced.append(key)
-            os.replace(new[key], folder / key)
-    except BaseException:
-        for key in replaced:
-            if old[key].exists():
-                os.replace(old[key], folder / key)
-            elif not new[key].exists():
-                (folder / key).unlink(missing_ok=True)
-        raise
-    finally:
-        for path in (*new.values(), *old.values()):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-
-
-def _flush_to_disk(path: Path) -> None:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _lock(folder: Path, name: str):
-    """Hold a lock between processes; yields False where the folder takes no lock file."""
-    lock = filelock.FileLock(folder / f".{name}.lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            _say(f"Waiting: another process is working on '{name}' in {folder}.")
-            lock.acquire()
-    except (OSError, NotImplementedError):
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
-def _why_not_writable(folder: Path) -> str:
-    """Return why no file can be made in the folder, or an empty string."""
-    probe = folder / f".probe-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        return str(error)
-    return ""
-
-
-def _as_json(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=True) + "\n"
+            staged[MANIFEST].write_text(files.as_json(manifest), encoding="utf-8")
 
 
 # --- small things ------------------------------------------------------------------------------
 
 
-def _switched_on(variable: str) -> bool:
+def switched_on(variable: str) -> bool:
+    """Is this environment variable set to something other than 0, no, false or off?"""
     return os.environ.get(variable, "").strip().lower() not in {"", "0", "no", "false", "off"}
 
 
@@ -853,7 +780,8 @@ def _say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """Give an `ArtefactWarning` in the caller's name."""
     warnings.warn(message, ArtefactWarning, stacklevel=2)
 
 

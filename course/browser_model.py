@@ -25,10 +25,8 @@ import base64
 import hashlib
 import io
 import json
-import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +34,7 @@ import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import numpy as np
 
-from course import artefacts, data, loaders, recipes
+from course import artefacts, data, files, loaders, recipes
 from course.characters import MEANINGS
 from course.handwriting.compare import measure
 from course.paths import ASSETS, CACHE, REPOSITORY
@@ -70,8 +68,8 @@ def up_to_date() -> dict[str, Any]:
             `COURSE_REFIT=1`) they are stale. The message names what changed and the remedy.
     """
     reasons = stale()
-    refit = artefacts._switched_on("COURSE_REFIT")
-    if reasons and artefacts._switched_on("COURSE_STRICT") and not refit:
+    refit = artefacts.switched_on("COURSE_REFIT")
+    if reasons and artefacts.switched_on("COURSE_STRICT") and not refit:
         raise BrowserModelError(_stale_message(reasons))
     if reasons or refit:
         why = "; ".join(reasons or ["COURSE_REFIT is set"])
@@ -139,7 +137,7 @@ def write() -> None:
     """
     recipe = _recipe()
     try:
-        model = artefacts._load_model(MODEL)
+        model = artefacts.load_model(MODEL)
     except (OSError, ValueError) as error:
         raise BrowserModelError(f"{_name(MODEL)} cannot be loaded: {error}") from error
     folder = data._shipped_folder()
@@ -157,8 +155,8 @@ def write() -> None:
         "weights": base64.b64encode(weights.astype("<f4").tobytes()).decode("ascii"),
     }
     picture = _picture(model, folder, class_names, recipes.content_hash(recipe))
-    _write_atomically(PICTURE, picture)
-    _write_atomically(WEIGHTS, _HEAD + json.dumps(content, ensure_ascii=False) + ";\n")
+    _write_if_new(PICTURE, picture)
+    _write_if_new(WEIGHTS, _HEAD + json.dumps(content, ensure_ascii=False) + ";\n")
 
 
 def export(model: keras.Model) -> tuple[list[dict[str, Any]], np.ndarray]:
@@ -331,7 +329,7 @@ def _recipe() -> dict[str, Any]:
         return {
             "model": hashlib.sha256(MODEL.read_bytes()).hexdigest(),
             "handwriting": data._sha256(archive) if archive else None,
-            "code": {function.__qualname__: recipes._code_hash(function) for function in (
+            "code": {function.__qualname__: recipes.code_hash(function) for function in (
                 export, _describe, look, _picture, measure, loaders.preprocess_image)}
             | {"constants": recipes.content_hash([EVERY, EXAMPLE, PAPER])},
         }
@@ -351,19 +349,10 @@ def _name(path: Path) -> str:
     return path.relative_to(REPOSITORY).as_posix() if path.is_relative_to(REPOSITORY) else str(path)
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    content = text.encode("utf-8")
-    if path.is_file() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+def _write_if_new(path: Path, text: str) -> None:
+    """Leave a file that holds the text already as it is: its date is that of its content."""
+    if not path.is_file() or path.read_bytes() != text.encode("utf-8"):
+        files.write_whole(path, text)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -18,10 +18,9 @@ fails instead. `COURSE_REFIT=1` always makes them again.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,7 +31,7 @@ import keras
 import numpy as np
 import torch
 
-from course import artefacts, recipes
+from course import artefacts, files, recipes
 
 FILE = "feature_patterns.npz"
 SEED = 123
@@ -158,13 +157,13 @@ def feature_patterns(name: str = "cnn") -> dict[str, tuple[list[int], np.ndarray
     folder = artefacts.cache_folder()
     recipe = _recipe(name)
     path = folder / FILE
-    refit = artefacts._switched_on("COURSE_REFIT")
+    refit = artefacts.switched_on("COURSE_REFIT")
     patterns, reasons = _read(path, recipe)
     if patterns is not None and not refit:
         return patterns
     if refit:
         reasons = ["COURSE_REFIT is set"]
-    elif artefacts._switched_on("COURSE_STRICT"):
+    elif artefacts.switched_on("COURSE_STRICT"):
         raise artefacts.ArtefactError(
             f"COURSE_STRICT is set, and {path} is not what the code makes: {'; '.join(reasons)}. "
             "Make it again with `make train` (or run lecture 3 without COURSE_STRICT), or undo "
@@ -239,12 +238,6 @@ def _write(path: Path, recipe: dict, patterns: dict) -> None:
     arrays = {"recipe": np.array(json.dumps(recipe)), "titles": np.array(json.dumps([*patterns]))}
     for i, (units, images) in enumerate(patterns.values()):
         arrays |= {f"units_{i}": np.array(units), f"images_{i}": images}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    memory = io.BytesIO()
+    np.savez_compressed(memory, allow_pickle=False, **arrays)
+    files.write_whole(path, memory.getvalue())

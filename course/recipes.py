@@ -74,12 +74,12 @@ def recipe(
     values = {
         "architecture": _architecture(model),
         "starting weights": start,
-        "optimiser": _without_name(_describe(compiled["optimizer"])),
+        "optimiser": _without_name(describe(compiled["optimizer"])),
         "loss": _with_code(compiled["loss"], model.loss),
         "metrics": _with_code(compiled["metrics"], getattr(model, "_compile_metrics", None)),
         "epochs": epochs,
         "batch size": batch_size,
-        "callbacks": [_describe(callback) for callback in callbacks],
+        "callbacks": [describe(callback) for callback in callbacks],
         "augmentation": None if augment is None else preparation_code([augment]),
         "seed": seed,
         "training data": brief["train"],
@@ -88,7 +88,7 @@ def recipe(
     }
     for option in ("loss_weights", "weighted_metrics"):
         if compiled.get(option) is not None:
-            values["loss"] = {"loss": values["loss"], option: _describe(compiled[option])}
+            values["loss"] = {"loss": values["loss"], option: describe(compiled[option])}
     # A round trip, so that a stored recipe and a new one hold the same types.
     return {key: json.loads(json.dumps(values[key])) for key in INGREDIENTS}
 
@@ -143,7 +143,7 @@ def _architecture(model: keras.Model) -> dict[str, Any]:
     for name in names:
         numbers[names[name]] += 1
         names[name] += f"_{numbers[names[name]]}"
-    described = _describe(config, names)
+    described = describe(config, names)
     described = {"class": type(model).__name__, **described}
     described.pop("name", None)
     code = {}
@@ -152,7 +152,7 @@ def _architecture(model: keras.Model) -> dict[str, Any]:
         held = () if isinstance(layer, keras.Model) else vars(layer).values()
         for value in (type(layer), *held):
             if isinstance(value, (type, types.FunctionType)) and not _is_library(value):
-                code[_qualified_name(value)] = _code_hash(value)
+                code[_qualified_name(value)] = code_hash(value)
     if code:
         described["code"] = code
     return described
@@ -163,7 +163,7 @@ _NAME_KEYS = {"name", "keras_history", "input_layers", "output_layers", "inbound
 _NOISE_KEYS = {"module", "registered_name", "build_config", "compile_config"}
 
 
-def _describe(value: Any, names: Mapping[str, str] | None = None, key: str = "") -> Any:
+def describe(value: Any, names: Mapping[str, str] | None = None, key: str = "") -> Any:
     """Turn configurations, Keras objects and functions into plain values, ready for JSON.
 
     `names` maps layer names to normalised ones: that Keras calls a layer conv2d_3 because two
@@ -179,7 +179,7 @@ def _describe(value: Any, names: Mapping[str, str] | None = None, key: str = "")
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, np.generic):
-        return _describe(value.item(), names, key)
+        return describe(value.item(), names, key)
     if isinstance(value, Mapping):
         if value.get("class_name") == "DTypePolicy":
             return value["config"]["name"]
@@ -193,30 +193,30 @@ def _describe(value: Any, names: Mapping[str, str] | None = None, key: str = "")
         used = {
             str(k): v for k, v in value.items() if k not in _NOISE_KEYS and v is not None
         }
-        return {k: _describe(v, names, k) for k, v in used.items()}
+        return {k: describe(v, names, k) for k, v in used.items()}
     if isinstance(value, (list, tuple)):
-        return [_describe(item, names, key) for item in value]
+        return [describe(item, names, key) for item in value]
     if isinstance(value, (set, frozenset)):
-        return sorted((_describe(item, names, key) for item in value), key=repr)
+        return sorted((describe(item, names, key) for item in value), key=repr)
     if isinstance(value, np.ndarray) or torch.is_tensor(value):
         value = np.asarray(keras.ops.convert_to_numpy(value))
         return {"array": _shape(value), "sha256": _array_digest(value).hex()}
     if isinstance(value, functools.partial):
-        arguments = _describe([value.args, value.keywords])
-        return {"function": _describe(value.func), "arguments": arguments}
+        arguments = describe([value.args, value.keywords])
+        return {"function": describe(value.func), "arguments": arguments}
     if isinstance(value, types.MethodType):
-        return {"method": value.__name__, "of": _describe(value.__self__)}
+        return {"method": value.__name__, "of": describe(value.__self__)}
     if callable(value) and hasattr(value, "__qualname__"):
         if _is_library(value):
             return f"{value.__module__}.{value.__qualname__}"
-        return {"function": value.__qualname__, "code": _code_hash(value)}
+        return {"function": value.__qualname__, "code": code_hash(value)}
     return _describe_object(value)
 
 
 def _describe_object(value: Any) -> dict[str, Any]:
     described: dict[str, Any] = {"class": type(value).__name__}
     if not _is_library(type(value)):
-        described["code"] = _code_hash(type(value))
+        described["code"] = code_hash(type(value))
     if isinstance(value, keras.callbacks.Callback):
         state = {k: v for k, v in vars(value).items() if k not in {"validation_data", "params"}}
         # What the constructor was given, not what an earlier fit left behind.
@@ -232,7 +232,7 @@ def _describe_object(value: Any) -> dict[str, Any]:
         state = value.get_config()
     else:
         state = {k: v for k, v in vars(value).items() if not k.startswith("_")}
-    described.update(_describe({k: v for k, v in state.items() if k != "model"}))
+    described.update(describe({k: v for k, v in state.items() if k != "model"}))
     return described
 
 
@@ -245,9 +245,9 @@ def _without_name(described: Any) -> Any:
 
 def _with_code(config: Any, objects: Any) -> Any:
     """Add the code of the lecture's own losses and metrics, which Keras stores by name only."""
-    described = _describe(config)
+    described = describe(config)
     code = {
-        _qualified_name(item): _code_hash(item)
+        _qualified_name(item): code_hash(item)
         for one in keras.tree.flatten(objects)
         for item in (one, type(one))
         if isinstance(item, (types.FunctionType, type)) and not _is_library(item)
@@ -294,18 +294,18 @@ def preparation_code(functions: Sequence[Callable]) -> dict[str, str]:
         if isinstance(value, functools.partial):
             waiting.append(value.func)
             found[f"arguments of {getattr(value.func, '__qualname__', value.func)}"] = content_hash(
-                _describe([value.args, value.keywords])
+                describe([value.args, value.keywords])
             )
             continue
         name = _qualified_name(value)
         if name in found:
             continue
-        found[name] = _code_hash(value)
+        found[name] = code_hash(value)
         for used_name, used in _used_by(value).items():
             if isinstance(used, (types.FunctionType, type)) or hasattr(used, "__wrapped__"):
                 waiting.append(used)
             else:
-                found[used_name] = content_hash(_describe(used))
+                found[used_name] = content_hash(describe(used))
     return dict(sorted(found.items()))
 
 
@@ -383,7 +383,7 @@ def _functions_of(value: Any) -> list[types.FunctionType]:
     return [function for function in found if function.__code__.co_filename != "<string>"]
 
 
-def _code_hash(value: Any) -> str:
+def code_hash(value: Any) -> str:
     """Hash the syntax of a function, or of a class's functions, constants and bases."""
     if isinstance(value, type):
         functions = _functions_of(value)
@@ -392,7 +392,7 @@ def _code_hash(value: Any) -> str:
             "functions": {f.__qualname__: _normalised(_syntax_tree(f)) for f in functions},
             "fields": list(inspect.get_annotations(value)),
             "constants": {
-                key: _describe(member)
+                key: describe(member)
                 for key, member in sorted(vars(value).items())
                 if not key.startswith("__") and _is_constant(member)
             },
@@ -515,14 +515,14 @@ def differences(
                     continue
             reasons.append("starting weights: the weights that the model is built with changed")
         elif key in {"preparation code", "augmentation"} and before and after:
-            reasons.append(f"{key}: " + _code_words(before, after))
+            reasons.append(f"{key}: " + code_in_words(before, after))
         elif isinstance(after, int):
             reasons.append(f"{key} {before} → {after}")
         elif before is None or after is None:
             words = {True: "none", False: "given"}
             reasons.append(f"{key}: {words[before is None]} → {words[after is None]}")
         else:
-            reasons.append(f"{key}: " + _words(_flat_differences(before, after)))
+            reasons.append(f"{key}: " + in_words(flat_differences(before, after)))
     return reasons
 
 
@@ -565,44 +565,46 @@ def _architecture_words(before: Mapping, after: Mapping) -> str:
             removed = [f"layer {i + 1} ({_layer_word(old[i])}) removed" for i in range(a0, a1)]
             added = [f"layer {i + 1} ({_layer_word(new[i])}) added" for i in range(b0, b1)]
             words += [] if tag == "equal" else removed + added
-        return _words(words)
+        return in_words(words)
     words = []
     for number, (a, b) in enumerate(zip(old, new, strict=True), start=1):
-        changes = _flat_differences(
+        changes = flat_differences(
             {k: v for k, v in a.items() if k != "inbound_nodes"},
             {k: v for k, v in b.items() if k != "inbound_nodes"},
         )
         if changes:
-            words.append(f"layer {number} ({_layer_word(b)}): " + _words(changes))
+            words.append(f"layer {number} ({_layer_word(b)}): " + in_words(changes))
     if not words:
-        words = _flat_differences(before, after)
-    return _words(words)
+        words = flat_differences(before, after)
+    return in_words(words)
 
 
 def _layer_word(layer: Mapping) -> str:
     return str(layer["class"]).lower()
 
 
-def _code_words(before: Mapping, after: Mapping) -> str:
+def code_in_words(before: Mapping, after: Mapping) -> str:
+    """Say which functions differ between two results of `preparation_code`."""
     words = [f"{key} changed" for key in after if key in before and before[key] != after[key]]
     words += [f"{key} is used now" for key in after if key not in before]
     words += [f"{key} is used no more" for key in before if key not in after]
-    return _words(words)
+    return in_words(words)
 
 
-def _flat_differences(before: Any, after: Any, path: str = "") -> list[str]:
+def flat_differences(before: Any, after: Any, path: str = "") -> list[str]:
+    """List in words where two results of `describe` differ, each with the way that leads to it."""
     if before == after:
         return []
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         if before.get("class") != after.get("class"):
-            return [f"{path} {_brief(before)} → {_brief(after)}".strip()]
+            return [f"{path} {in_brief(before)} → {in_brief(after)}".strip()]
         words = []
         for key in [*after, *(key for key in before if key not in after)]:
             inner = f"{path} {key}".strip()
             if key in {"code", "sha256"} and before.get(key) != after.get(key):
                 words.append(f"{path} code".strip() + " changed")
             else:
-                words += _flat_differences(before.get(key), after.get(key), inner)
+                words += flat_differences(before.get(key), after.get(key), inner)
         return words
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         if any(isinstance(item, (dict, list)) for item in (*before, *after)):
@@ -611,24 +613,26 @@ def _flat_differences(before: Any, after: Any, path: str = "") -> list[str]:
                 same = isinstance(a, Mapping) and isinstance(b, Mapping)
                 same = same and a.get("class") == b.get("class")
                 label = (b.get("class") or str(number)) if same else ""
-                words += _flat_differences(a, b, f"{path} {label}".strip())
+                words += flat_differences(a, b, f"{path} {label}".strip())
             return words
-    return [f"{path} {_brief(before)} → {_brief(after)}".strip()]
+    return [f"{path} {in_brief(before)} → {in_brief(after)}".strip()]
 
 
-def _brief(value: Any) -> str:
+def in_brief(value: Any) -> str:
+    """Name a described value in at most 60 characters; a Keras object by its class."""
     if isinstance(value, Mapping) and "class" in value:
         return str(value["class"])
     if isinstance(value, Mapping) and "config" in value:
-        return _brief(value["config"])
+        return in_brief(value["config"])
     if value in (None, [], {}):
         return "none"
     if isinstance(value, list):
-        return "[" + ", ".join(_brief(item) for item in value) + "]"
+        return "[" + ", ".join(in_brief(item) for item in value) + "]"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _words(words: Sequence[str], most: int = 4) -> str:
+def in_words(words: Sequence[str], most: int = 4) -> str:
+    """Join the first `most` changes, and say how many more there are."""
     shown = ", ".join(words[:most])
     return shown + (f" and {len(words) - most} more changes" if len(words) > most else "")

@@ -8,14 +8,11 @@ with the recipe that made it, and hands it out only if the recipe is still the s
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
 import re
 import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,12 +20,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
-import filelock
 import numpy as np
 from tqdm import tqdm
 
-from course import recipes
-from course.artefacts import ArtefactError, cache_folder
+from course import files, recipes
+from course.artefacts import ArtefactError, cache_folder, switched_on
 
 FORMAT = 1
 RECIPE = "recipe"
@@ -72,19 +68,19 @@ def compute_or_load(
     arguments = dict(arguments or {})
     recipe = _recipe(compute, arguments, prepared_by)
     path = cache_folder() / f"{name}.npz"
-    refit = _switched_on("COURSE_REFIT") and (path.absolute(), name) not in _computed
+    refit = switched_on("COURSE_REFIT") and (path.absolute(), name) not in _computed
     reason = "COURSE_REFIT is set"
     if not refit:
         found, reason = _try_to_load(path, recipe)
         if found is not None:
             return found
-        if _switched_on("COURSE_STRICT") and not _switched_on("COURSE_REFIT"):
+        if switched_on("COURSE_STRICT") and not switched_on("COURSE_REFIT"):
             raise ArtefactError(
                 f"COURSE_STRICT is set, and the result '{name}' in {path.parent} is not what the "
                 f"code makes: {reason}.\nCompute it again with `make train` (or run the lecture "
                 "without COURSE_STRICT), or undo the change."
             )
-    with _lock(path):
+    with files.locked(path.parent, path.stem):
         if not refit:
             # Another process may have computed it while we waited.
             found, reason = _try_to_load(path, recipe)
@@ -207,38 +203,6 @@ def _try_to_load(path: Path, recipe: Mapping[str, Any]) -> tuple[dict[str, np.nd
 
 
 def _store(path: Path, result: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-    """Write the file whole or not at all."""
     memory = io.BytesIO()
     np.savez_compressed(memory, **result, **{RECIPE: np.array(json.dumps(about))})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(memory.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Let one process at a time compute a result; a folder that takes no lock file goes without."""
-    lock = filelock.FileLock(path.with_name(f".{path.stem}.lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except (OSError, NotImplementedError):
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _switched_on(variable: str) -> bool:
-    return os.environ.get(variable, "").strip().lower() not in {"", "0", "no", "false", "off"}
+    files.write_whole(path, memory.getvalue())

@@ -11,12 +11,10 @@ comes from cross-validation, so each photo is judged by a layer that has not see
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import hashlib
-import os
+import io
 import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -34,6 +32,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from course import files
 from course.imagenet import efficientnet_lite
 from course.imagenet.photos import PhotoError, fit, load_photos, open_photo
 from course.speed import fast_convolutions
@@ -143,22 +142,12 @@ class Taught:
             correct=self.correct,
             confusion=self.confusion,
         )
-        name = None
+        memory = io.BytesIO()
+        np.savez(memory, **content)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
+            files.write_whole(path, memory.getvalue())
         except OSError as error:
             raise TeachError(f"{path} cannot be written: {error.strerror or error}") from error
-        finally:
-            if name is not None:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(name)
         return path
 
 

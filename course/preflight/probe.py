@@ -34,7 +34,7 @@ def measure() -> dict:
         X, y, _ = loaders.load_images_from_directory(data.handwriting_folder() / "Test")
     except (OSError, ValueError) as error:
         return {"error": " ".join(str(error).split()), "remedy": "git checkout data"}
-    if not artefacts._own_data() and artefacts.data_fingerprint(X, y) != entry["score_data"].get(
+    if not artefacts.own_data() and artefacts.data_fingerprint(X, y) != entry["score_data"].get(
             "test"):
         return {"error": f"the model {ARTEFACT!r} was scored on other test images than those in "
                          "data/: data and models do not belong together",
@@ -46,7 +46,7 @@ def measure() -> dict:
     sets = [entry["recipe"][f"{part} data"]["rows"] for part in ("training", "validation")]
     batches = [(X[start:start + size], y[start:start + size])
                for start in range(0, len(X) - size + 1, size)]
-    with artefacts._threads() as threads, speed.fast_convolutions():
+    with artefacts.fitting_threads() as threads, speed.fast_convolutions():
         for images, labels in batches[:WARM_UP]:
             model.train_on_batch(images, labels)
         count, started = 0, time.perf_counter()

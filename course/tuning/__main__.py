@@ -93,7 +93,7 @@ def join(options: argparse.Namespace) -> int:
 def both(options: argparse.Namespace) -> int:
     """Run chief and workers on this machine and print what came out."""
     from course.tuning import distributed
-    from course.tuning.search import _reload, trials_table
+    from course.tuning.search import reload, trials_table
 
     search = distributed.find_search(options.search)
     folder = options.out or Path(tempfile.mkdtemp(prefix="course-tune-"))
@@ -103,7 +103,7 @@ def both(options: argparse.Namespace) -> int:
     chief, single = (folder / search.name / name for name in ("chief.json", "tuner0.json"))
     if chief.exists() and not single.exists():
         shutil.copyfile(chief, single)  # so that it reloads outside of the team as well
-    tuner = _reload(search, folder)
+    tuner = reload(search, folder)
     print("\nTrials, the best first:")
     lower = tuner.oracle.objective.direction == "min"
     print(trials_table(tuner).sort_values("score", ascending=lower).to_string())

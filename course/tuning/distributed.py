@@ -33,7 +33,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ from keras_tuner.src import utils as tuner_utils
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 from keras_tuner.src.engine import metrics_tracking
 
-from course import artefacts, paths, recipes
+from course import artefacts, files, paths, recipes
 from course.artefacts import ArtefactError
 from course.tuning import search as searching
 from course.tuning.search import Search
@@ -240,12 +240,18 @@ def run_chief(search: Search, directory: Path, *, patience: float = PATIENCE) ->
             many trials fail in a row.
     """
     data = search.data()
-    fingerprints = searching._fingerprints(data)
+    fingerprints = searching.data_fingerprints(data)
     recipe = searching.search_recipe(search, fingerprints)
     _check_directory(directory / search.name, recipe, fingerprints)
-    tuner_utils.save_json = _save_json_whole
-    with contextlib.redirect_stdout(None):
-        tuner = search.make_tuner(directory, alone=False)
+    with _json_files_whole():
+        with contextlib.redirect_stdout(None):
+            tuner = search.make_tuner(directory, alone=False)
+        _serve(search, tuner, directory, recipe, fingerprints, patience)
+
+
+def _serve(search: Search, tuner: keras_tuner.Tuner, directory: Path, recipe: Mapping,
+           fingerprints: Mapping, patience: float) -> None:
+    """Answer the workers until every trial has ended, then store what the search found."""
     oracle = tuner.oracle
     oracle.verbose = 0
     started = time.monotonic()
@@ -295,17 +301,23 @@ def run_chief(search: Search, directory: Path, *, patience: float = PATIENCE) ->
     say("all trials have ended")
 
 
-def _save_json_whole(path: str, obj: Any) -> str:
-    """KerasTuner's `save_json`, but the file is the old one or the new one, never a part.
+@contextlib.contextmanager
+def _json_files_whole() -> Iterator[None]:
+    """Let KerasTuner write its JSON files whole while this context lasts.
 
     KerasTuner writes in place: a chief killed at that moment left an empty trial behind, on which
-    the next chief stopped.
+    the next chief stopped. Here each file is the old one or the new one, never a part.
     """
-    text, path = json.dumps(obj), Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-    return text
+    def save_json(path: str, obj: Any) -> str:
+        text = json.dumps(obj)
+        files.write_whole(Path(path), text)
+        return text
+
+    in_place, tuner_utils.save_json = tuner_utils.save_json, save_json
+    try:
+        yield
+    finally:
+        tuner_utils.save_json = in_place
 
 
 def _check_directory(folder: Path, recipe: Mapping, fingerprints: Mapping) -> None:
@@ -374,7 +386,7 @@ def run_worker(search: Search, directory: Path, *, patience: float = PATIENCE) -
         TuningError: If the chief does not answer for `patience` seconds, or runs another search.
     """
     address = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
-    recipe = searching.search_recipe(search, searching._fingerprints(search.data()))
+    recipe = searching.search_recipe(search, searching.data_fingerprints(search.data()))
     with contextlib.redirect_stdout(None):
         tuner = search.make_tuner(directory, alone=False)
     stub = _Stub(address, [
@@ -616,7 +628,7 @@ def spread_or_load(
         TuningError: As `launch`.
     """
     search = find_search(spec)
-    fingerprints = searching._fingerprints(search.data())
+    fingerprints = searching.data_fingerprints(search.data())
     recipe = searching.search_recipe(search, fingerprints)
     recipe["tuner options"] |= {"workers": workers, "killed in trial": kill}
     name = f"{search.name}_distributed"
@@ -647,8 +659,8 @@ def spread_or_load(
         (folder / RUN).write_text(json.dumps(about) + "\n", encoding="utf-8", newline="\n")
         (folder / TRANSCRIPT).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
-    folder = searching._load_or_make(name, recipe, fingerprints, make)
-    tuner = searching._reload(search, folder)
+    folder = searching.load_or_make(name, recipe, fingerprints, make)
+    tuner = searching.reload(search, folder)
     text = (folder / TRANSCRIPT).read_text(encoding="utf-8")
     return tuner, text, json.loads((folder / RUN).read_text(encoding="utf-8"))
 
@@ -674,11 +686,11 @@ def side_by_side(alone: keras_tuner.Tuner, spread: keras_tuner.Tuner) -> pd.Data
 
 def shipped_search(search: Search) -> keras_tuner.Tuner | None:
     """Return the stored single-process search of this very recipe, or None."""
-    fingerprints = searching._fingerprints(search.data())
+    fingerprints = searching.data_fingerprints(search.data())
     recipe = searching.search_recipe(search, fingerprints)
     for cache in (artefacts.cache_folder(), paths.CACHE):
         folder = cache / "tuning" / search.name
         with contextlib.suppress(ArtefactError):
-            if not searching._reasons_against(folder, recipe, fingerprints):
-                return searching._reload(search, folder.parent)
+            if not searching.reasons_against(folder, recipe, fingerprints):
+                return searching.reload(search, folder.parent)
     return None

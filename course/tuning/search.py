@@ -46,7 +46,7 @@ from keras_tuner.src.engine.objective import create_objective
 from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
-from course import artefacts, recipes
+from course import artefacts, files, recipes
 from course.artefacts import ArtefactError
 
 RECIPE = "recipe.json"
@@ -140,7 +140,7 @@ def search_or_load(search: Search) -> keras_tuner.Tuner:
             ingredient named; with `COURSE_REFIT=1`, if the cache cannot be written.
         RuntimeError: If no trial of the search came to an end; KerasTuner's message says why.
     """
-    fingerprints = _fingerprints(search.data())
+    fingerprints = data_fingerprints(search.data())
     recipe = search_recipe(search, fingerprints)
 
     def make(folder: Path) -> None:
@@ -152,8 +152,8 @@ def search_or_load(search: Search) -> keras_tuner.Tuner:
         keep_best_weights(folder, tuner)
 
     try:
-        folder = _load_or_make(search.name, recipe, fingerprints, make)
-        return _reload(search, folder.parent)
+        folder = load_or_make(search.name, recipe, fingerprints, make)
+        return reload(search, folder.parent)
     finally:
         keras.utils.set_random_seed(search.seed)
 
@@ -188,7 +188,7 @@ def scores_or_load(
         ArtefactError: As `search_or_load`.
     """
     data = search.data()
-    fingerprints = _fingerprints(data)
+    fingerprints = data_fingerprints(data)
     prepared_by = [search.data, score]
     recipe = {
         "seeds": [int(seed) for seed in seeds],
@@ -213,7 +213,7 @@ def scores_or_load(
                 bar.update()
         pd.DataFrame(rows).to_csv(folder / SCORES, index=False, lineterminator="\n")
 
-    folder = _load_or_make(name, recipe, fingerprints, make)
+    folder = load_or_make(name, recipe, fingerprints, make)
     return pd.read_csv(folder / SCORES)
 
 
@@ -230,7 +230,7 @@ def fit_once(search: Search, build: Callable[[], keras.Model], seed: int, data: 
         keras.utils.set_random_seed(seed)
         model = build()
         best = _BestWeights(create_objective(search.objective))
-        callbacks = [artefacts._fresh_copy(callback) for callback in search.callbacks]
+        callbacks = [artefacts.fresh_copy(callback) for callback in search.callbacks]
         history = model.fit(
             data.X, data.y, validation_data=(data.X_val, data.y_val), epochs=search.epochs,
             batch_size=search.batch_size, validation_batch_size=EVALUATE, verbose=0,
@@ -250,9 +250,9 @@ def changes_since_stored(search: Search) -> list[str]:
 
     Nothing is run.
     """
-    fingerprints = _fingerprints(search.data())
+    fingerprints = data_fingerprints(search.data())
     recipe = search_recipe(search, fingerprints)
-    return _reasons_against(tuning_folder() / search.name, recipe, fingerprints)
+    return reasons_against(tuning_folder() / search.name, recipe, fingerprints)
 
 
 def seconds_of(name: str) -> float:
@@ -300,7 +300,7 @@ def search_recipe(search: Search, fingerprints: Mapping[str, Mapping]) -> dict[s
     own = {
         "search space": {_space_key(hp): _hyperparameter(hp) for hp in space.space},
         "tuner": search.tuner.__name__,
-        "tuner options": json.loads(json.dumps(recipes._describe(known))),
+        "tuner options": json.loads(json.dumps(recipes.describe(known))),
         "code of build_model": recipes.preparation_code([search.build_model]),
     }
     return own | _network_recipe(search, build_default, fingerprints, [search.data])
@@ -324,10 +324,11 @@ def _space_key(hp) -> str:
 def _hyperparameter(hp) -> dict[str, Any]:
     config = {key: value for key, value in hp.get_config().items()
               if key not in {"name", "conditions"} and value is not None}
-    return json.loads(json.dumps({"class": type(hp).__name__, **recipes._describe(config)}))
+    return json.loads(json.dumps({"class": type(hp).__name__, **recipes.describe(config)}))
 
 
-def _fingerprints(data: Data) -> dict[str, dict]:
+def data_fingerprints(data: Data) -> dict[str, dict]:
+    """Return the fingerprints of both parts of the data, as `search_recipe` takes them."""
     return {"train": recipes.fingerprint((data.X, data.y)),
             "validation": recipes.fingerprint((data.X_val, data.y_val))}
 
@@ -350,26 +351,27 @@ def search_differences(old: Mapping, new: Mapping, rows: Mapping, fingerprints: 
         elif name not in after:
             reasons.append(f"hyperparameter '{name}' is gone")
         elif before[name] != after[name]:
-            words = recipes._flat_differences(before[name], after[name])
-            reasons.append(f"hyperparameter '{name}': " + recipes._words(words))
+            words = recipes.flat_differences(before[name], after[name])
+            reasons.append(f"hyperparameter '{name}': " + recipes.in_words(words))
     if not reasons and list(before) != list(after):
         # Hyperparameters are drawn one after the other from one stream of random numbers.
         reasons.append("hyperparameters come in another order: " + ", ".join(after))
     if old.get("tuner") != new["tuner"]:
         reasons.append(f"tuner {old.get('tuner')} → {new['tuner']}")
-    words = recipes._flat_differences(old.get("tuner options", {}), new["tuner options"])
+    words = recipes.flat_differences(old.get("tuner options", {}), new["tuner options"])
     reasons += [f"tuner's option {word}" for word in words]
     reasons += recipes.differences(old, new, rows, fingerprints)
     if not reasons and old.get("code of build_model") != new["code of build_model"]:
-        words = recipes._code_words(old.get("code of build_model", {}), new["code of build_model"])
-        reasons.append("code of build_model: " + words)
+        before, after = old.get("code of build_model", {}), new["code of build_model"]
+        reasons.append("code of build_model: " + recipes.code_in_words(before, after))
     return reasons
 
 
 def _table_differences(old, new, rows, fingerprints) -> list[str]:
     reasons = []
     if old.get("seeds") != new["seeds"]:
-        reasons.append(f"seeds {recipes._brief(old.get('seeds'))} → {recipes._brief(new['seeds'])}")
+        before, after = recipes.in_brief(old.get("seeds")), recipes.in_brief(new["seeds"])
+        reasons.append(f"seeds {before} → {after}")
     before, after = old.get("scored on", {}), new["scored on"]
     for key in {**after, **before}:
         if before.get(key) != after.get(key):
@@ -437,12 +439,12 @@ def stored_recipe(folder: Path) -> dict[str, Any]:
 
 def write_recipe(folder: Path, recipe: Mapping, fingerprints: Mapping, seconds: float) -> None:
     """Write `recipe.json` beside the files of a finished search."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != RECIPE)
+    listed = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != RECIPE)
     stored = {
         "format": FORMAT,
         "recipe": recipe,
         "files": {path.relative_to(folder).as_posix():
-                  hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
+                  hashlib.sha256(path.read_bytes()).hexdigest() for path in listed},
         "rows": {value["sha256"]: value["row_codes"] for value in fingerprints.values()},
         "seconds": round(seconds, 1),
         "threads": THREADS,
@@ -456,24 +458,24 @@ def write_recipe(folder: Path, recipe: Mapping, fingerprints: Mapping, seconds: 
         },
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    (folder / RECIPE).write_text(artefacts._as_json(stored), encoding="utf-8", newline="\n")
+    files.write_whole(folder / RECIPE, files.as_json(stored))
 
 
 _made: set[tuple[Path, str]] = set()  # what COURSE_REFIT has done in this process
 _kept: list[tempfile.TemporaryDirectory] = []  # results that could not be stored
 
 
-def _load_or_make(name: str, recipe: dict, fingerprints: Mapping, make) -> Path:
+def load_or_make(name: str, recipe: dict, fingerprints: Mapping, make) -> Path:
     """Return the folder of a stored result of this recipe, made now if it must be."""
     _check_name(name)
     folder = tuning_folder() / name
-    refit = artefacts._switched_on("COURSE_REFIT")
-    strict = artefacts._switched_on("COURSE_STRICT") and not refit
+    refit = artefacts.switched_on("COURSE_REFIT")
+    strict = artefacts.switched_on("COURSE_STRICT") and not refit
     done = (folder.absolute(), recipes.content_hash(recipe))
     refit = refit and done not in _made
     reasons = ["COURSE_REFIT is set"]
     if not refit:
-        reasons = _reasons_against(folder, recipe, fingerprints)
+        reasons = reasons_against(folder, recipe, fingerprints)
         if not reasons:
             return folder
         if strict:
@@ -482,21 +484,21 @@ def _load_or_make(name: str, recipe: dict, fingerprints: Mapping, make) -> Path:
                 f"COURSE_STRICT is set, and '{name}' in {folder} is not what the code makes:"
                 f"{listed}\nMake it again with `make train` (or run the lecture without "
                 "COURSE_STRICT), or undo the change.")
-    with artefacts._lock(artefacts.cache_folder(), f"tuning-{name}") as locked:
+    with files.locked(artefacts.cache_folder(), f"tuning-{name}") as locked:
         if locked and not refit:
             # Another process may have made it while this one waited.
-            reasons = _reasons_against(folder, recipe, fingerprints)
+            reasons = reasons_against(folder, recipe, fingerprints)
             if not reasons:
                 return folder
         artefacts._say(f"Refused: stored '{name}'. Running it: " + "; ".join(reasons) + "."
                        if folder.exists() else f"Running '{name}': " + "; ".join(reasons) + ".")
-        blocked = artefacts._why_not_writable(folder.parent)
+        blocked = files.why_not_writable(folder.parent)
         if blocked and refit:
             raise ArtefactError(
                 f"COURSE_REFIT is set, but {folder.parent} cannot be written: {blocked}. "
                 "Make the folder writable or set COURSE_CACHE to another one.")
         if blocked:
-            artefacts._warn(
+            artefacts.warn(
                 f"{folder.parent} cannot be written ({blocked}): '{name}' will be made, but not "
                 "stored. Make the folder writable or set COURSE_CACHE to another one.")
             _kept.append(tempfile.TemporaryDirectory(prefix="course-tuning-"))
@@ -507,7 +509,7 @@ def _load_or_make(name: str, recipe: dict, fingerprints: Mapping, make) -> Path:
         work = artefacts.cache_folder() / f".tuning-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         try:
             _make_in(work / name, recipe, fingerprints, make)
-            _replace_folder(work / name, folder)
+            files.replace_folder(work / name, folder)
         except KeyboardInterrupt:
             artefacts._say(f"Interrupted: '{name}' was not stored; what was stored is unchanged.")
             raise
@@ -525,21 +527,8 @@ def _make_in(folder: Path, recipe: dict, fingerprints: Mapping, make) -> None:
     write_recipe(folder, recipe, fingerprints, time.perf_counter() - started)
 
 
-def _replace_folder(new: Path, folder: Path) -> None:
-    """Put a folder in the place of another; if that fails, the old one is there as before."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    old = new.with_name(f"{new.name}.old")
-    if folder.exists():
-        os.replace(folder, old)
-    try:
-        os.replace(new, folder)
-    except OSError:
-        if old.exists():
-            os.replace(old, folder)
-        raise
-
-
-def _reasons_against(folder: Path, recipe: dict, fingerprints: Mapping) -> list[str]:
+def reasons_against(folder: Path, recipe: dict, fingerprints: Mapping) -> list[str]:
+    """Say in words why what `folder` holds is not of this recipe; an empty list if it is."""
     try:
         stored = stored_recipe(folder)
     except ArtefactError as error:
@@ -565,7 +554,8 @@ def keep_best_weights(folder: Path, tuner: keras_tuner.Tuner) -> None:
             path.unlink()
 
 
-def _reload(search: Search, directory: Path) -> keras_tuner.Tuner:
+def reload(search: Search, directory: Path) -> keras_tuner.Tuner:
+    """Return the tuner of a search that ran in `directory`, with its trials."""
     # A relative path: KerasTuner prints it, and a page should not name somebody's disk.
     with contextlib.suppress(ValueError):
         directory = Path(os.path.relpath(directory))
