@@ -1,0 +1,35 @@
+"""Tables for slides and notes: numbers stand below one another, large ones have commas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+
+def show_table(
+    table: pd.DataFrame, formats: Mapping[str, str] | None = None, right: Sequence[str] = ()
+) -> Styler:
+    """Style a table: columns of numbers to the right, texts to the left.
+
+    Whole numbers get commas, missing ones an empty cell. An index of row numbers is left out.
+
+    Args:
+        table: the names of its columns must differ.
+        formats: for single columns, as `pandas.io.formats.style.Styler.format` takes them.
+        right: columns of texts that are numbers as well, such as "8.75 %".
+
+    Raises:
+        KeyError: `formats` or `right` names a column that the table lacks.
+    """
+    missing = [name for name in (*(formats or {}), *right) if name not in table]
+    if missing:
+        raise KeyError(f"the table has no column {missing[0]!r}; it has {', '.join(table)}")
+    whole = {name: "{:,}" for name in table if pd.api.types.is_integer_dtype(table[name])}
+    numbers = [name for name in table if pd.api.types.is_numeric_dtype(table[name])]
+    styled = table.style.format({**whole, **(formats or {})}, na_rep="")
+    # By table styles and not by cell: pages style cells more strongly than a single cell's style.
+    styled.set_table_styles({name: [{"selector": "", "props": "text-align: right"}]
+                             for name in (*numbers, *right)}, overwrite=False)
+    return styled.hide() if pd.api.types.is_integer_dtype(table.index) else styled
