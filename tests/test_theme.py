@@ -35,7 +35,7 @@ def themes() -> dict[str, dict[str, str]]:
     """The colours by day, and by night (those of the day where the night changes nothing)."""
     light = colours((STYLES / "tokens.css").read_text(encoding="utf-8"))
     notes = (STYLES / "notes.css").read_text(encoding="utf-8")
-    dark = notes[notes.index("prefers-color-scheme: dark"):notes.index("@media print")]
+    dark = notes[notes.index(':root[data-theme="dark"] {'):notes.index("@media print")]
     return {"light": light, "dark": light | colours(dark)}
 
 

@@ -25,6 +25,14 @@ SHOW = """(number) => {
 }"""
 
 
+def grave_problems(page) -> list[str]:
+    """Serious and critical findings of axe-core in an open page, as it is now."""
+    if not page.evaluate("Boolean(window.axe)"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    return [f"{impact}: {name}: {html}" for impact, name, nodes in page.evaluate(RUN)
+            if impact in GRAVE for html in nodes]
+
+
 def grave_findings(browser, path: Path, scheme: str = "light") -> list[str]:
     """Serious and critical findings of axe-core as sentences."""
     context = browser.new_context(
@@ -32,7 +40,6 @@ def grave_findings(browser, path: Path, scheme: str = "light") -> list[str]:
     try:
         page = context.new_page()
         page.goto(path.resolve().as_uri(), wait_until="load")
-        page.evaluate(AXE.read_text(encoding="utf-8"))
         is_deck = path.name.endswith(".slides.html")
         total = 1
         if is_deck:
@@ -42,10 +49,7 @@ def grave_findings(browser, path: Path, scheme: str = "light") -> list[str]:
         for number in range(0, total, EVERY):
             if is_deck:
                 page.evaluate(SHOW, number)
-            for impact, name, nodes in page.evaluate(RUN):
-                if impact in GRAVE:
-                    said += [f"{path.name} {number + 1}, {impact}: {name}: {html}"
-                             for html in nodes]
+            said += [f"{path.name} {number + 1}, {each}" for each in grave_problems(page)]
         return list(dict.fromkeys(said))
     finally:
         context.close()

@@ -242,7 +242,7 @@ def test_without_the_photo_the_text_stays(browser, tmp_path):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_controls_follow_day_and_night(browser, tmp_path, scheme):
-    page = opened(browser, tmp_path, EXPLORERS, color_scheme=scheme)
+    page = opened(browser, tmp_path, EXPLORERS.replace("<html", f'<html data-theme="{scheme}"'))
     ink, paper = page.evaluate("""() => {
         const style = getComputedStyle(document.querySelector('.explorer-kernel input'));
         return [style.color, style.backgroundColor].map(
