@@ -368,18 +368,21 @@ def googlenet(n_classes: int = 1000, auxiliary: bool = False) -> keras.Model:
 # --- ResNet --------------------------------------------------------------------------------------
 
 
-def residual_block(x, filters, stride=1, residual=True, projection=True, name="block"):
+def residual_block(x, filters, stride=1, residual=True, projection=True, momentum=0.99,
+                   name="block"):
     """Two 3 × 3 convolutions, and their input added to what they make of it.
 
     He et al. (2016), figure 2. `x` is a Keras tensor (n, height, width, channels); the result
     is (n, height / stride, width / stride, filters). Where the shape changes the shortcut is a
     1 × 1 convolution (`projection`, the paper's option B) or zeros in the new channels (option
     A, without parameters). `residual=False` leaves the shortcut out: the paper's plain network.
+    `momentum` is that of the moving averages of batch normalisation; Keras's own is 0.99, which
+    suits trainings of many thousand steps.
     """
     def convolve(x, size, stride, part):
         x = Conv2D(filters, size, strides=stride, padding="same", use_bias=False,
                    kernel_initializer="he_normal", name=f"{name}__{part}")(x)
-        return BatchNormalization(name=f"{name}__{part}_norm")(x)
+        return BatchNormalization(momentum=momentum, name=f"{name}__{part}_norm")(x)
 
     y = Activation("relu", name=f"{name}__relu1")(convolve(x, 3, stride, "conv1"))
     y = convolve(y, 3, 1, "conv2")

@@ -370,6 +370,18 @@ def test_option_a_keeps_every_second_pixel_and_fills_up_with_zeros():
     assert found.shape == (2, 3, 2, 5) and not found[..., 3:].any()
 
 
+def test_the_momentum_of_a_residual_block_reaches_all_its_averages():
+    inputs = keras.Input((6, 4, 3))
+
+    def momenta(**options):
+        model = keras.Model(inputs, residual_block(inputs, 5, stride=2, **options))
+        return [layer.momentum for layer in model.layers
+                if isinstance(layer, keras.layers.BatchNormalization)]
+
+    assert momenta(momentum=0.9) == [0.9] * 3
+    assert momenta() == [keras.layers.BatchNormalization().momentum] * 3
+
+
 def test_an_inception_module_joins_its_branches_in_the_papers_order():
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, inception_module(inputs, 1, 2, 3, 4, 5, 6, name="module"))
