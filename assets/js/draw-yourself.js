@@ -607,6 +607,8 @@
     showMaps(network.predict(new Uint8Array(network.height * network.width).fill(PAPER)).maps);
     paint();
     readNow();
+    // A canvas does not wait for a font, nor draw its text again when the font is there.
+    document.fonts?.load("26px 'Course Sans'").then(paint, () => {});
   }
 
   function start() {
