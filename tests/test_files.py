@@ -116,7 +116,7 @@ def test_a_second_process_waits_for_the_lock_and_says_so(tmp_path) -> None:
             "with files.locked(pathlib.Path(sys.argv[1]), 'result') as held:\n    print(held)\n")
     with files.locked(tmp_path, "result") as held:
         assert held
-        other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], text=True,
+        other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], encoding="utf-8",
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         said = other.stderr.readline()
         assert other.poll() is None
