@@ -1,13 +1,14 @@
 """Makes the pages that Quarto rendered work from disk, without network and without an error.
 
 Quarto runs this file after each render (`project: post-render:` in _quarto.yml) with whatever
-Python it found, so it needs nothing but the standard library. It sees to six things:
+Python it found, so it needs nothing but the standard library. It sees to seven things:
 
 - Scripts, style sheets and the like from another host are left out. Quarto adds two such scripts
   (requirejs and jquery) to each page that has a cell with HTML output.
 - ES modules, which no browser loads from disk, become one ordinary script each.
 - A pause (`. . .`) on pages that are not slides, where it means nothing, is left out.
 - Code and output on pages that are not slides take the focus, so that keys scroll long lines.
+- Cells of tables whose text is Chinese say so, for those who listen.
 - An image, video or frame from another host is an error, as it is for `python -m render`.
 - Beside each link to a notebook stands a badge that opens it on Colab, as `python -m render` has it.
 
@@ -41,6 +42,8 @@ SHOWN = {
     "embed": ("src",),
     "object": ("data",),
 }
+CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 PAUSE = re.compile(r"<p>\. \. \.</p>\n?")
 BACKGROUNDS = ("data-background-image", "data-background-video", "data-background-iframe")
 
@@ -53,6 +56,7 @@ class Page(HTMLParser):
     removals: spans (start, end) of what is left out.
     modules: span and address of each module script.
     blocks: where the attributes begin of each `pre` that the keyboard does not reach.
+    chinese: where the attributes begin of each cell of a table whose text is Chinese.
     remote: addresses of content that another host would have to send.
     """
 
@@ -62,6 +66,8 @@ class Page(HTMLParser):
         self.removals: list[tuple[int, int]] = []
         self.modules: list[tuple[int, int, str]] = []
         self.blocks: list[int] = []
+        self.chinese: list[int] = []
+        self._cell: int | None = None
         self.remote: list[str] = []
         self._lines = [0] + [match.end() for match in re.finditer("\n", text)]
         self._script: tuple[int, dict[str, str]] | None = None
@@ -77,6 +83,8 @@ class Page(HTMLParser):
         start = self._here()
         end = start + len(self.get_starttag_text() or "")
         values = {name: value or "" for name, value in attrs}
+        is_cell = tag in ("th", "td") and "lang" not in values
+        self._cell = start + len("<th") if is_cell else None
         if tag == "script":
             self._script = (start, values)
             self._code = ""
@@ -93,8 +101,11 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._script is not None:
             self._code += data
+        if self._cell is not None and CHINESE.search(data) and not LATIN.search(data):
+            self.chinese.append(self._cell)
 
     def handle_endtag(self, tag: str) -> None:
+        self._cell = None
         if tag != "script" or self._script is None:
             return
         start, values = self._script
@@ -306,6 +317,7 @@ def mend(text: str, path: Path) -> tuple[str, dict[Path, str], list[str]]:
         edits.append((start, end, f'<script src="{target}" defer></script>'))
     # In slides pandoc has made fragments of them.
     edits += [(*match.span(), "") for match in PAUSE.finditer(text)]
+    edits += [(place, place, ' lang="zh"') for place in page.chinese]
     if not path.name.endswith(".slides.html"):
         edits += [(place, place, ' tabindex="0"') for place in page.blocks]
     for start, end, new in sorted(edits, reverse=True):
