@@ -20,6 +20,15 @@ from .project import Project
 # The notes of all lectures in one file, which has a bookmark for each.
 NOTES = "notes.pdf"
 SECOND = 1000  # milliseconds
+PAGES = """@page {
+  size: A4;
+  margin: 18mm 18mm 20mm;
+  @bottom-center {
+    content: "TITLE · " counter(page);
+    font: 7pt "Course Sans", sans-serif;
+    color: #52606d;
+  }
+}"""
 
 
 def deck_pdf(browser, page: Path) -> tuple[bytes, int]:
@@ -76,18 +85,13 @@ def notes_pdf(browser, page: Path) -> bytes:
         tab = context.new_page()
         tab.goto(page.resolve().as_uri(), wait_until="load")
         _settle(tab, page)
+        # A header or footer template knows the system's fonts only; a margin box knows the page's.
+        title = " ".join(tab.title().split()).replace("\\", "\\\\").replace('"', '\\"')
+        tab.add_style_tag(content=PAGES.replace("TITLE", title))
+        tab.emulate_media(media="print")
+        tab.evaluate("document.fonts.ready.then(() => null)")
         return tab.pdf(
-            format="A4",
-            margin={"top": "18mm", "bottom": "20mm", "left": "18mm", "right": "18mm"},
-            print_background=True,
-            tagged=True,
-            outline=True,
-            display_header_footer=True,
-            header_template="<span></span>",
-            footer_template=(
-                '<div style="width: 100%; font: 9px sans-serif; text-align: center">'
-                '<span class="title"></span> · <span class="pageNumber"></span></div>'
-            ),
+            prefer_css_page_size=True, print_background=True, tagged=True, outline=True
         )
     finally:
         context.close()

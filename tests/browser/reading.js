@@ -102,6 +102,9 @@
         problems.push(`folded away on paper: ${name(folded)}`);
       }
     }
+    for (const panel of document.querySelectorAll("[role='tabpanel']")) {
+      if (!isShown(panel)) problems.push(`hidden by its tab on paper: ${name(panel)}`);
+    }
     return [...new Set(problems)];
   };
 

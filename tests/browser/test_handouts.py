@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
@@ -14,7 +15,7 @@ from render.errors import RenderError
 from render.pdf import deck_pdf, join, notes_pdf
 
 from .test_checks import PIXEL, write_deck
-from .test_site import LECTURES
+from .test_site import LECTURES, REPOSITORY
 
 CHINESE = re.compile(r"[\u3400-\u9fff]")
 LETTERS = re.compile(r"[^A-Za-z0-9]")
@@ -57,6 +58,12 @@ def fonts(reader: PdfReader) -> dict[str, bool]:
                 name in described for name in ("/FontFile", "/FontFile2", "/FontFile3"))
             found[str(font.get("/BaseFont", font["/Subtype"]))] = inside
     return found
+
+
+def foreign(reader: PdfReader) -> list[str]:
+    """Fonts that are not the course's. A variable font of the course has no name in a PDF."""
+    return [name for name in fonts(reader)
+            if name != "/Type3" and "course" not in name.lower()]
 
 
 def slides_of(path: Path) -> list:
@@ -131,6 +138,9 @@ def test_hand_outs_of_a_lecture(browser, site, lecture) -> None:
     assert len(reader.pages) == slides == len(sources)
     missing = [name for name, inside in fonts(reader).items() if not inside]
     assert not missing, f"not embedded: {missing}"
+    assert foreign(reader) == []
+    footer = yaml.safe_load((REPOSITORY / "_quarto.yml").read_text(encoding="utf-8"))[
+        "format"]["revealjs"]["footer"]
     shown = 0
     for number, (page, slide) in enumerate(zip(reader.pages, sources, strict=True), 1):
         text = page.extract_text()
@@ -138,6 +148,11 @@ def test_hand_outs_of_a_lecture(browser, site, lecture) -> None:
         if heading and not heading.find("math"):
             letters = LETTERS.sub("", heading.get_text())
             assert letters in LETTERS.sub("", text), f"slide {number} is not page {number}"
+        own = slide.select_one("div.footer")
+        foot = own.get_text() if own else footer if slide.get("data-footer") != "false" else ""
+        letters = LETTERS.sub("", text)
+        assert LETTERS.sub("", foot) in letters, f"page {number} has no footer"
+        assert f"{number} / {slides}" in " ".join(text.split()), f"page {number} has no number"
         if is_all_vectors(slide, deck.parent):
             shown += 1
             assert raster_images(page) == 0, f"a drawing on slide {number} became pixels"
@@ -150,3 +165,6 @@ def test_hand_outs_of_a_lecture(browser, site, lecture) -> None:
     notes = read(notes_pdf(browser, site / "lectures" / f"{lecture}.html"))
     assert len(notes.pages) > 1
     assert all(fonts(notes).values())
+    assert foreign(notes) == []
+    for number, page in enumerate(notes.pages, 1):
+        assert re.search(rf"· {number}\b", page.extract_text()), f"page {number} has no number"

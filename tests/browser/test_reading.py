@@ -93,6 +93,7 @@ SMALL = (
     ("paper", "<div style='height: 30px; overflow: hidden'><p>a</p><p>b</p></div>",
      "higher than its box: <div>"),
     ("paper", "<details><summary>Code</summary><p>x</p></details>", "folded away on paper"),
+    ("paper", "<div role='tabpanel' style='display: none'>b</div>", "hidden by its tab on paper"),
 )
 
 
