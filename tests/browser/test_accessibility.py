@@ -1,7 +1,7 @@
 """axe-core finds nothing serious or critical on any page, by day and by night, nor on slides.
 
-Pages are read whole. Of each deck every third slide is read with all its fragments shown, since
-axe-core needs about a second for each.
+Pages are read whole. Decks are read whole at their first slide; then each slide by itself, with all
+its fragments shown.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from .test_checks import write_deck
 from .test_site import LECTURES
 
 AXE = importlib.resources.files("axe_playwright_python") / "axe.min.js"
 GRAVE = ("serious", "critical")
-EVERY = 3
-RUN = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+SLIDE = ".reveal .slides > section.present"
+RUN = """async (place) => (await axe.run(place || document, {resultTypes: ["violations"]})).violations
   .map((each) => [each.impact, each.id, each.nodes.map((node) => node.html.slice(0, 120))])"""
 SHOW = """(number) => {
   const {h, v} = Reveal.getIndices(Reveal.getSlides()[number]);
@@ -25,11 +26,11 @@ SHOW = """(number) => {
 }"""
 
 
-def grave_problems(page) -> list[str]:
-    """Serious and critical findings of axe-core in an open page, as it is now."""
+def grave_problems(page, place: str = "") -> list[str]:
+    """Serious and critical findings of axe-core in an open page, or a part of it, as it is now."""
     if not page.evaluate("Boolean(window.axe)"):
         page.evaluate(AXE.read_text(encoding="utf-8"))
-    return [f"{impact}: {name}: {html}" for impact, name, nodes in page.evaluate(RUN)
+    return [f"{impact}: {name}: {html}" for impact, name, nodes in page.evaluate(RUN, place)
             if impact in GRAVE for html in nodes]
 
 
@@ -46,10 +47,11 @@ def grave_findings(browser, path: Path, scheme: str = "light") -> list[str]:
             page.wait_for_function("window.Reveal && Reveal.isReady()", timeout=30_000)
             total = page.evaluate("Reveal.getSlides().length")
         said = []
-        for number in range(0, total, EVERY):
+        for number in range(total):
             if is_deck:
                 page.evaluate(SHOW, number)
-            said += [f"{path.name} {number + 1}, {each}" for each in grave_problems(page)]
+            said += [f"{path.name} {number + 1}, {each}"
+                     for each in grave_problems(page, SLIDE if number else "")]
         return list(dict.fromkeys(said))
     finally:
         context.close()
@@ -68,6 +70,14 @@ def test_grave_findings_are_found(browser, tmp_path, body, expected) -> None:
                     "</main></html>", encoding="utf-8")
     said = grave_findings(browser, path)
     assert (any(expected in each for each in said) if expected else not said), said
+
+
+def test_grave_findings_on_any_slide_are_found(browser, tmp_path) -> None:
+    path = write_deck(tmp_path, "<section><h2>One</h2></section><section><section><h2>Two</h2>"
+                      "</section><section><h2>Three</h2><button></button>"
+                      "</section></section>")
+    said = grave_findings(browser, path)
+    assert [each for each in said if "deck.slides.html 3, critical: button-name" in each], said
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
