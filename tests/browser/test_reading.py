@@ -177,8 +177,8 @@ def test_a_deck_is_given_by_keyboard(browser, site, name) -> None:
         assert page.evaluate("Reveal.isOverview()")
         page.keyboard.press("Escape")
         assert not page.evaluate("Reveal.isOverview()")
-        page.keyboard.type("?")
-        assert page.locator(".r-overlay-help, .overlay-help").is_visible()
+        page.keyboard.press("Shift+?")
+        page.locator(".r-overlay-help, .overlay-help").wait_for(state="visible", timeout=5_000)
         page.keyboard.press("Escape")
         with page.expect_popup() as notes:
             page.keyboard.press("s")
