@@ -12,6 +12,7 @@ import yaml
 
 from engines.compare import compare_pages, compare_sites, read_page
 from render import engine, quarto_post_render
+from render.postprocess import is_chinese
 from render.project import Project
 from render.quarto_post_render import Bundle, NotConvertibleError, mend
 from render_command import REPOSITORY, run_render
@@ -110,6 +111,17 @@ def test_only_what_cannot_be_loaded_from_disk_is_changed(page):
     assert sorted(path.name for path in page.parent.rglob("*") if path.is_file()) == [
         "main.classic.js", "main.js", "numbers.js", "page.html", "tabs.js",
     ]
+
+
+def test_cells_that_hold_chinese_say_so(tmp_path):
+    table = ("<table><tr><th>\u5927</th><td class='a'>\u5927 \u72ac</td><td>Big \u5927</td><td>1</td>"
+             "<td lang='zh'>\u5927</td><td><span lang='zh'>\u5927</span></td></tr></table>")
+    mended, _, _ = mend(table, tmp_path / "page.html")
+    assert mended == (table.replace("<th>", '<th lang="zh">')
+                      .replace("<td class", '<td lang="zh" class'))
+    assert mend(mended, tmp_path / "page.html")[0] == mended
+    assert is_chinese("\u5927 \u72ac")
+    assert not is_chinese("Big \u5927") and not is_chinese("1")
 
 
 def test_a_second_run_writes_nothing(page):

@@ -17,8 +17,8 @@ from .test_site import LECTURES
 AXE = importlib.resources.files("axe_playwright_python") / "axe.min.js"
 GRAVE = ("serious", "critical")
 SLIDE = ".reveal .slides > section.present"
-RUN = """async (place) => (await axe.run(place || document, {resultTypes: ["violations"]})).violations
-  .map((each) => [each.impact, each.id, each.nodes.map((node) => node.html.slice(0, 120))])"""
+RUN = """async (place) => (await axe.run(place || document, {resultTypes: ["violations"]}))
+  .violations.map((each) => [each.impact, each.id, each.nodes.map((node) => node.html.slice(0, 120))])"""
 SHOW = """(number) => {
   const {h, v} = Reveal.getIndices(Reveal.getSlides()[number]);
   Reveal.slide(h, v);

@@ -182,4 +182,4 @@ def test_a_deck_is_given_by_keyboard(browser, site, name) -> None:
         page.keyboard.press("Escape")
         with page.expect_popup() as notes:
             page.keyboard.press("s")
-        notes.value.wait_for_function("document.querySelector('#speaker-controls, .speaker-controls')")
+        notes.value.locator("#speaker-controls, .speaker-controls").first.wait_for()
