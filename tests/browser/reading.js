@@ -139,6 +139,8 @@
     }
     if (seen.includes(element)) return "round";
     seen.push(element);
+    // Quarto shows a reference in a bubble, which comes a moment after the focus.
+    if (element.closest("[data-tippy-root]")) return false;
     if (!isShown(element)) problems.push(`Tab leads to something unseen: ${name(element)}`);
     else if (looks.has(element) && look(element) === looks.get(element)) {
       problems.push(`no sign of the focus on ${name(element)}`);
