@@ -35,7 +35,7 @@ from course import artefacts, files, recipes
 
 FILE = "feature_patterns.npz"
 SEED = 123
-UNITS_PER_LAYER = 12
+CLASSES_SHOWN = 12
 
 STEPS = 160
 LEARNING_RATE = 0.08
@@ -147,8 +147,9 @@ def feature_patterns(name: str = "cnn") -> dict[str, tuple[list[int], np.ndarray
         name: an artefact of `course.artefacts`.
 
     Returns:
-        For "conv 1", "conv 2", … and "classes": the units' numbers, spread evenly over the layer,
-        and their patterns, uint8 of shape (units, height, width), 0 (ink) to 255 (paper).
+        For "conv 1", "conv 2", … the numbers of all channels, for "classes" those of twelve
+        classes, spread evenly; and their patterns, uint8 of shape (units, height, width), 0 (ink)
+        to 255 (paper).
 
     Raises:
         ArtefactError: no such artefact; or with `COURSE_STRICT=1`, patterns that are missing,
@@ -194,15 +195,14 @@ def _recipe(name: str) -> dict[str, Any]:
 
 def _make(model: keras.Model) -> dict[str, tuple[list[int], np.ndarray]]:
     convolutions = [each for each in model.layers if isinstance(each, keras.layers.Conv2D)]
-    layers = {f"conv {number}": each for number, each in enumerate(convolutions, start=1)}
-    layers["classes"] = model.layers[-1]
-    patterns = {}
-    for title, layer in layers.items():
-        available = layer.output.shape[-1]
-        shown = min(available, UNITS_PER_LAYER)
-        units = np.linspace(0, available - 1, shown).round().astype(int).tolist()
-        patterns[title] = units, activation_maximisation(model, layer, units, seed=SEED)
-    return patterns
+    units = {f"conv {number}": (each, list(range(each.output.shape[-1])))
+             for number, each in enumerate(convolutions, start=1)}
+    head = model.layers[-1]
+    classes = head.output.shape[-1]
+    spread = np.linspace(0, classes - 1, min(classes, CLASSES_SHOWN)).round().astype(int)
+    units["classes"] = head, spread.tolist()
+    return {title: (numbers, activation_maximisation(model, layer, numbers, seed=SEED))
+            for title, (layer, numbers) in units.items()}
 
 
 def _read(path: Path, recipe: dict) -> tuple[dict | None, list[str]]:

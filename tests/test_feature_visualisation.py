@@ -85,7 +85,7 @@ def cache(tmp_path, monkeypatch, edges):
     """A cache with a model's file and a stand-in for the manifest's entry; short searches."""
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
     monkeypatch.setattr(feature_visualisation, "STEPS", 2)
-    monkeypatch.setattr(feature_visualisation, "UNITS_PER_LAYER", 2)
+    monkeypatch.setattr(feature_visualisation, "CLASSES_SHOWN", 2)
     monkeypatch.setattr(artefacts, "artefact_entry", lambda name: {"files": {}})
     monkeypatch.setattr(artefacts, "load_artefact", lambda name: (edges, None))
     (tmp_path / "cnn.keras").write_bytes(b"a model")
@@ -102,6 +102,8 @@ def forbid_making(monkeypatch):
 def test_patterns_are_stored_and_read_again(cache, monkeypatch):
     made = feature_visualisation.feature_patterns()
     assert list(made) == ["conv 1", "classes"]
+    assert made["conv 1"][0] == [0, 1], "every channel"
+    assert made["classes"][0] == [0, 2], "classes spread evenly"
     recipe = feature_visualisation._recipe("cnn")
     read, reasons = feature_visualisation._read(cache / feature_visualisation.FILE, recipe)
     assert reasons == []

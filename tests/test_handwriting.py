@@ -1,5 +1,6 @@
 """The simulated handwriting: repeatable, personal, and close to real scans."""
 
+import dataclasses
 import hashlib
 import json
 import tarfile
@@ -11,7 +12,8 @@ import pytest
 
 from course.handwriting import StrokeDataError, archive, compare, generate, image_of, person
 from course.handwriting.__main__ import main
-from course.handwriting.strokes import BENT, HENG, SHU, STROKES, load_template
+from course.handwriting.pens import draw
+from course.handwriting.strokes import BENT, HENG, ROLES, SHU, STROKES, load_template
 from course.handwriting.writers import make_learner, make_writer, write
 
 SOME = "人口鱼门国"
@@ -102,6 +104,65 @@ def test_templates_know_their_strokes():
     assert load_template("门").hook[2] > 0
 
 
+@pytest.mark.parametrize("character, first, roles", [
+    ("国", {0, 1, 7}, "frame inside"), ("因", {0, 1, 5}, "frame inside"),
+    ("囡", {0, 1, 5}, "frame inside"), ("闪", {0, 1, 2}, "frame inside"),
+    ("问", {0, 1, 2}, "frame inside"), ("闲", {0, 1, 2}, "frame inside"),
+    ("吠", {0, 1, 2}, "left right"), ("吗", {0, 1, 2}, "left right"),
+    ("啖", {0, 1, 2}, "left right"), ("从", {0, 1}, "left right"),
+    ("明", {0, 1, 2, 3}, "left right"), ("炎", {0, 1, 2, 3}, "top bottom"),
+    ("众", {0, 1}, "top bottom"), ("美", set(range(6)), "top bottom"),
+    ("羔", set(range(6)), "top bottom"),
+])
+def test_components_are_those_that_people_write(character, first, roles):
+    template = load_template(character)
+    found = {ROLES[role]: {int(s) for s in np.flatnonzero(template.role[0] == role)}
+             for role in set(template.role[0])}
+    rest = set(range(template.strokes)) - first
+    assert found == dict(zip(roles.split(), (first, rest)))
+
+
+@pytest.mark.parametrize("character", "人大夫天木本火口日太犬女牛东王")
+def test_what_is_one_piece_is_not_taken_apart(character):
+    template = load_template(character)
+    assert all((part == 0).all() for part in template.parts)
+
+
+def test_the_box_of_a_frame_is_closed_by_its_last_stroke():
+    assert load_template("国").boxes == ((0, 1, 7),)
+
+
+def pieces(hand, characters="王木国朋", times=6) -> float:
+    """Mean number of connected pieces of ink in what a hand writes."""
+    found = []
+    for character in characters:
+        for number in range(times):
+            trace = write(load_template(character), hand, np.random.default_rng([number, 5]))
+            ink = draw(trace, hand, 70.0, 2.5)
+            found.append(cv2.connectedComponents((ink > 0.4).astype(np.uint8))[0] - 1)
+    return float(np.mean(found))
+
+
+def test_a_writer_with_gaps_leaves_strokes_apart():
+    hand = dataclasses.replace(
+        make_writer(np.random.default_rng(3)), fluency=0.05, sloppiness=0.3, join=0.0, inertia=6.0,
+        lead_out=0.0, lead_in=0.0, flourish=0.0, taper=0.0, gap=0.0)
+    past, touching, apart = (pieces(dataclasses.replace(hand, gap=gap)) for gap in (-40, 0, 100))
+    assert past < touching < apart and apart > past + 1
+
+
+def test_a_flourish_draws_out_a_stroke():
+    hand = dataclasses.replace(
+        make_writer(np.random.default_rng(3)), fluency=0.05, sloppiness=0.3, flourish=0.0)
+    tall = []
+    for flourish in (0.0, 1.0):
+        own = dataclasses.replace(hand, flourish=flourish)
+        tall.append(np.mean([
+            np.ptp(write(load_template("牛"), own, np.random.default_rng(n)).points[:, 1])
+            for n in range(20)]))
+    assert tall[1] > 1.08 * tall[0]
+
+
 @pytest.mark.parametrize("scan", sorted(compare.REAL))
 def test_statistics_agree_with_real_scans(scan):
     """A fresh sample, other seed than the shipped one; it is small, so the bar is 25 %.
@@ -117,7 +178,8 @@ def test_statistics_agree_with_real_scans(scan):
 
 
 def test_shipped_archive_agrees_with_real_scans(capsys):
-    assert compare.main(["--every", "3"]) == 0, capsys.readouterr().out
+    # All images: stroke widths come in steps, and a third of them may stand on the next one.
+    assert compare.main([]) == 0, capsys.readouterr().out
     assert "largest difference" in capsys.readouterr().out
 
 

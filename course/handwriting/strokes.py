@@ -9,6 +9,7 @@ starts and ends with the mark of a brush; a pen leaves none, so those marks are 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,11 @@ UNIT = 1024.0
 # Kinds of stroke that a hand treats alike; "bent" has a corner, "dot" is short.
 KINDS = ("heng", "shu", "pie", "na", "dot", "ti", "bent")
 HENG, SHU, PIE, NA, DOT, TI, BENT = range(len(KINDS))
+
+
+# Where a component stands in its character.
+ROLES = ("whole", "left", "right", "top", "bottom", "frame", "inside")
+LEFT, TOP, FRAME, INSIDE = 1, 3, 5, 6
 
 
 class StrokeDataError(ValueError):
@@ -51,9 +57,11 @@ class Template:
     kind: np.ndarray  # (S,) int: one of KINDS
     free_start: np.ndarray  # (S,) bool: no other stroke passes near the start
     free_end: np.ndarray  # (S,) bool: no other stroke passes near the end
+    opening: np.ndarray  # (S,) float: share of the stroke before its first corner, at most 0.5
+    closing: np.ndarray  # (S,) float: share of the stroke after its last corner, at most 0.5
     length: np.ndarray  # (S,) float: arc length
     parts: tuple[np.ndarray, ...]  # levels of components, each (S,) int
-    role: tuple[np.ndarray, ...]  # per level (S,) int: 0 whole, 1 left, 2 right, 3 top, 4 bottom
+    role: tuple[np.ndarray, ...]  # per level (S,) int, one of ROLES
     boxes: tuple[tuple[int, int, int], ...]  # (upright, bend, closing stroke) of each box
 
     @property
@@ -181,53 +189,145 @@ def _kind(points: np.ndarray, corners: np.ndarray) -> int:
     return TI if angle < 0 else PIE
 
 
-def _cut(boxes: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, int] | None:
-    """Split strokes in two groups, left/right or top/bottom, where their extents overlap least.
+@dataclass(frozen=True)
+class _Strokes:
+    """What the search for components knows of a character's strokes."""
 
-    ``boxes`` is (S, 4): left, top, right, bottom. Returns (mask of the first group, axis) or None.
+    points: list[np.ndarray]  # (k, 2) each, closely spaced
+    apart: np.ndarray  # (S, S) float: least distance between two strokes
+    kind: np.ndarray  # (S,) int
+    length: np.ndarray  # (S,) float
+    boxes: list[tuple[int, int, int]]
+
+    def of(self, group: np.ndarray) -> np.ndarray:
+        """All points of a group of strokes, (n, 2)."""
+        return np.concatenate([self.points[s] for s in group])
+
+    def between(self, one: np.ndarray, other: np.ndarray) -> float:
+        """Least distance between two groups of strokes."""
+        return float(self.apart[np.ix_(one, other)].min())
+
+    def linked(self, group: np.ndarray) -> bool:
+        """Does each stroke of the group touch another, so that all hang together?"""
+        reached = np.zeros(len(group), bool)
+        reached[0] = True
+        near = self.apart[np.ix_(group, group)] < 90.0
+        for _ in group:
+            reached |= near[reached].any(axis=0)
+        return bool(reached.all())
+
+
+def _extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where most of the points lie: a single long stroke of a component sweeps under the next."""
+    low, high = np.percentile(points, [8, 92], axis=0)
+    return low, high
+
+
+def _beside(strokes: _Strokes, members: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """Split strokes in a left and a right, or an upper and a lower component.
+
+    Components are written one after the other, the left and the upper one first, so only cuts in
+    the order of writing count. Returns both groups and the role of the first (that of the second
+    is the next one), or None.
     """
     best = None
-    for axis in (0, 1):
-        low, high = boxes[members, axis], boxes[members, axis + 2]
-        extent = high.max() - low.min()
-        centre = (low + high) / 2
-        order = np.argsort(centre)
-        for cut in range(1, len(members)):
-            first, second = order[:cut], order[cut:]
-            overlap = high[first].max() - low[second].min()
-            smaller = min(high[first].max() - low[first].min(),
-                          high[second].max() - low[second].min())
-            # A single stroke is a component only above or below the rest, standing apart.
-            single = min(cut, len(members) - cut) == 1
-            limit = 0.22 * smaller
-            if single:
-                limit = -np.inf if axis == 0 else -0.05 * extent
-            if overlap <= limit:
-                score = overlap / extent
-                if best is None or score < best[0]:
-                    mask = np.zeros(len(members), bool)
-                    mask[first] = True
-                    best = (score, mask, axis)
-    return None if best is None else (best[1], best[2])
+    total = np.ptp(strokes.of(members), axis=0)
+    # A single stroke is no component, but for the bent one on the right of 乱.
+    for cut in range(2, len(members)):
+        first, second = members[:cut], members[cut:]
+        single = len(second) == 1
+        if single and (strokes.kind[second[0]] != BENT or len(members) < 4):
+            continue
+        # Level strokes alone stand close together without being a component.
+        level = any((strokes.kind[group] == HENG).all() for group in (first, second))
+        between = strokes.between(first, second)
+        if between < (45.0 if level else 20.0):
+            continue
+        (low, high), (low2, high2) = _extent(strokes.of(first)), _extent(strokes.of(second))
+        for axis, allowed in ((0, 0.05), (1, 0.15)):
+            if single and axis == 1:
+                continue
+            overlap = min(high[axis], high2[axis]) - max(low[axis], low2[axis])
+            smaller = min(high[axis] - low[axis], high2[axis] - low2[axis])
+            if overlap > allowed * smaller or low[axis] + high[axis] >= low2[axis] + high2[axis]:
+                continue
+            score = (overlap - between) / total[axis]
+            if best is None or score < best[0]:
+                best = (score, first, second, (LEFT, TOP)[axis])
+    return None if best is None else best[1:]
 
 
-def _components(boxes: np.ndarray, levels: int = 2) -> tuple[list, list]:
-    count = len(boxes)
+def _frames(strokes: _Strokes, members: np.ndarray) -> Iterator[tuple[np.ndarray, str]]:
+    """Strokes that may be a frame around the others, as positions among ``members``.
+
+    With each the sides on which it must enclose them: left, top, right, bottom.
+    """
+    count, kind = len(members), strokes.kind[members]
+    boxes = [box for box in strokes.boxes if tuple(members[:2]) == box[:2] and box[2] in members]
+    for box in boxes:
+        if box[2] == members[-1]:  # 国: left, top and right, then what is inside, then the bottom
+            yield np.array([0, 1, count - 1]), "LTRB"
+    for dots in (0, 1):  # 同, 问: an upright and a bend, perhaps after a dot
+        if (not boxes and count > dots + 3 and kind[dots] in (SHU, PIE)
+                and kind[dots + 1] == BENT and (not dots or kind[0] == DOT)):
+            yield np.arange(dots + 2), "LTR"
+    for size in range(2, min(6, count - 1)):  # 层, 病: a roof and what hangs from its left end
+        body = [i for i in range(size) if kind[i] not in (DOT, TI)]
+        if len(body) < 2 or kind[body[-1]] != PIE or not strokes.linked(members[body]):
+            continue
+        roof, start = strokes.of(members[body[:-1]]), strokes.points[members[body[-1]]][0]
+        if np.hypot(*(roof - start).T).min() < 90.0 and start[0] - roof[:, 0].min() < 120.0:
+            yield np.arange(size), "LT"
+    for size in (2, 3):  # 过: what carries the rest, from the upper left to the lower right
+        if count > size + 1 and kind[-2] == BENT and kind[-1] in (NA, HENG):
+            base, rest = strokes.of(members[-size:]), strokes.of(members[:-size])
+            wide = np.ptp(strokes.of(members), axis=0)[0]
+            if strokes.length[members[-1]] > 0.6 * wide and base[:, 1].min() < rest[:, 1].mean():
+                yield np.arange(count - size, count), "LB"
+    if count > 3 and kind[0] == HENG and kind[-1] == BENT:  # 医: the top first, the rest last
+        last = strokes.points[members[-1]]
+        if last[-1, 0] - last[0, 0] > 0.4 * np.ptp(strokes.of(members), axis=0)[0]:
+            yield np.array([0, count - 1]), "LTB"
+
+
+def _around(strokes: _Strokes, members: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """Split strokes in a frame and what stands inside it; the role of the first is FRAME."""
+    best = None
+    size = np.ptp(strokes.of(members), axis=0)
+    for positions, sides in _frames(strokes, members):
+        frame, inside = members[positions], np.delete(members, positions)
+        if len(inside) < 2 or strokes.between(frame, inside) < 20.0:
+            continue
+        outline = strokes.of(frame)
+        low, high = _extent(strokes.of(inside))
+        left, top = low - outline.min(axis=0)
+        right, bottom = outline.max(axis=0) - high
+        room = {"L": left, "T": top, "R": right, "B": bottom}
+        if (np.ptp(outline, axis=0) < 0.55 * size).any() or min(room[s] for s in sides) < 25.0:
+            continue
+        if best is None or len(inside) < len(best[1]):
+            best = (frame, inside, FRAME)
+    return best
+
+
+def _components(strokes: _Strokes, levels: int = 2) -> tuple[list, list]:
+    count = len(strokes.points)
     part, role = np.zeros(count, int), np.zeros(count, int)
     parts, roles = [], []
     for _ in range(levels):
         next_part, next_role, number = np.zeros(count, int), role.copy(), 0
         for label in np.unique(part):
             members = np.flatnonzero(part == label)
-            split = _cut(boxes, members) if len(members) > 1 else None
+            split = None
+            if len(members) > 2:
+                split = _around(strokes, members) or _beside(strokes, members)
             if split is None:
                 next_part[members] = number
                 number += 1
                 continue
-            mask, axis = split
-            for value, group in enumerate((members[mask], members[~mask])):
+            for value, group in enumerate(split[:2]):
                 next_part[group] = number
-                next_role[group] = 1 + 2 * axis + value
+                next_role[group] = split[2] + value
                 number += 1
         part, role = next_part, next_role
         parts.append(part)
@@ -246,13 +346,14 @@ def _find_boxes(points: list[np.ndarray], kinds: list[int]) -> list[tuple[int, i
             continue
         if np.hypot(*(upright[0] - bend[0])) > near or bend[:, 0].max() < upright[:, 0].max():
             continue
-        for j in range(i + 2, len(points)):
-            closing = points[j]
-            if (kinds[j] in (HENG, DOT, TI) and np.hypot(*(closing[0] - upright[-1])) < near
-                    and abs(closing[-1, 1] - bend[-1, 1]) < 0.6 * size
-                    and abs(closing[-1, 0] - bend[-1, 0]) < 0.6 * size):
-                found.append((i, i + 1, j))
-                break
+        closing = [
+            j for j in range(i + 2, len(points))
+            if kinds[j] in (HENG, DOT, TI)
+            and np.hypot(*(points[j][0] - upright[-1])) < near
+            and (np.abs(points[j][-1] - bend[-1]) < 0.6 * size).all()]
+        if closing:  # in 国 a stroke of what is inside comes near as well
+            found.append((i, i + 1, min(
+                closing, key=lambda j: np.hypot(*(points[j][0] - upright[-1])))))
     return found
 
 
@@ -269,13 +370,15 @@ def make_template(character: str, medians: list[np.ndarray]) -> Template:
     first = last - counts + 1
     points = np.concatenate(strokes)
     corner = np.concatenate(corners)
-    along, length, hook, kind = [], [], [], []
+    along, length, hook, kind, opening, closing = [], [], [], [], [], []
     for s, stroke in enumerate(strokes):
         travelled = np.concatenate([[0], np.cumsum(_lengths(stroke))])
         length.append(travelled[-1])
         along.append(travelled / max(travelled[-1], 1e-9))
         kind.append(_kind(stroke, corners[s]))
         bends = np.flatnonzero(corners[s])
+        opening.append(min([0.5, *along[-1][bends[:1]]]))
+        closing.append(min([0.5, *1.0 - along[-1][bends[-1:]]]))
         # A hook is a final piece that is short beside the whole stroke and turns back.
         hooked = False
         if len(bends):
@@ -293,15 +396,19 @@ def make_template(character: str, medians: list[np.ndarray]) -> Template:
         others = np.concatenate([o for t, o in enumerate(strokes) if t != s] or [[[9e9, 9e9]]])
         for end, target in ((stroke[0], free_start), (stroke[-1], free_end)):
             target.append(np.hypot(*(others - end).T).min() > 62.0)
-    boxes = np.array([[*s.min(0), *s.max(0)] for s in strokes])
-    parts, roles = _components(boxes)
+    boxes = _find_boxes(strokes, kind)
+    close = [_dense(stroke, 12.0)[0] for stroke in strokes]
+    apart = np.array([[np.hypot(*(one[:, None] - other).T).min() for other in close]
+                      for one in close])
+    parts, roles = _components(_Strokes(close, apart, np.array(kind), np.array(length), boxes))
     return Template(
         character=character, points=points,
         stroke=np.repeat(np.arange(len(strokes)), counts),
         along=np.concatenate(along), corner=corner, first=first, last=last,
         hook=np.array(hook), kind=np.array(kind), free_start=np.array(free_start),
-        free_end=np.array(free_end), length=np.array(length), parts=tuple(parts),
-        role=tuple(roles), boxes=tuple(_find_boxes(strokes, kind)),
+        free_end=np.array(free_end), opening=np.array(opening), closing=np.array(closing),
+        length=np.array(length), parts=tuple(parts),
+        role=tuple(roles), boxes=tuple(boxes),
     )
 
 

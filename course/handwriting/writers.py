@@ -16,7 +16,7 @@ from statistics import NormalDist
 import cv2
 import numpy as np
 
-from course.handwriting.strokes import BENT, DOT, HENG, KINDS, NA, PIE, SHU, TI, Template
+from course.handwriting.strokes import BENT, DOT, INSIDE, NA, ROLES, Template
 
 STEP = 9.0  # stroke-data units travelled between two samples of the pen at normal speed
 
@@ -24,6 +24,11 @@ STEP = 9.0  # stroke-data units travelled between two samples of the pen at norm
 # 0 start, 0.5 middle.
 _LENGTH_SPREAD = np.array([0.16, 0.12, 0.16, 0.20, 0.24, 0.22, 0.06])
 _ANCHOR = np.array([0.5, 0.35, 0.15, 0.15, 0.5, 0.5, 0.5])
+
+# The log length, at most, by which a drawn-out stroke of each kind grows.
+_FLOURISH = np.array([0.32, 0.55, 0.5, 0.5, 0.4, 0.4, 0.0])
+_CROWDING = 0.012  # log length that each stroke beyond six takes from every stroke
+_GAP_SPREAD = 20.0  # how much a gap varies within a character, stroke-data units
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ class Writer:
     stretch: float  # log of width over height, beyond that of the model
     warp: np.ndarray  # (2, 5) coefficients of a quadratic bend of the plane
     spacing: np.ndarray  # (2, 4) uneven spacing along x and along y: sine amplitudes
-    part_scale: np.ndarray  # (5, 2) log scale of components by role
-    part_shift: np.ndarray  # (5, 2) shift of components by role
+    part_scale: np.ndarray  # (7, 2) log scale of components by role
+    part_shift: np.ndarray  # (7, 2) shift of components by role
     length: np.ndarray  # (7,) log length factor by kind of stroke
     angle: np.ndarray  # (7,) rotation by kind of stroke, radians
     bow: np.ndarray  # (7,) bend of straight strokes, share of the length
@@ -57,6 +62,7 @@ class Writer:
     corner_box: float  # probability of writing 口 as an L and a hooked bend
     short_last: float  # probability that a final 捺 becomes a long dot
     link_weight: float  # pressure on joins between strokes
+    flourish: float  # probability of drawing out the longest free stroke
     gap: float  # how far strokes stop short of others that they should touch
     taper: float  # how much strokes thin out towards their end
     size: float  # normal score of the size of the writing
@@ -89,20 +95,20 @@ def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Wr
         fluency = rng.beta(4.0, 4.5)
     else:
         fluency = rng.beta(7.0, 2.6)
-    sloppiness = np.exp(rng.normal(-0.12, 0.26)) * (0.53 + 0.34 * fluency)
+    sloppiness = np.exp(rng.normal(-0.20, 0.26)) * (0.53 + 0.34 * fluency)
     sloppiness = float(np.clip(sloppiness, 0.32, 1.15))
     pen = int(rng.choice(3, p=[0.35, 0.50, 0.15]))
     return Writer(
         fluency=fluency,
         sloppiness=sloppiness,
-        slant=rng.normal(0.04, 0.16),
-        rise=rng.normal(0.015, 0.078),
-        turn=rng.normal(0.0, 0.060),
-        stretch=-0.225 + 0.135 * score[5],
-        warp=_scaled(rng, 0.038, 2, 5),
-        spacing=_scaled(rng, 0.037, 2, 4),
-        part_scale=_scaled(rng, 0.10, 5, 2),
-        part_shift=_scaled(rng, 17.0, 5, 2),
+        slant=rng.normal(0.04, 0.15),
+        rise=rng.normal(0.015, 0.072),
+        turn=rng.normal(0.0, 0.052),
+        stretch=-0.240 + 0.137 * score[5],
+        warp=_scaled(rng, 0.032, 2, 5),
+        spacing=_scaled(rng, 0.030, 2, 4),
+        part_scale=_scaled(rng, 0.09, len(ROLES), 2),
+        part_shift=_scaled(rng, 14.0, len(ROLES), 2),
         length=_scaled(rng, 0.55, 7) * _LENGTH_SPREAD + np.array([0, 0, -.03, -.12, 0.05, 0, 0]),
         angle=_scaled(rng, 0.050, 7),
         bow=_scaled(rng, 0.040, 7),
@@ -120,7 +126,8 @@ def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Wr
         corner_box=float(np.clip(rng.normal(0.10, 0.12), 0.0, 0.5)),
         short_last=float(rng.beta(0.9, 1.7)),
         link_weight=float(rng.uniform(0.45, 1.0)),
-        gap=float(rng.uniform(55.0, 115.0) if rng.random() < 0.30 else rng.normal(34.0, 22.0)),
+        flourish=float(rng.beta(1.4, 1.4)),
+        gap=float(rng.uniform(55.0, 130.0) if rng.random() < 0.34 else rng.normal(36.0, 24.0)),
         taper=float(rng.beta(1.5, 2.5)),
         size=score[1],
         grey=score[2],
@@ -137,8 +144,8 @@ def make_learner(rng: np.random.Generator) -> Writer:
     values.update(
         fluency=0.05, sloppiness=1.45, slant=rng.normal(0.0, 0.06), rise=rng.normal(-0.03, 0.03),
         turn=rng.normal(0.0, 0.03), stretch=rng.normal(-0.05, 0.08),
-        warp=_scaled(rng, 0.05, 2, 5), part_scale=_scaled(rng, 0.16, 5, 2),
-        part_shift=_scaled(rng, 40.0, 5, 2),
+        warp=_scaled(rng, 0.05, 2, 5), part_scale=_scaled(rng, 0.19, len(ROLES), 2),
+        part_shift=_scaled(rng, 50.0, len(ROLES), 2),
         spacing=_scaled(rng, 0.03, 2, 4), length=_scaled(rng, 0.8, 7) * _LENGTH_SPREAD,
         inertia=7.0, rest=50.0, corner_rest=35.0,
         join=0.0, lead_out=0.02, lead_in=0.0, tremor=4.0, drop_hook=0.45, round_box=0.0,
@@ -191,9 +198,13 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     # Strokes: length, direction, bend and place, about a point held fixed.
     free = 0.35 + 0.65 * (0.5 * template.free_start + 0.5 * template.free_end)
     stretch = writer.length[kind] + _LENGTH_SPREAD[kind] * 0.55 * messy * normal[:, 0]
-    touching = 2.0 - template.free_start - template.free_end
-    stop_short = touching * (writer.gap + 20.0 * messy * normal[:, 5]) / template.length
-    stretch = np.exp(free * stretch - np.clip(stop_short, -0.2, 0.32))
+    crowding = _CROWDING * min(max(count - 6, 0), 14)
+    stretch = np.exp(free * stretch - crowding)
+    if chance[-1, 5] < writer.flourish:
+        reach = np.where(template.free_end & (kind != BENT), template.length, 0.0)
+        longest = np.argmax(reach)
+        if reach.any():
+            stretch[longest] *= np.exp(_FLOURISH[kind[longest]] * chance[-1, 3])
     if chance[0, 5] < writer.short_last and kind[-1] == NA and template.length[-1] > 300:
         stretch[-1] *= 0.45 + 0.25 * chance[0, 4]
     angle = writer.angle[kind] + 0.040 * messy * normal[:, 1] * (1.0 + 0.9 * (kind == DOT))
@@ -214,6 +225,7 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     points += bulge[:, None] * np.stack([-chord[:, 1], chord[:, 0]], axis=1)[stroke]
     shift = normal[:, 3:5] * (10.0 * messy)
     points += (fixed + shift)[stroke]
+    points = _meet(template, writer, points, messy, normal[:, 5:7])
 
     # Components: squeezed, enlarged, moved, turned.
     for level, (part, role) in enumerate(zip(template.parts, template.role)):
@@ -229,6 +241,8 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
             block = points[which]
             centre = 0.5 * (block.min(0) + block.max(0))
             scale = np.exp(writer.part_scale[r] + 0.068 * amount * wobble[p, :2])
+            if r == INSIDE:  # what stands in a frame is fitted into it
+                scale = np.minimum(scale, 1.04)
             lean = 0.05 * amount * wobble[p, 2]
             tilt = 0.035 * amount * wobble[p, 3]
             matrix = np.array([[scale[0], lean], [tilt, scale[1]]])
@@ -238,11 +252,11 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     # The whole character: uneven spacing, bends of the plane, then slant, slope and shape.
     unit = points / 400.0
     uneven = min(messy, 1.1)
-    coefficients = writer.spacing + 0.025 * uneven * rng.standard_normal((2, 4))
+    coefficients = writer.spacing + 0.020 * uneven * rng.standard_normal((2, 4))
     waves = np.stack([np.sin(1.6 * unit), np.cos(1.6 * unit),
                       np.sin(3.1 * unit), np.cos(3.1 * unit)], axis=2)
     unit = unit + (waves * coefficients[None]).sum(axis=2) * 1.6
-    warp = writer.warp + 0.030 * uneven * rng.standard_normal((2, 5))
+    warp = writer.warp + 0.025 * uneven * rng.standard_normal((2, 5))
     x, y = unit[:, 0], unit[:, 1]
     basis = np.stack([x * y, x * x - 0.3, y * y - 0.3, x * x * y, x * y * y], axis=1)
     unit = unit + np.clip(basis, -1.2, 1.2) @ warp.T
@@ -258,6 +272,31 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     points = (unit * 400.0) @ matrix.T
 
     return _move(template, writer, points, rng, chance, messy)
+
+
+def _meet(template: Template, writer: Writer, points: np.ndarray, messy: float,
+          normal: np.ndarray) -> np.ndarray:
+    """Let ends that should touch another stroke stop short of it, or run past it.
+
+    Only the piece between an end and the nearest corner changes, so that corners stay in place.
+    """
+    stroke, along = template.stroke, template.along
+    gap = (writer.gap + _GAP_SPREAD * messy * normal) / template.length[:, None]
+    before = np.where(template.free_start, 0.0, np.clip(gap[:, 0], -0.10, 0.6 * template.opening))
+    after = np.where(template.free_end, 0.0, np.clip(gap[:, 1], -0.10, 0.6 * template.closing))
+    wanted = (along
+              + before[stroke] * np.clip(1.0 - along / template.opening[stroke], 0.0, 1.0)
+              - after[stroke] * np.clip(1.0 - (1.0 - along) / template.closing[stroke], 0.0, 1.0))
+    inside = np.clip(wanted, 0.0, 1.0)
+    beyond = (wanted - inside) * template.length[stroke]
+    known, asked = 2.0 * stroke + along, 2.0 * stroke + inside
+    met = np.stack([np.interp(asked, known, points[:, axis]) for axis in (0, 1)], axis=1)
+    for rows, neighbours in ((template.first, template.first + 1),
+                             (template.last, template.last - 1)):
+        heading = points[rows] - points[neighbours]
+        heading /= np.maximum(np.hypot(*heading.T), 1e-6)[:, None]
+        met[rows] += np.abs(beyond[rows])[:, None] * heading
+    return met
 
 
 def _tempo(length: float) -> float:
