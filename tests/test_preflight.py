@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -53,7 +54,10 @@ def program(tmp_path, monkeypatch):
     def put(name: str, code: str) -> str:
         path = tmp_path / "programs" / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(f"#!{sys.executable}\nimport sys\n{code}\n", encoding="utf-8")
+        # A line #! takes no path with a space, and this checkout may lie in one.
+        path.with_suffix(".py").write_text(f"import sys\n{code}\n", encoding="utf-8")
+        words = shlex.join([sys.executable, str(path.with_suffix(".py"))])
+        path.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", str(path.parent))
         return str(path)
