@@ -1,4 +1,4 @@
-"""The drawing pad in a browser, from disk: same numbers as Keras, by mouse and by keyboard."""
+"""The drawing pad in a browser, from disk: Keras's numbers; mouse, finger, pen and keyboard."""
 
 from __future__ import annotations
 
@@ -124,6 +124,42 @@ def test_undo_and_clear(pad) -> None:
     # After a mouse the keys belong to the page.
     pad.keyboard.press("ArrowRight")
     assert pad.evaluate("keys") == ["ArrowRight"]
+
+
+def test_a_finger_draws_and_does_not_scroll(browser: Browser, tmp_path: Path) -> None:
+    """By the touch input of the browser itself, not by events that a script makes."""
+    path = tmp_path / "page.html"
+    path.write_text(PAD.replace("</main>", "<p style='height: 3000px'></p></main>"),
+                    encoding="utf-8")
+    context = browser.new_context(
+        viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    page.evaluate("""kinds = new Set(); document.querySelector(".dy-pad").addEventListener(
+        "pointerdown", (event) => kinds.add(event.pointerType))""")
+    box = page.locator(".dy-pad").bounding_box()
+    session = context.new_cdp_session(page)
+    x, top, height = box["x"] + box["width"] / 2, box["y"], box["height"]
+    for kind, share in (("touchStart", 0.8), *(("touchMove", 0.8 - n / 20) for n in range(1, 12)),
+                        ("touchEnd", None)):
+        points = [] if share is None else [{"x": x, "y": top + share * height}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    found = state(page)
+    assert found["strokes"] == 1 and len(found["logits"]) == len(read()["classNames"])
+    assert page.evaluate("[...kinds]") == ["touch"]
+    assert page.evaluate("scrollY") == 0, "the page must stay where it is while one draws"
+    context.close()
+
+
+def test_a_pen_draws(pad) -> None:
+    box = pad.locator(".dy-pad").bounding_box()
+    session = pad.context.new_cdp_session(pad)
+    for kind, y in (("mousePressed", 80), *(("mouseMoved", y) for y in range(90, 300, 20)),
+                    ("mouseReleased", 300)):
+        session.send("Input.dispatchMouseEvent", {
+            "type": kind, "x": box["x"] + 200, "y": box["y"] + y, "button": "left", "buttons": 1,
+            "clickCount": 1, "pointerType": "pen"})
+    assert state(pad)["strokes"] == 1
 
 
 def test_answer_is_chinese_and_announced(pad) -> None:
