@@ -9,10 +9,9 @@ from collections.abc import Callable
 from bs4 import BeautifulSoup, NavigableString, Tag
 
 from .project import PageFormat
+from .quarto_post_render import is_chinese
 
 HEADINGS = ("h1", "h2")
-CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 
 
 def parse_html(text: str) -> BeautifulSoup:
@@ -82,11 +81,6 @@ def _tables(soup: BeautifulSoup, page: PageFormat) -> None:
             # What a cell of the lecture printed: nobody could mark it in the text.
             if cell.string and is_chinese(cell.string) and not cell.get("lang"):
                 cell["lang"] = "zh"
-
-
-def is_chinese(text: str) -> bool:
-    """Whether a text is Chinese, with no letters of another script beside it."""
-    return bool(CHINESE.search(text)) and not LATIN.search(text)
 
 
 def _code(soup: BeautifulSoup) -> None:

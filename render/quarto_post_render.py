@@ -48,6 +48,11 @@ PAUSE = re.compile(r"<p>\. \. \.</p>\n?")
 BACKGROUNDS = ("data-background-image", "data-background-video", "data-background-iframe")
 
 
+def is_chinese(text: str) -> bool:
+    """Whether a text is Chinese, with no letters of another script beside it."""
+    return bool(CHINESE.search(text)) and not LATIN.search(text)
+
+
 class Page(HTMLParser):
     """Where in a page's text the parts are that this script changes.
 
@@ -101,7 +106,7 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._script is not None:
             self._code += data
-        if self._cell is not None and CHINESE.search(data) and not LATIN.search(data):
+        if self._cell is not None and is_chinese(data):
             self.chinese.append(self._cell)
 
     def handle_endtag(self, tag: str) -> None:

@@ -12,9 +12,8 @@ import yaml
 
 from engines.compare import compare_pages, compare_sites, read_page
 from render import engine, quarto_post_render
-from render.postprocess import is_chinese
 from render.project import Project
-from render.quarto_post_render import Bundle, NotConvertibleError, mend
+from render.quarto_post_render import Bundle, NotConvertibleError, is_chinese, mend
 from render_command import REPOSITORY, run_render
 
 SCRIPT = REPOSITORY / "render" / "quarto_post_render.py"

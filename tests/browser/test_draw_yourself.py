@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import course  # noqa: F401
@@ -27,11 +28,12 @@ PAD = f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Pad</title
 <script>let keys = []; document.addEventListener("keydown", (e) => keys.push(e.key));</script>"""
 
 
-@pytest.fixture
-def pad(browser: Browser, tmp_path: Path):
-    path = tmp_path / "page.html"
-    path.write_text(PAD, encoding="utf-8")
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
+@contextmanager
+def opened(browser: Browser, path: Path, text: str = PAD, width: int = 1280, height: int = 720,
+           **options):
+    """A page with the pad, from disk, in which no script may fail."""
+    path.write_text(text, encoding="utf-8")
+    context = browser.new_context(viewport={"width": width, "height": height}, **options)
     page = context.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -39,6 +41,12 @@ def pad(browser: Browser, tmp_path: Path):
     yield page
     context.close()
     assert not errors
+
+
+@pytest.fixture
+def pad(browser: Browser, tmp_path: Path):
+    with opened(browser, tmp_path / "page.html") as page:
+        yield page
 
 
 def settle(page: Page) -> None:
@@ -128,27 +136,22 @@ def test_undo_and_clear(pad) -> None:
 
 def test_a_finger_draws_and_does_not_scroll(browser: Browser, tmp_path: Path) -> None:
     """By the touch input of the browser itself, not by events that a script makes."""
-    path = tmp_path / "page.html"
-    path.write_text(PAD.replace("</main>", "<p style='height: 3000px'></p></main>"),
-                    encoding="utf-8")
-    context = browser.new_context(
-        viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
-    page = context.new_page()
-    page.goto(path.as_uri())
-    page.evaluate("""kinds = new Set(); document.querySelector(".dy-pad").addEventListener(
-        "pointerdown", (event) => kinds.add(event.pointerType))""")
-    box = page.locator(".dy-pad").bounding_box()
-    session = context.new_cdp_session(page)
-    x, top, height = box["x"] + box["width"] / 2, box["y"], box["height"]
-    for kind, share in (("touchStart", 0.8), *(("touchMove", 0.8 - n / 20) for n in range(1, 12)),
-                        ("touchEnd", None)):
-        points = [] if share is None else [{"x": x, "y": top + share * height}]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    found = state(page)
-    assert found["strokes"] == 1 and len(found["logits"]) == len(read()["classNames"])
-    assert page.evaluate("[...kinds]") == ["touch"]
-    assert page.evaluate("scrollY") == 0, "the page must stay where it is while one draws"
-    context.close()
+    text = PAD.replace("</main>", "<p style='height: 3000px'></p></main>")
+    with opened(browser, tmp_path / "page.html", text, 360, 640,
+                has_touch=True, is_mobile=True) as page:
+        page.evaluate("""kinds = new Set(); document.querySelector(".dy-pad").addEventListener(
+            "pointerdown", (event) => kinds.add(event.pointerType))""")
+        box = page.locator(".dy-pad").bounding_box()
+        session = page.context.new_cdp_session(page)
+        x, top, height = box["x"] + box["width"] / 2, box["y"], box["height"]
+        for kind, share in (("touchStart", 0.8), *(("touchMove", 0.8 - n / 20)
+                                                   for n in range(1, 12)), ("touchEnd", None)):
+            points = [] if share is None else [{"x": x, "y": top + share * height}]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        found = state(page)
+        assert found["strokes"] == 1 and len(found["logits"]) == len(read()["classNames"])
+        assert page.evaluate("[...kinds]") == ["touch"]
+        assert page.evaluate("scrollY") == 0, "the page must stay where it is while one draws"
 
 
 def test_a_pen_draws(pad) -> None:
