@@ -187,6 +187,69 @@ def test_a_killed_chief_is_an_error_and_the_search_goes_on_later(spec, tmp_path)
         key: (folder / "tiny" / key / "trial.json").stat().st_mtime_ns for key in done}
 
 
+def fit_the_rest(oracle):
+    """Take each trial that `oracle` gives, and end it with a loss of its own."""
+    taken = []
+    while (trial := oracle.create_trial("worker-1")).status == "RUNNING":
+        taken.append(trial.trial_id)
+        oracle.update_trial(trial.trial_id, {"val_loss": 1.0 + len(trial.trial_id)})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    return taken
+
+
+def test_a_chief_killed_before_any_of_its_writes_loses_and_repeats_nothing(
+        spec, tmp_path, monkeypatch):
+    """KerasTuner keeps trials and the lists of them in several files: it may die between two."""
+    search, write_whole = find_search(spec()), distributed.files.write_whole
+
+    def chief(folder):
+        tuner = search.make_tuner(folder, alone=True)
+        tuner.oracle.verbose = 0
+        distributed._settle(tuner.oracle)
+        return tuner
+
+    with distributed._json_files_whole():
+        whole = chief(tmp_path / "whole")
+        whole.save()
+        assert fit_the_rest(whole.oracle) == ["0", "1", "2"]
+        values = {key: one.hyperparameters.values for key, one in whole.oracle.trials.items()}
+
+        deaths = 0
+        for survived in range(100):
+            left = survived
+
+            def dies(path, text):
+                nonlocal left
+                if left == 0:
+                    raise KeyboardInterrupt
+                left -= 1
+                write_whole(path, text)
+
+            folder = tmp_path / f"{survived}"
+            first = chief(folder)
+            first.save()
+            with monkeypatch.context() as patch:
+                patch.setattr(distributed.files, "write_whole", dies)
+                try:
+                    fit_the_rest(first.oracle)
+                except KeyboardInterrupt:
+                    deaths += 1
+                else:
+                    break
+            done = {key[6:] for key, one in trial_files(folder).items()
+                    if one["status"] == "COMPLETED"}
+            again = chief(folder)
+            taken = fit_the_rest(again.oracle)
+            assert sorted(taken) == sorted({"0", "1", "2"} - done), survived
+            assert {key: one.hyperparameters.values
+                    for key, one in again.oracle.trials.items()} == values, survived
+            assert [one.status for one in again.oracle.trials.values()] == ["COMPLETED"] * 3
+            assert sorted(again.oracle.end_order) == sorted(again.oracle.start_order) == [
+                "0", "1", "2"]
+    assert deaths >= 3 * 4  # each trial writes itself and the lists, at its start and its end
+
+
 def test_a_worker_without_a_chief_says_so_in_bounded_time(spec, tmp_path, monkeypatch):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

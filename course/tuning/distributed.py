@@ -246,6 +246,7 @@ def run_chief(search: Search, directory: Path, *, patience: float = PATIENCE) ->
     with _json_files_whole():
         with contextlib.redirect_stdout(None):
             tuner = search.make_tuner(directory, alone=False)
+        _settle(tuner.oracle)
         _serve(search, tuner, directory, recipe, fingerprints, patience)
 
 
@@ -318,6 +319,25 @@ def _json_files_whole() -> Iterator[None]:
         yield
     finally:
         tuner_utils.save_json = in_place
+
+
+def _settle(oracle: keras_tuner.Oracle) -> None:
+    """Bring a reloaded oracle's lists into line with the trials, which it keeps in other files.
+
+    KerasTuner writes a trial first and its own lists after. A chief killed between the two leaves
+    a trial that was drawn and that no list names, so that nobody would ever fit it; or one that
+    has ended and still counts as open, so that it would be fitted twice.
+    """
+    for trial_id, trial in sorted(oracle.trials.items()):
+        if trial_id not in oracle.start_order:
+            oracle.start_order.append(trial_id)
+            oracle._record_values(trial)
+        if trial.status in ("COMPLETED", "FAILED"):
+            oracle._retry_queue = [one for one in oracle._retry_queue if one != trial_id]
+            if trial_id not in oracle.end_order:
+                oracle.end_order.append(trial_id)
+        elif trial_id not in oracle._retry_queue:
+            oracle._retry_queue.append(trial_id)
 
 
 def _check_directory(folder: Path, recipe: Mapping, fingerprints: Mapping) -> None:
