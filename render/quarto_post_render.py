@@ -1,7 +1,7 @@
 """Makes the pages that Quarto rendered work from disk, without network and without an error.
 
 Quarto runs this file after each render (`project: post-render:` in _quarto.yml) with whatever
-Python it found, so it needs nothing but the standard library. It sees to seven things:
+Python it found, so it needs nothing but the standard library. It sees to eight things:
 
 - Scripts, style sheets and the like from another host are left out. Quarto adds two such scripts
   (requirejs and jquery) to each page that has a cell with HTML output.
@@ -9,6 +9,7 @@ Python it found, so it needs nothing but the standard library. It sees to seven 
 - A pause (`. . .`) on pages that are not slides, where it means nothing, is left out.
 - Code and output on pages that are not slides take the focus, so that keys scroll long lines.
 - Cells of tables whose text is Chinese say so, for those who listen.
+- The link that skips the navigation stands before it; Quarto puts it after, into the text.
 - An image, video or frame from another host is an error, as it is for `python -m render`.
 - Beside each link to a notebook stands a badge that opens it on Colab, as `python -m render` has it.
 
@@ -62,6 +63,8 @@ class Page(HTMLParser):
     modules: span and address of each module script.
     blocks: where the attributes begin of each `pre` that the keyboard does not reach.
     chinese: where the attributes begin of each cell of a table whose text is Chinese.
+    body: where the content of `body` begins.
+    skip_link: the span of the link that skips the navigation.
     remote: addresses of content that another host would have to send.
     """
 
@@ -72,6 +75,9 @@ class Page(HTMLParser):
         self.modules: list[tuple[int, int, str]] = []
         self.blocks: list[int] = []
         self.chinese: list[int] = []
+        self.body: int | None = None
+        self.skip_link: tuple[int, int] | None = None
+        self._skip_start: int | None = None
         self._cell: int | None = None
         self.remote: list[str] = []
         self._lines = [0] + [match.end() for match in re.finditer("\n", text)]
@@ -93,6 +99,10 @@ class Page(HTMLParser):
         if tag == "script":
             self._script = (start, values)
             self._code = ""
+        elif tag == "body":
+            self.body = end
+        elif tag == "a" and "skip-link" in values.get("class", "").split():
+            self._skip_start = start
         elif tag == "pre" and "tabindex" not in values:
             self.blocks.append(start + len("<pre"))
         elif tag == "link":
@@ -111,6 +121,9 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self._cell = None
+        if tag == "a" and self._skip_start is not None:
+            self.skip_link = (self._skip_start, self._here() + len("</a>"))
+            self._skip_start = None
         if tag != "script" or self._script is None:
             return
         start, values = self._script
@@ -325,6 +338,10 @@ def mend(text: str, path: Path) -> tuple[str, dict[Path, str], list[str]]:
     edits += [(place, place, ' lang="zh"') for place in page.chinese]
     if not path.name.endswith(".slides.html"):
         edits += [(place, place, ' tabindex="0"') for place in page.blocks]
+    if page.skip_link and page.body is not None:
+        start, end = page.skip_link
+        if text[page.body : start].strip():
+            edits += [(start, end, ""), (page.body, page.body, text[start:end])]
     for start, end, new in sorted(edits, reverse=True):
         if not new and text[start - 1 : start] == "\n" and text[end : end + 1] == "\n":
             end += 1

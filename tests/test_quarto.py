@@ -123,6 +123,18 @@ def test_cells_that_hold_chinese_say_so(tmp_path):
     assert not is_chinese("Big \u5927") and not is_chinese("1")
 
 
+def test_the_link_that_skips_the_navigation_stands_before_it(tmp_path):
+    link = '<a class="skip-link" href="#text">Skip to <em>the</em> text</a>'
+    page = ('<html>\n<body class="a">\n<nav><a href="b.html">B</a></nav>\n<main id="text">\n'
+            f"{link}\n<p><a href='c.html'>C</a></p></main></body></html>")
+    mended, _, _ = mend(page, tmp_path / "page.html")
+    assert mended == page.replace(f"{link}\n", "").replace(
+        '<body class="a">', f'<body class="a">{link}')
+    assert mend(mended, tmp_path / "page.html")[0] == mended
+    assert mend(page.replace(link, "<p>-</p>"), tmp_path / "page.html")[0] == page.replace(
+        link, "<p>-</p>")
+
+
 def test_a_second_run_writes_nothing(page):
     for ending in ("\n", "\r\n"):
         page.write_bytes(PAGE.replace("\n", ending).encode("utf-8"))

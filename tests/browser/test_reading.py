@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from .checks import check_page
+from .test_accessibility import grave_problems
 from .test_site import LECTURES
 
 READING = Path(__file__).with_name("reading.js").read_text(encoding="utf-8")
@@ -124,6 +125,22 @@ def test_chinese_and_tables_can_be_read_aloud(browser, site, name) -> None:
 def test_tab_reaches_everything_on_a_page(browser, site, name) -> None:
     with opened(browser, site / f"{name}.html") as page:
         assert CHECKS["keyboard"](page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_the_first_tab_offers_to_skip_the_navigation(browser, site, name, scheme) -> None:
+    with opened(browser, site / f"{name}.html") as page:
+        page.emulate_media(color_scheme=scheme)
+        page.keyboard.press("Tab")
+        link = page.locator(":focus")
+        assert link.inner_text() == "Skip to content"
+        box = link.bounding_box()
+        assert box["x"] >= 0 and box["y"] >= 0, "it is focused and not seen"
+        assert grave_problems(page) == []
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.closest('main') !== null")
 
 
 @pytest.mark.parametrize("name", PAGES)
