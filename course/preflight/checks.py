@@ -37,19 +37,6 @@ MEMORY_FOR_CLASS = 3 * GIGABYTE
 # With more, an epoch cannot be waited for in front of a class.
 SLOW_EPOCH = 60.0
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome",
-            "msedge", "microsoft-edge", "microsoft-edge-stable")
-BROWSERS_ELSEWHERE = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
-    "{PROGRAMFILES}/Google/Chrome/Application/chrome.exe",
-    "{PROGRAMFILES(X86)}/Google/Chrome/Application/chrome.exe",
-    "{LOCALAPPDATA}/Google/Chrome/Application/chrome.exe",
-    "{PROGRAMFILES(X86)}/Microsoft/Edge/Application/msedge.exe",
-    "{PROGRAMFILES}/Microsoft/Edge/Application/msedge.exe",
-)
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -307,31 +294,14 @@ def check_graphviz() -> Finding:
 
 
 def find_browser() -> str | None:
-    """A Chromium, Chrome or Edge: COURSE_BROWSER, the PATH, Playwright's, the usual folders."""
+    """The Chromium, Chrome or Edge that the renderer would start: its own program is asked."""
     named = os.environ.get("COURSE_BROWSER", "").strip()
     if named:
         return named
-    for command in BROWSERS:
-        if found := shutil.which(command):
-            return found
-    home = {"macOS": Path.home() / "Library/Caches/ms-playwright",
-            "Windows": Path(os.environ.get("LOCALAPPDATA", Path.home())) / "ms-playwright",
-            }.get(_system(), Path.home() / ".cache/ms-playwright")
-    home = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", home))
-    for pattern in ("chromium-*/chrome-linux*/chrome", "chromium-*/chrome-win*/chrome.exe",
-                    "chromium-*/chrome-mac*/*.app/Contents/MacOS/*"):
-        if found := sorted(home.glob(pattern)):
-            return str(found[-1])
-    return next(iter(_browsers_elsewhere()), None)
-
-
-def _browsers_elsewhere() -> list[str]:
-    """Browsers in the folders where installers put them, which are on no PATH."""
-    found = []
-    for pattern in BROWSERS_ELSEWHERE:
-        with contextlib.suppress(KeyError):
-            found.append(pattern.format_map(os.environ))
-    return [path for path in found if Path(path).is_file()]
+    asked = subprocess.run([sys.executable, "-m", "render.browser"], cwd=REPOSITORY,
+                           env={**os.environ, "PYTHONUTF8": "1"}, capture_output=True,
+                           encoding="utf-8", timeout=30)
+    return asked.stdout.strip() or None
 
 
 def check_browser() -> Finding:
@@ -340,7 +310,10 @@ def check_browser() -> Finding:
     remedy = _by_system("sudo apt install chromium", "brew install --cask google-chrome",
                         "winget install Google.Chrome")
     remedy += f", or \"{sys.executable}\" -m playwright install chromium"
-    program = find_browser()
+    try:
+        program = find_browser()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding(FAILURE, name, f"it could not be looked for: {error}", remedy)
     if program is None:
         return Finding(FAILURE, name, "no Chromium, Chrome or Edge was found", remedy)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -359,10 +332,7 @@ def check_browser() -> Finding:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         return Finding(FAILURE, name, f"{program} shows no page: {said[-1] if said else ''}",
                        remedy)
-    fact = f"{program} shows a page"
-    if program in _browsers_elsewhere():
-        fact += "; for `make pdf` and the tests set COURSE_BROWSER to it"
-    return Finding(OK, name, fact)
+    return Finding(OK, name, f"{program} shows a page")
 
 
 # --- the machine -------------------------------------------------------------------------
