@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import uuid
@@ -59,7 +60,7 @@ def replaced_together(folder: Path, file_names: Sequence[str]) -> Iterator[dict[
         for key in file_names:
             _flush_to_disk(new[key])
             if (folder / key).exists():
-                old[key].write_bytes((folder / key).read_bytes())
+                shutil.copyfile(folder / key, old[key])
         for key in file_names:
             replaced.append(key)
             os.replace(new[key], folder / key)

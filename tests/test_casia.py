@@ -519,6 +519,33 @@ def test_a_killed_import_continues(official, tmp_path):
     assert files_below(tmp_path / "out") == files_below(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("name", ["journal.jsonl", "manifest.json"])
+def test_an_import_killed_between_two_names_leaves_nothing_over(official, tmp_path, name):
+    """Killed when the file was written and had not yet got its name, at the start or the end."""
+    import_gnt([official], tmp_path / "whole", progress=False)
+    script = (
+        "import os, sys\n"
+        "from course.casia import importer\n"
+        "replace = os.replace\n"
+        "def killed(source, target):\n"
+        "    if os.path.basename(target) == sys.argv[3]: os._exit(9)\n"
+        "    replace(source, target)\n"
+        "os.replace = killed\n"
+        "importer.import_gnt([sys.argv[1]], sys.argv[2], progress=False)\n"
+    )
+    command = [sys.executable, "-c", script, str(official), str(tmp_path / "out")]
+    assert subprocess.run([*command, "manifest.json"], check=False).returncode == 9
+    assert subprocess.run([*command, name], check=False).returncode == 9
+    left = [path.name for path in (tmp_path / "out.importing").glob(".*")]
+    assert any(each.startswith(f".{name}.") for each in left)
+    shutil.copytree(tmp_path / "out.importing", tmp_path / "again.importing")
+    result = import_gnt([official], tmp_path / "out", progress=False)
+    assert result.resumed
+    assert files_below(tmp_path / "out") == files_below(tmp_path / "whole")
+    import_gnt([official], tmp_path / "again", restart=True, progress=False)
+    assert files_below(tmp_path / "again") == files_below(tmp_path / "whole")
+
+
 def test_problems_of_an_interrupted_import_are_counted_once(tmp_path, monkeypatch, small_steps):
     for number in (1, 2, 3):
         content = gnt(sample_list("人从", number)) + gnt([(b"\xff\xff", noise(3, 3, 1))] * 150)
@@ -833,6 +860,33 @@ def test_adopt_in_place_copies_nothing(tmp_path, monkeypatch):
     assert any("Test/人/0.png was changed" in fault for fault in faults)
     assert any("Test/人/1.png cannot be read" in fault for fault in faults)
     assert main(["check", str(folder)]) == 1
+
+
+def test_an_interrupted_adoption_leaves_the_old_manifest_and_checksums(tmp_path, monkeypatch):
+    folder = unpacked(tmp_path / "unpacked")
+    adopt(folder, progress=False)
+    png(folder / "Train" / "人" / "new.png", noise(3, 3, 1))
+    before = files_below(folder)
+    read, count = Path.read_bytes, [0]
+
+    def fails(path):
+        count[0] += 1
+        if count[0] == 4:
+            raise KeyboardInterrupt
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fails)
+        with pytest.raises(KeyboardInterrupt):
+            adopt(folder, progress=False)
+    assert files_below(folder) == before
+    with monkeypatch.context() as patch:
+        # A text that cannot be encoded.
+        patch.setattr(sys.modules["course.casia.adopt"], "as_json", lambda _: "\ud800")
+        with pytest.raises(UnicodeEncodeError):
+            adopt(folder, progress=False)
+    assert files_below(folder) == before
+    assert adopt(folder, progress=False).manifest["images"] == {"Train": 7, "Test": 4}
 
 
 @pytest.mark.parametrize(

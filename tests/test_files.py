@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 
@@ -60,6 +61,19 @@ def test_several_files_are_replaced_together(tmp_path) -> None:
         assert (tmp_path / "a").read_text(encoding="utf-8") == "old a"
     assert {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()} == {
         "a": "new a", "b": "new b"}
+
+
+def test_no_file_is_read_whole_to_replace_it(tmp_path) -> None:
+    """The checksums of a whole CASIA collection have some hundred megabytes."""
+    with open(tmp_path / "a", "wb") as file:
+        file.truncate(64 * 2**20)
+    tracemalloc.start()
+    try:
+        with files.replaced_together(tmp_path, ["a"]) as staged:
+            staged["a"].write_bytes(b"new")
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("failing", ["a", "b"])

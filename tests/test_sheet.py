@@ -468,7 +468,7 @@ def test_full_disk_loses_nothing_and_can_be_repeated(tmp_path, readings, monkeyp
     folder = tmp_path / "mine"
     save_readings(readings[1:2], folder)
     before = files(folder)
-    write, calls = sheet_folder.write_atomically, []
+    write, calls = sheet_folder.write_whole, []
 
     def full(path, content):
         calls.append(path)
@@ -476,14 +476,14 @@ def test_full_disk_loses_nothing_and_can_be_repeated(tmp_path, readings, monkeyp
             raise OSError(28, "No space left on device")
         write(path, content)
 
-    monkeypatch.setattr(sheet_folder, "write_atomically", full)
+    monkeypatch.setattr(sheet_folder, "write_whole", full)
     with pytest.raises(SheetError, match="No space left"):
         save_readings(readings[:1], folder)
     assert before.items() <= files(folder).items()
     monkeypatch.undo()
     save_readings(readings[:1], folder, replace=True)
     assert len(files(folder)) == readings[0].written + readings[1].written
-    assert not list(folder.rglob("*.part"))
+    assert not list(folder.rglob(".*"))
 
 
 def test_lecture_loads_the_folder(tmp_path, readings, monkeypatch):

@@ -24,9 +24,9 @@ from course.casia.layout import (
     gaps,
     read_manifest,
     summary,
-    write_json,
 )
 from course.casia.sources import split_of
+from course.files import as_json, replaced_together
 
 _IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}
 # Unpackers that take a zip's UTF-8 names for one of these make 乱 into three other characters.
@@ -189,24 +189,21 @@ def _adopt_in_place(
     root: Path, splits: dict[str, Path], ledger: Ledger, progress: bool
 ) -> Result:
     result = Result(root, {}, reports=ledger.first)
-    sums = root / CHECKSUMS
-    temporary = root / (CHECKSUMS + ".part")
     splits = _rename(root, splits, result.notes)
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        for split, _, path, content in _images(splits, None, True, ledger, progress):
-            digest = hashlib.sha256(content).hexdigest()
-            file.write(f"{digest}  {split}/{path.parent.name}/{path.name}\n")
-    content = summary(temporary)
-    if not sum(content["images"].values()):
-        temporary.unlink()
-        raise CasiaError(
-            f"{root} holds no sound PNG image in Train/<character> or Test/<character>."
-        )
-    os.replace(temporary, sums)
-    result.manifest = _manifest(content, ledger)
+    with replaced_together(root, [CHECKSUMS, MANIFEST]) as staged:
+        with staged[CHECKSUMS].open("w", encoding="utf-8", newline="\n") as file:
+            for split, _, path, content in _images(splits, None, True, ledger, progress):
+                digest = hashlib.sha256(content).hexdigest()
+                file.write(f"{digest}  {split}/{path.parent.name}/{path.name}\n")
+        content = summary(staged[CHECKSUMS])
+        if not sum(content["images"].values()):
+            raise CasiaError(
+                f"{root} holds no sound PNG image in Train/<character> or Test/<character>."
+            )
+        result.manifest = _manifest(content, ledger)
+        staged[MANIFEST].write_bytes(as_json(result.manifest).encode("utf-8"))
     result.notes += gaps(result.manifest, None)
     result.problems = ledger.total
-    write_json(root / MANIFEST, result.manifest)
     return result
 
 

@@ -39,9 +39,9 @@ from course.casia.layout import (
     gaps,
     read_manifest,
     summary,
-    write_json,
 )
 from course.casia.sources import Member, find_members
+from course.files import as_json, write_whole
 
 JOURNAL = "journal.jsonl"
 _BATCH = 64
@@ -156,16 +156,14 @@ class Staging:
     def _open(self) -> None:
         journal = self.folder / JOURNAL
         present = {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
-        if present - {JOURNAL, JOURNAL + ".part"}:
+        if present - {JOURNAL, *(path.name for path in _abandoned(self.folder))}:
             lines = _json_lines(journal)
             if lines and lines[0].get("plan") == self.plan and not self.restart:
                 self.entries = lines[1:]
                 self.resumed = True
                 # Cut off a last line that an interruption may have left half written.
                 text = "".join(json.dumps(line) + "\n" for line in lines)
-                temporary = journal.with_name(JOURNAL + ".part")
-                temporary.write_text(text, encoding="utf-8")
-                os.replace(temporary, journal)
+                write_whole(journal, text)
                 return
             if not lines or "plan" not in lines[0]:
                 raise CasiaError(
@@ -196,7 +194,7 @@ class Staging:
         if not sum(result.manifest["images"].values()):
             self.discard()
             return
-        write_json(self.folder / MANIFEST, result.manifest)
+        write_whole(self.folder / MANIFEST, as_json(result.manifest))
         self._finish()
         result.folder = self.out
 
@@ -204,6 +202,8 @@ class Staging:
         """Give the folder its final name."""
         if self.out.exists():
             self.out.rmdir()  # empty, or this fails; Windows cannot rename onto it
+        for path in _abandoned(self.folder):
+            path.unlink()
         os.replace(self.folder, self.out)
         (self.out / JOURNAL).unlink(missing_ok=True)
 
@@ -224,6 +224,11 @@ def _json_lines(path: Path) -> list[dict]:
     return lines
 
 
+def _abandoned(folder: Path) -> list[Path]:
+    """What `write_whole` leaves of a manifest or journal when its process is killed."""
+    return [path for name in (MANIFEST, JOURNAL) for path in folder.glob(f".{name}.*")]
+
+
 def _remove_import(folder: Path) -> None:
     """Remove what an import writes, and nothing else; the journal goes last."""
     for split in SPLITS:
@@ -234,8 +239,8 @@ def _remove_import(folder: Path) -> None:
                 path.rmdir()
         if (folder / split).is_dir() and not any((folder / split).iterdir()):
             (folder / split).rmdir()
-    for name in (CHECKSUMS, MANIFEST, MANIFEST + ".part", JOURNAL + ".part", JOURNAL):
-        (folder / name).unlink(missing_ok=True)
+    for path in (*_abandoned(folder), *(folder / name for name in (CHECKSUMS, MANIFEST, JOURNAL))):
+        path.unlink(missing_ok=True)
     if any(folder.iterdir()):
         raise CasiaError(f"{folder} holds files that no import wrote; move them elsewhere.")
     folder.rmdir()

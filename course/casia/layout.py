@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -58,13 +57,6 @@ def read_manifest(folder: Path) -> dict | None:
         return None
     ours = isinstance(manifest, dict) and str(manifest.get("made_by", "")).startswith(MADE_BY)
     return manifest if ours else None
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write JSON beside its target first, so that a reader never meets half a file."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def fingerprint(content: object) -> str:

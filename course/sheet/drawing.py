@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
 from course.characters import MEANINGS
+from course.files import write_whole
 from course.fonts import FONT_FILE
 
 from .layout import (
@@ -238,24 +238,7 @@ def make_sheet(
     if path.exists() and not replace and path.read_bytes() != content.getvalue():
         raise SheetError(f"{path} exists and is not this sheet. Add --replace or another --out.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content.getvalue())
+        write_whole(path, content.getvalue())
     except OSError as error:
         raise SheetError(f"{path} cannot be written: {error}.") from error
     return pages
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write through a temporary file beside the target: it holds all of the content or the old."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        # mkstemp makes files that only their owner can read
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

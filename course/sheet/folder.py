@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from course.characters import CHARACTERS
+from course.files import write_whole
 
-from .drawing import write_atomically
 from .ink import BoxImage, cut_boxes
 from .layout import SheetError, split_pages
 from .photo import FoundPage, check_frames, find_page, load_photo, read_characters
@@ -178,15 +178,13 @@ def _save_page(folder: Path, manifest: dict, key: str, reading: PageReading) -> 
         "page": reading.found.page,
         "written": written,
     }
-    folder.mkdir(parents=True, exist_ok=True)
     # The manifest goes first: broken off here, the folder is still known as ours and the page
     # can be read again with --replace.
     text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True)
-    write_atomically(folder / MANIFEST, (text + "\n").encode("utf-8"))
+    write_whole(folder / MANIFEST, text + "\n")
     for (character, number), image in images.items():
         (target,) = _image_path(folder, character, number)
-        target.parent.mkdir(exist_ok=True)
-        write_atomically(target, cv2.imencode(".png", image)[1].tobytes())
+        write_whole(target, cv2.imencode(".png", image)[1].tobytes())
     for character, numbers in before.items():
         for number in set(numbers) - set(written.get(character, [])):
             for path in _image_path(folder, character, number):
