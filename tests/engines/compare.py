@@ -205,8 +205,8 @@ def read_page(path: Path) -> list[Part]:
             "the page around the text",
             text=words(contents) if contents else "",
             links=tuple(
-                urlsplit(each["href"]).path.removeprefix("./")
-                for each in soup.select("nav.navbar a[href]")
+                f"{words(each)}: {each['href'].removeprefix('./')}"
+                for each in soup.select("a.skip-link, nav.navbar a[href]")
             ),
             footers=tuple(words(each) for each in soup.select(".nav-footer-center")),
         )
