@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -38,6 +39,15 @@ def write_whole(path: Path, content: bytes | str) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def left_by_write_whole(path: Path) -> list[Path]:
+    """The temporary files of a `write_whole` of `path` whose process was killed meanwhile.
+
+    A write that is still under way looks the same. Locks and other neighbours are not listed.
+    """
+    # mkstemp appends eight characters.
+    return sorted(path.parent.glob(f".{glob.escape(path.name)}." + "?" * 8))
 
 
 @contextlib.contextmanager

@@ -51,6 +51,10 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path) -> None:
     ended = subprocess.run([sys.executable, "-c", code, str(path)], timeout=60)
     assert ended.returncode == 9
     assert path.read_bytes() == b"old"
+    for neighbour in (".a.lock", ".a.b.12345678", ".b.12345678", "a.12345678"):
+        (tmp_path / neighbour).touch()
+    left, = files.left_by_write_whole(path)
+    assert left.read_bytes() == b"new"
 
 
 def test_several_files_are_replaced_together(tmp_path) -> None:

@@ -41,7 +41,7 @@ from course.casia.layout import (
     summary,
 )
 from course.casia.sources import Member, find_members
-from course.files import as_json, write_whole
+from course.files import as_json, left_by_write_whole, write_whole
 
 JOURNAL = "journal.jsonl"
 _BATCH = 64
@@ -225,8 +225,8 @@ def _json_lines(path: Path) -> list[dict]:
 
 
 def _abandoned(folder: Path) -> list[Path]:
-    """What `write_whole` leaves of a manifest or journal when its process is killed."""
-    return [path for name in (MANIFEST, JOURNAL) for path in folder.glob(f".{name}.*")]
+    """What a killed import leaves of a manifest or journal that it was writing."""
+    return [path for name in (MANIFEST, JOURNAL) for path in left_by_write_whole(folder / name)]
 
 
 def _remove_import(folder: Path) -> None:
