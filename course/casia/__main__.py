@@ -1,4 +1,4 @@
-"""`python -m course.casia`: import CASIA-HWDB files, adopt an unpacked folder, check one.
+"""`python -m course.casia`: import CASIA-HWDB files, adopt an unpacked folder, check or read one.
 
 Exit status: 0 all is well; 1 something could not be imported (0 with --keep-going if the rest was)
 or the disk is full; 2 the request cannot be carried out; 130 interrupted.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from course.casia import CasiaError, Result, adopt, check, import_gnt
 from course.casia.layout import TERMS
+from course.casia.reading import read, table
 from course.paths import DATA
 
 OUT = DATA / "casia"
@@ -45,7 +46,8 @@ def _parsers() -> dict[str, argparse.ArgumentParser]:
         description="Import .gnt files of CASIA HWDB1.0, 1.1 and 1.2 into Train/<character>/*.png "
         "and Test/<character>/*.png. Interrupted, the same command continues.",
         epilog="Other commands: 'adopt FOLDER' for a folder already in this layout (as on Kaggle), "
-        "'check FOLDER' to compare images with their manifest; each has --help. " + TERMS,
+        "'check FOLDER' to compare images with their manifest, 'read FOLDER' to let the course's "
+        "networks read it; each has --help. " + TERMS,
     )
     imports.add_argument(
         "sources", nargs="*", type=Path, metavar="SOURCE",
@@ -74,7 +76,14 @@ def _parsers() -> dict[str, argparse.ArgumentParser]:
         description="Compare every image of a folder with its manifest.",
     )
     checks.add_argument("folder", type=Path)
-    return {"import": imports, "adopt": adopts, "check": checks}
+
+    reads = argparse.ArgumentParser(
+        prog="python -m course.casia read",
+        description="Print how well lecture 4's networks, fitted to simulated writing alone, read "
+        "the course's characters in Train and Test of a folder.",
+    )
+    reads.add_argument("folder", type=Path)
+    return {"import": imports, "adopt": adopts, "check": checks, "read": reads}
 
 
 def _characters(options: argparse.Namespace) -> tuple[str, ...] | None:
@@ -129,6 +138,9 @@ def main(arguments: list[str] | None = None) -> int:
                 f"{len(faults):,} differences." if faults else "All images are as in the manifest."
             )
             return 1 if faults else 0
+        if command == "read":
+            print(table(read(options.folder, progress=True)))
+            return 0
         if command == "adopt":
             in_place = options.out is None and not options.all and options.characters is None
             result = adopt(
@@ -147,7 +159,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command continues where it stopped.", file=sys.stderr)
+        print("\nInterrupted. The same command "
+              f"{'starts anew' if command == 'read' else 'continues where it stopped'}.",
+              file=sys.stderr)
         return 130
     except OSError as error:
         if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
