@@ -398,7 +398,7 @@ def _score_again(folder: Path, job: _Job, model: keras.Model, entry: dict) -> No
     if own_data() and folder == cache_folder():
         # The shipped model on somebody's own test set: that is no news about the artefact.
         _say(f"Scoring '{job.name}' on your own data: {', '.join(stale)}.")
-        scores = _score(model, {key: job.score_sets[key] for key in stale}, job.batch_size)
+        scores = score(model, {key: job.score_sets[key] for key in stale}, job.batch_size)
         _scored_here[job.name] = {**entry["metrics"], **scores}
         return
     if switched_on("COURSE_STRICT") and not switched_on("COURSE_REFIT"):
@@ -407,7 +407,7 @@ def _score_again(folder: Path, job: _Job, model: keras.Model, entry: dict) -> No
             "other data. Run the lecture once without COURSE_STRICT to score the model again."
         )
     _say(f"Scoring '{job.name}' again on changed data: {', '.join(stale)}.")
-    scores = _score(model, {key: job.score_sets[key] for key in stale}, job.batch_size)
+    scores = score(model, {key: job.score_sets[key] for key in stale}, job.batch_size)
     try:
         with files.locked(folder, "manifest"):
             manifest = _read_manifest(folder)
@@ -467,7 +467,7 @@ def _fit(job: _Job) -> tuple[keras.Model, FitHistory, dict[str, Any]]:
                 verbose=0,
             )
             seconds = time.perf_counter() - started
-            metrics = _score(model, job.score_sets, job.batch_size)
+            metrics = score(model, job.score_sets, job.batch_size)
     finally:
         bar.close()  # an interrupted fit does not reach on_train_end
     curves = {
@@ -495,7 +495,9 @@ def _fit(job: _Job) -> tuple[keras.Model, FitHistory, dict[str, Any]]:
     return model, FitHistory(curves, [int(number) for number in history.epoch]), entry
 
 
-def _score(model: keras.Model, sets: Mapping, batch_size: int) -> dict[str, dict[str, float]]:
+def score(model: keras.Model, sets: Mapping[str, tuple[np.ndarray, np.ndarray]],
+          batch_size: int = 128) -> dict[str, dict[str, float]]:
+    """Return the metrics that a compiled model reaches on sets (X, y), by set and metric."""
     scores = {}
     for key, (X, y) in sets.items():
         found = model.evaluate(X, y, batch_size=max(batch_size, 128), verbose=0, return_dict=True)

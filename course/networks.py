@@ -1,4 +1,4 @@
-"""The trained network that the exercises take apart."""
+"""The trained networks that exercises take apart and commands use."""
 
 import os
 from collections.abc import Sequence
@@ -12,6 +12,20 @@ from course.artefacts import ArtefactError, fit_or_load, load_artefact
 # About 40 seconds on two cores: images times epochs.
 _MOST_STEPS = 20_000
 _MOST_IMAGES = 4_000
+
+
+def stored_network(name: str, class_names: Sequence[str]) -> keras.Model:
+    """A network of lecture 4 as the repository stores it, compiled.
+
+    Raises:
+        ArtefactError: it is missing or damaged, or reads another number of characters.
+    """
+    model, _ = load_artefact(name)
+    if model.output_shape[-1] != len(class_names):
+        raise ArtefactError(
+            f"The stored network '{name}' reads {model.output_shape[-1]} characters, but the data "
+            f"have {len(class_names)}. Run `make train`, or name your data by COURSE_DATA.")
+    return model
 
 
 def reading_network(X: np.ndarray, y: np.ndarray, class_names: Sequence[str]) -> keras.Model:
@@ -33,12 +47,7 @@ def reading_network(X: np.ndarray, y: np.ndarray, class_names: Sequence[str]) ->
         ArtefactError: the stored network is missing or damaged, or reads other characters.
     """
     if not os.environ.get("COURSE_DATA", "").strip():
-        model, _ = load_artefact("cnn")
-        if model.output_shape[-1] != len(class_names):
-            raise ArtefactError(
-                f"The stored network 'cnn' reads {model.output_shape[-1]} characters, but the data "
-                f"have {len(class_names)}. Run `make train`, or name your data by COURSE_DATA.")
-        return model
+        return stored_network("cnn", class_names)
     chosen = np.random.default_rng(123).permutation(len(X))[:_MOST_IMAGES]
 
     def build():

@@ -160,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("\nInterrupted. The same command "
-              f"{'starts anew' if command == 'read' else 'continues where it stopped'}.",
+              f"{'starts anew' if command in ('check', 'read') else 'continues where it stopped'}.",
               file=sys.stderr)
         return 130
     except OSError as error:
