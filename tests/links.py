@@ -45,7 +45,7 @@ HEAD = """\
 # Texts of the repository whose links people follow. Pages are checked once they are rendered.
 TEXTS = (".md", ".bib", ".cff", ".toml", ".qmd", ".txt", ".ipynb")
 NOT_READ = ("tests/", "docs/external-links.toml", "requirements", "assets/fonts/",
-            "data/strokes/ARPHICPL.TXT")
+            "data/strokes/ARPHICPL.TXT", "data/proportions/LGPL-2.1.txt")
 _SIGN = r"[^\s\"'<>()\[\]{}|\\^`*]"  # none of those that end an address in prose
 ADDRESS = re.compile(rf"https?://{_SIGN}+(?:\([^\s()\"'<>]*\){_SIGN}*)?")
 # Addresses that lead nowhere by design: examples, name spaces, this machine.

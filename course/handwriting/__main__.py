@@ -8,6 +8,7 @@ import unicodedata
 from pathlib import Path
 
 from course.handwriting.generate import MAX_WRITERS, plan, write_folder
+from course.handwriting.proportions import ProportionsError
 from course.handwriting.scan import SCANS
 from course.handwriting.strokes import STROKES, StrokeDataError
 
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         tasks = plan(choices.characters, choices.writers, choices.test_writers, choices.seed,
                      learners=choices.learners, scan=choices.scan, strokes=choices.strokes)
         images = write_folder(choices.out, tasks, workers=choices.workers)
-    except (StrokeDataError, OSError) as error:
+    except (StrokeDataError, ProportionsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

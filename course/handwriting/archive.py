@@ -35,7 +35,8 @@ taken from the CASIA databases, whose folder layout they follow.
 
 The shapes derive from the stroke medians of hanzi-writer-data 2.0.1, which derive, through the
 project Make Me a Hanzi, from the fonts AR PL KaitiM GB and AR PL UKai of Arphic Technology. The
-images are therefore under the Arphic Public License, whose text follows.
+images are therefore under the Arphic Public License, whose text follows. How far a hand moves the
+strokes from there is measured on characters drawn for the project Tomoe (data/proportions).
 
 """
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from course.handwriting.proportions import shift_by_hand
 from course.paths import DATA
 
 STROKES = DATA / "strokes"
@@ -63,6 +64,7 @@ class Template:
     parts: tuple[np.ndarray, ...]  # levels of components, each (S,) int
     role: tuple[np.ndarray, ...]  # per level (S,) int, one of ROLES
     boxes: tuple[tuple[int, int, int], ...]  # (upright, bend, closing stroke) of each box
+    by_hand: np.ndarray  # (P, 2) float64: from a point's place in print to that by hand
 
     @property
     def strokes(self) -> int:
@@ -357,8 +359,8 @@ def _find_boxes(points: list[np.ndarray], kinds: list[int]) -> list[tuple[int, i
     return found
 
 
-def make_template(character: str, medians: list[np.ndarray]) -> Template:
-    """Template of a character from its medians (``y`` up, as read by :func:`read_medians`)."""
+def printed_template(character: str, medians: list[np.ndarray]) -> Template:
+    """Template from medians (``y`` up, as read by :func:`read_medians`), ``by_hand`` all zero."""
     strokes, corners = [], []
     for median in medians:
         flipped = np.column_stack([median[:, 0] - 512.0, 388.0 - median[:, 1]])
@@ -408,8 +410,14 @@ def make_template(character: str, medians: list[np.ndarray]) -> Template:
         hook=np.array(hook), kind=np.array(kind), free_start=np.array(free_start),
         free_end=np.array(free_end), opening=np.array(opening), closing=np.array(closing),
         length=np.array(length), parts=tuple(parts),
-        role=tuple(roles), boxes=tuple(boxes),
+        role=tuple(roles), boxes=tuple(boxes), by_hand=np.zeros_like(points),
     )
+
+
+def make_template(character: str, medians: list[np.ndarray]) -> Template:
+    """Template of a character from its medians (``y`` up, as read by :func:`read_medians`)."""
+    template = printed_template(character, medians)
+    return replace(template, by_hand=shift_by_hand(template, len(KINDS), len(ROLES)))
 
 
 @lru_cache(maxsize=None)

@@ -70,6 +70,7 @@ class Writer:
     width: float  # normal score of the thickness of the pen's line
     pen: int  # 0 ball pen, 1 gel pen, 2 felt tip
     crop: float  # normal score: how much white is left around a character
+    by_hand: float  # proportions: 0 those of print, 1 those that people share
 
 
 def _scaled(rng: np.random.Generator, scale: float, *shape: int) -> np.ndarray:
@@ -134,6 +135,7 @@ def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Wr
         width=score[3],
         pen=pen,
         crop=score[4],
+        by_hand=float(1.2 * rng.beta(0.6, 0.6)),
     )
 
 
@@ -193,7 +195,7 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     chance = rng.random((count, 6))
     kind, stroke = template.kind, template.stroke
     first, last = template.first, template.last
-    points = template.points.copy()
+    points = template.points + writer.by_hand * template.by_hand
 
     # Strokes: length, direction, bend and place, about a point held fixed.
     free = 0.35 + 0.65 * (0.5 * template.free_start + 0.5 * template.free_end)
