@@ -2,9 +2,9 @@
 
 Print fills its square: every character is as wide as the next, level strokes reach from edge to
 edge. Hands don't: they write many characters narrow, falling strokes straight and alike, hooks
-short. What people agree on is no jitter about print, so it is taken from people: from the
-characters that volunteers drew for the Tomoe project, stroke by stroke, each paired with the
-medians of the same character in hanzi-writer-data (``course.handwriting.fit_proportions``).
+short. What people agree on is no jitter about print, so it is taken from people: from characters
+drawn by hand for the Tomoe project, stroke by stroke, each paired with the medians of the same
+character in hanzi-writer-data (``course.handwriting.fit_proportions``).
 
 Five nodes of each stroke move, and what lies between moves with them. For a character that was
 drawn, its own shift is stored. For any other, a small transformer (Vaswani et al. 2017, layers
