@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from course.files import write_whole
 from course.handwriting.proportions import (
-    HEADS, NODES, PROPORTIONS, SCALE, STEP, at_nodes, features)
+    HEADS, NODES, PROPORTIONS, SCALE, STEP, at_nodes, between, features)
 from course.handwriting.strokes import (
     KINDS, ROLES, StrokeDataError, printed_template, read_medians)
 
@@ -76,7 +76,7 @@ def _even(points: np.ndarray) -> np.ndarray:
     """(48, 2) points at equal distances along a stroke."""
     travelled = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     wanted = np.linspace(0.0, travelled[-1], SAMPLES)
-    return np.stack([np.interp(wanted, travelled, points[:, axis]) for axis in (0, 1)], axis=1)
+    return between(wanted, travelled, points)
 
 
 def _shape(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,8 +137,7 @@ def make_pair(task: tuple[Path, Path, float]) -> Pair | None:
     for s, (start, stop) in enumerate(zip(template.first, template.last + 1)):
         there = align(_even(template.points[start:stop] - centre),
                       _even((drawn[s] - middle) * factor))
-        for axis in (0, 1):
-            targets[s, :, axis] = np.interp(shares[s], progress, there[:, axis])
+        targets[s] = between(shares[s], progress, there)
     shifts = targets - places
     if np.abs(shifts).mean() > OTHER_FORM:
         return None

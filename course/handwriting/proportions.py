@@ -39,6 +39,11 @@ class ProportionsError(ValueError):
     """The file with the proportions is missing or damaged."""
 
 
+def between(wanted: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Both columns of ``values`` (k, 2), known at ``known`` (k,), at ``wanted`` (n,): (n, 2)."""
+    return np.stack([np.interp(wanted, known, values[:, axis]) for axis in (0, 1)], axis=1)
+
+
 def nodes(along: np.ndarray, corner: np.ndarray) -> np.ndarray:
     """Where on a stroke its nodes lie: both ends, its corners, and points between them.
 
@@ -78,9 +83,7 @@ def at_nodes(template: Template) -> tuple[np.ndarray, np.ndarray]:
     for start, stop in zip(template.first, template.last + 1):
         along = template.along[start:stop]
         shares.append(nodes(along, template.corner[start:stop]))
-        places.append(np.stack([
-            np.interp(shares[-1], along, template.points[start:stop, axis] - middle[axis])
-            for axis in (0, 1)], axis=1))
+        places.append(between(shares[-1], along, template.points[start:stop] - middle))
     return np.array(shares), np.array(places)
 
 
@@ -218,7 +221,5 @@ def shift_by_hand(template: Template, kinds: int, roles: int) -> np.ndarray:
     moved = np.clip(moved, -LIMIT, LIMIT)
     shift = np.empty_like(template.points)
     for s, (start, stop) in enumerate(zip(template.first, template.last + 1)):
-        for axis in (0, 1):
-            shift[start:stop, axis] = np.interp(template.along[start:stop], shares[s],
-                                                moved[s, :, axis])
+        shift[start:stop] = between(template.along[start:stop], shares[s], moved[s])
     return shift
