@@ -24,6 +24,7 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN)$(if $(findstring ;,$(PATH)),;,:)$(PATH)
 export PYTHONUTF8 := 1
 
+JOBS ?= 2
 LECTURES := $(sort $(wildcard lectures/*.qmd))
 NOTEBOOKS := notebooks exercises/solutions
 
@@ -32,7 +33,7 @@ NOTEBOOKS := notebooks exercises/solutions
 help:
 	@echo "make slides   render every lecture to _site/"
 	@echo "make pdf      write a PDF of each deck and one of all notes to _site/handouts/"
-	@echo "make test     run every test"
+	@echo "make test     run every test, in JOBS=2 processes"
 	@echo "make notebooks  write every lecture and exercise as a notebook"
 	@echo "make lab      open the exercises in JupyterLab"
 	@echo "make train    refit every model in cache/"
@@ -64,9 +65,10 @@ slides: $(READY)
 pdf: slides
 	@"$(RUN)" -m render pdf
 
+# Files of tests are shared among JOBS processes, of about 2 GB each.
 test: $(READY)
-	@"$(RUN)" -m pytest
-	@"$(RUN)" -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 $(NOTEBOOKS)
+	@"$(RUN)" -m pytest -n $(JOBS) --dist loadfile
+	@"$(RUN)" -m pytest -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=900 $(NOTEBOOKS)
 
 notebooks: $(READY)
 	@"$(RUN)" -m render notebooks notebooks

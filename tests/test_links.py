@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import datetime
 import http.server
-import os
 import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -19,18 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def site() -> links.Site:
-    """The built site: the folder that COURSE_SITE names, else _site brought up to date."""
-    named = os.environ.get("COURSE_SITE")
-    if not named:
-        done = subprocess.run([sys.executable, "-m", "render"], cwd=ROOT, capture_output=True,
-                              encoding="utf-8", errors="replace")
-        if done.returncode:
-            pytest.fail(f"the site could not be rendered:\n{done.stdout}{done.stderr}")
-    folder = Path(named or ROOT / "_site").resolve()
-    if not (folder / "index.html").is_file():
-        pytest.fail(f"{folder} holds no index.html")
-    return links.Site(folder)
+def site(site_folder: Path) -> links.Site:
+    return links.Site(site_folder)
 
 
 def test_internal_links_and_anchors_of_the_site_resolve(site) -> None:

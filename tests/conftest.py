@@ -1,0 +1,33 @@
+"""The built site, for every test that looks at it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from course.files import locked
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def site_folder() -> Path:
+    """The built site: the folder that COURSE_SITE names, else _site brought up to date.
+
+    Tests run in several processes. The first renders, the others wait and find all in place.
+    """
+    named = os.environ.get("COURSE_SITE")
+    if not named:
+        with locked(REPOSITORY / ".render-cache", "tests"):
+            done = subprocess.run([sys.executable, "-m", "render"], cwd=REPOSITORY,
+                                  capture_output=True, encoding="utf-8", errors="replace")
+        if done.returncode:
+            pytest.fail(f"the site could not be rendered:\n{done.stdout}{done.stderr}")
+    folder = Path(named or REPOSITORY / "_site").resolve()
+    if not (folder / "index.html").is_file():
+        pytest.fail(f"{folder} holds no index.html: render the site first, or set COURSE_SITE")
+    return folder
