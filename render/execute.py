@@ -166,8 +166,9 @@ async def execute(
         return Execution(Node(cells=[], metadata=Node()), {})
     _quicken_imports()
     import nbformat
-    from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+    from .client import NotebookClient
 
     notebook = nbformat.v4.new_notebook()
     for step in todo:

