@@ -67,8 +67,8 @@ pdf: slides
 
 # Files of tests are shared among JOBS processes, of about 2 GB each.
 test: $(READY)
-	@"$(RUN)" -m pytest -n $(JOBS) --dist loadfile
-	@"$(RUN)" -m pytest -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=900 $(NOTEBOOKS)
+	@"$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	@"$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env --nbval-cell-timeout=900 $(NOTEBOOKS)
 
 notebooks: $(READY)
 	@"$(RUN)" -m render notebooks notebooks
