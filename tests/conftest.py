@@ -31,3 +31,14 @@ def site_folder() -> Path:
     if not (folder / "index.html").is_file():
         pytest.fail(f"{folder} holds no index.html: render the site first, or set COURSE_SITE")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """While one process renders the site, the others find enough that does not wait for it.
+
+    One file that looks at the site comes first, then those that do not, then the others.
+    """
+    waiting = list(dict.fromkeys(item.path for item in items
+                                 if "site_folder" in getattr(item, "fixturenames", ())))
+    items.sort(key=lambda item: 1 if item.path not in waiting
+               else 0 if item.path == waiting[0] else 2)
