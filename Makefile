@@ -66,9 +66,11 @@ pdf: slides
 	@"$(RUN)" -m render pdf
 
 # Files of tests are shared among JOBS processes, of about 2 GB each.
+SHARED_PYTEST = "$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 test: $(READY)
-	@"$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
-	@"$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env --nbval-cell-timeout=900 $(NOTEBOOKS)
+	@$(SHARED_PYTEST)
+	@$(SHARED_PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=900 $(NOTEBOOKS)
 
 notebooks: $(READY)
 	@"$(RUN)" -m render notebooks notebooks

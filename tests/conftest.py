@@ -40,5 +40,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     waiting = list(dict.fromkeys(item.path for item in items
                                  if "site_folder" in getattr(item, "fixturenames", ())))
-    items.sort(key=lambda item: 1 if item.path not in waiting
-               else 0 if item.path == waiting[0] else 2)
+    items.sort(key=lambda item: (item.path not in waiting[:1], item.path in waiting))

@@ -16,6 +16,7 @@ from statistics import NormalDist
 import cv2
 import numpy as np
 
+from course.handwriting.proportions import between
 from course.handwriting.strokes import BENT, DOT, INSIDE, NA, ROLES, Template
 
 STEP = 9.0  # stroke-data units travelled between two samples of the pen at normal speed
@@ -292,7 +293,7 @@ def _meet(template: Template, writer: Writer, points: np.ndarray, messy: float,
     inside = np.clip(wanted, 0.0, 1.0)
     beyond = (wanted - inside) * template.length[stroke]
     known, asked = 2.0 * stroke + along, 2.0 * stroke + inside
-    met = np.stack([np.interp(asked, known, points[:, axis]) for axis in (0, 1)], axis=1)
+    met = between(asked, known, points)
     for rows, neighbours in ((template.first, template.first + 1),
                              (template.last, template.last - 1)):
         heading = points[rows] - points[neighbours]
