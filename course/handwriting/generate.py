@@ -89,7 +89,7 @@ def image_of(who: Person, template: Template, scan: str = "course") -> np.ndarra
     rng = np.random.default_rng(
         [who.seed, GROUPS[who.group], who.number, ord(template.character), who.sheet])
     tallness = (np.ptp(template.points[:, 1]) - _TALL[0]) / _TALL[1]
-    wish = page(style, who.hand, float(np.clip(tallness, -2.5, 2.5)), rng)
+    wish = page(style, who.hand, min(max(float(tallness), -2.5), 2.5), rng)
     trace = write(template, who.hand, rng)
     ink = draw(trace, who.hand, wish.ink_size, wish.line_width)
     return expose(style, ink, wish, rng)
@@ -120,16 +120,27 @@ def encode(image: np.ndarray, compression: int) -> bytes:
     return data.tobytes()
 
 
-def _perform(task: Task) -> list[tuple[str, bytes]]:
+Templates = dict[tuple[str, str], Template]  # by character and folder of stroke data
+
+
+def _perform(task: Task, templates: Templates) -> list[tuple[str, bytes]]:
     who = person(task.seed, task.group, task.number, task.sheet)
     return [(f"{task.group}/{character}/{task.name}.png",
-             encode(image_of(who, load_template(character, Path(task.strokes)), task.scan),
+             encode(image_of(who, templates[character, task.strokes], task.scan),
                     task.compression))
             for character in task.characters]
 
 
-def _one_thread() -> None:
+_known: Templates = {}  # in a worker process: what it was started with
+
+
+def _start(templates: Templates) -> None:
     cv2.setNumThreads(1)  # one process a core, each with one thread
+    _known.update(templates)
+
+
+def _perform_known(task: Task) -> list[tuple[str, bytes]]:
+    return _perform(task, _known)
 
 
 def plan(characters: Sequence[str], writers: int, test_writers: int, seed: int, *,
@@ -173,16 +184,21 @@ def perform(tasks: Sequence[Task], workers: int | None = None,
     """
     workers = workers or os.cpu_count() or 1
     total = sum(len(task.characters) for task in tasks)
+    # Made once, here, and not by each process: a template takes as long as a few images.
+    wanted = {(character, task.strokes) for task in tasks for character in task.characters}
+    templates = {(character, folder): load_template(character, Path(folder))
+                 for character, folder in wanted}
     with tqdm(total=total, unit="image", desc="Writing", disable=not progress) as bar:
         if workers == 1 or len(tasks) < 2:
             for task in tasks:
-                for item in _perform(task):
+                for item in _perform(task, templates):
                     bar.update()
                     yield item
             return
         # A forked process can wait for ever for OpenCV's threads, which fork does not copy.
-        with multiprocessing.get_context("spawn").Pool(workers, initializer=_one_thread) as pool:
-            for items in pool.imap(_perform, tasks, chunksize=max(1, min(4, len(tasks) // 8))):
+        with multiprocessing.get_context("spawn").Pool(workers, _start, (templates,)) as pool:
+            chunk = max(1, min(4, len(tasks) // 8))
+            for items in pool.imap(_perform_known, tasks, chunksize=chunk):
                 bar.update(len(items))
                 yield from items
 

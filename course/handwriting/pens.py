@@ -44,17 +44,16 @@ def draw(trace: Trace, writer: Writer, size: float, width: float) -> np.ndarray:
     fine = (points - low) * (factor * scale) + border * scale
     shape = np.ceil(span * factor + 2 * border).astype(int)
     pen = writer.pen
-    slow = np.clip(1.0 - speed, -0.4, 1.0)
+    slow = np.maximum(np.minimum(1.0 - speed, 1.0), -0.4)
     thick = width * ((1.0 - _WIDTH_BY_PRESSURE[pen] * writer.taper * 2.0 * (1.0 - pressure))
                      + _WIDTH_BY_REST[pen] * slow)
     radius = np.maximum(thick * (0.5 * scale), 0.5 * scale * 0.9)
     level = 205.0 * (1.0 - _DARKNESS_BY_PRESSURE[pen] * (1.0 - pressure) + 0.16 * slow)
-    level = np.clip(level, 60, 250).astype(np.int32).tolist()
+    level = np.maximum(np.minimum(level, 250), 60).astype(np.int32).tolist()
     canvas = np.zeros((int(shape[1]) * scale, int(shape[0]) * scale), np.uint8)
-    circle = cv2.circle
-    centres = np.rint(fine).astype(np.int32).tolist()
+    across, down = np.rint(fine).astype(np.int32).T.tolist()
     radii = np.rint(radius).astype(np.int32).tolist()
-    for centre, r, value in zip(centres, radii, level):
-        circle(canvas, centre, r, value, -1)
+    for centre, r, value in zip(zip(across, down), radii, level):
+        cv2.circle(canvas, centre, r, value, -1)
     ink = cv2.resize(canvas, (int(shape[0]), int(shape[1])), interpolation=cv2.INTER_AREA)
     return ink.astype(np.float32) * np.float32(1 / 205.0)

@@ -114,9 +114,10 @@ def page(scan: Scan, writer: Writer, tallness: float, rng: np.random.Generator) 
 def _gain(ink: np.ndarray, target: float) -> float:
     """Darkness by which the median of the ink pixels becomes ``target``; ``ink`` is sorted."""
     low, high = 60.0, 1200.0
+    precise = ink.astype(np.float64)  # else each search would convert it
     for _ in range(12):
         gain = 0.5 * (low + high)
-        start = np.searchsorted(ink, (WHITE - INK) / gain)
+        start = int(precise.searchsorted((WHITE - INK) / gain))
         if start >= len(ink) or WHITE - gain * ink[(start + len(ink)) // 2] > target:
             low = gain
         else:
@@ -152,14 +153,14 @@ def expose(scan: Scan, ink: np.ndarray, wish: Page, rng: np.random.Generator) ->
     dark = np.where(dark > knee, knee + (dark - knee) * 0.4, dark)
     grey = WHITE - dark + noise[1] * (0.4 + 1.0 * own[1]) * (ink > 0.02)
     limit = scan.limit[0] + (scan.limit[1] - scan.limit[0]) * own[2]
-    grey = np.where(grey > limit, WHITE, np.clip(grey, 0, WHITE))
-    image = (np.rint(grey / 8.0) * 8.0).clip(0, WHITE).astype(np.uint8)
+    grey = np.where(grey > limit, WHITE, np.maximum(grey, 0.0))
+    image = np.minimum(np.rint(grey / 8.0) * 8.0, WHITE).astype(np.uint8)
     image[grey == WHITE] = WHITE
     inked = image < WHITE
-    rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
-    if not len(rows):
+    across, down, width, height = cv2.boundingRect(inked.view(np.uint8))
+    if not width:
         raise ValueError("The pen left no ink; the line width or the grey is out of range.")
-    image = image[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+    image = image[down:down + height, across:across + width]
     if wish.margins is not None:
         left, top, right, bottom = wish.margins
         image = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT,

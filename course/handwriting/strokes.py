@@ -156,8 +156,10 @@ def _dense(points: np.ndarray, spacing: float = 34.0) -> tuple[np.ndarray, np.nd
     turns = np.zeros(len(points))
     turns[1:-1] = _turns(points) if len(points) > 2 else 0
     position = np.concatenate([[0], np.cumsum(lengths)])
-    total = np.array([turns[np.abs(position - p) < 45].sum() for p in position])
-    is_corner = (turns > 0) & (total > np.radians(48))
+    turning = turns > 0
+    total = np.zeros(len(points))
+    total[turning] = [turns[np.abs(position - p) < 45].sum() for p in position[turning]]
+    is_corner = total > np.radians(48)
     for p in np.flatnonzero(is_corner):  # keep only the sharpest point of each bend
         near = np.abs(position - position[p]) < 60
         if turns[p] < turns[near].max() or (near[:p] & is_corner[:p]).any():
@@ -400,8 +402,10 @@ def printed_template(character: str, medians: list[np.ndarray]) -> Template:
             target.append(np.hypot(*(others - end).T).min() > 62.0)
     boxes = _find_boxes(strokes, kind)
     close = [_dense(stroke, 12.0)[0] for stroke in strokes]
-    apart = np.array([[np.hypot(*(one[:, None] - other).T).min() for other in close]
-                      for one in close])
+    apart = np.zeros((len(close), len(close)))
+    for s, one in enumerate(close):
+        for t, other in enumerate(close[:s]):
+            apart[s, t] = apart[t, s] = np.hypot(*(one[:, None] - other).T).min()
     parts, roles = _components(_Strokes(close, apart, np.array(kind), np.array(length), boxes))
     return Template(
         character=character, points=points,

@@ -11,6 +11,7 @@ stays on the paper between strokes. Running hand comes out of that, not out of a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import cv2
@@ -166,15 +167,32 @@ class Trace:
     speed: np.ndarray  # (M,) float32, 1 is the normal speed
 
 
+def _within(values: np.ndarray, low: float, high: np.ndarray | float) -> np.ndarray:
+    """As ``np.clip``, in a fraction of its time on the short arrays of a character."""
+    return np.minimum(np.maximum(values, low), high)
+
+
+def _distances(points: np.ndarray) -> np.ndarray:
+    """From each of the points (k, 2) to the next: (k - 1,)."""
+    steps = points[1:] - points[:-1]
+    return np.hypot(steps[:, 0], steps[:, 1])
+
+
+_ALONE = np.ones(1, np.float32)
+
+
+@lru_cache(maxsize=64)
+def _gaussian(deviation: float) -> np.ndarray:
+    radius = int(np.ceil(3.0 * deviation))
+    return cv2.getGaussianKernel(2 * radius + 1, deviation, cv2.CV_32F)
+
+
 def _smooth(rows: np.ndarray, deviation: float) -> np.ndarray:
     """Gaussian filter along time; ``rows`` is (M, channels) float32, ends held."""
     if deviation < 0.3:
         return rows
-    radius = int(np.ceil(3.0 * deviation))
-    return cv2.sepFilter2D(
-        rows, cv2.CV_32F, np.ones(1, np.float32),
-        cv2.getGaussianKernel(2 * radius + 1, deviation, cv2.CV_32F),
-        borderType=cv2.BORDER_REPLICATE)
+    return cv2.sepFilter2D(rows, cv2.CV_32F, _ALONE, _gaussian(deviation),
+                           borderType=cv2.BORDER_REPLICATE)
 
 
 def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace:
@@ -225,14 +243,15 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     bow = (writer.bow[kind] + 0.030 * messy * normal[:, 2]) * (kind != BENT)
     along = template.along
     bulge = (4.0 * along * (1.0 - along)) * bow[stroke]
-    points += bulge[:, None] * np.stack([-chord[:, 1], chord[:, 0]], axis=1)[stroke]
+    points[:, 0] -= bulge * chord[stroke, 1]
+    points[:, 1] += bulge * chord[stroke, 0]
     shift = normal[:, 3:5] * (10.0 * messy)
     points += (fixed + shift)[stroke]
     points = _meet(template, writer, points, messy, normal[:, 5:7])
 
     # Components: squeezed, enlarged, moved, turned.
     for level, (part, role) in enumerate(zip(template.parts, template.role)):
-        number = int(part.max()) + 1
+        number = max(part.tolist()) + 1
         if number == 1:
             continue
         amount = messy * (1.0 if level == 0 else 0.7)
@@ -256,13 +275,15 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     unit = points / 400.0
     uneven = min(messy, 1.1)
     coefficients = writer.spacing + 0.020 * uneven * rng.standard_normal((2, 4))
-    waves = np.stack([np.sin(1.6 * unit), np.cos(1.6 * unit),
-                      np.sin(3.1 * unit), np.cos(3.1 * unit)], axis=2)
-    unit = unit + (waves * coefficients[None]).sum(axis=2) * 1.6
+    waves = np.empty((*unit.shape, 4))
+    for place, wave in ((0, 1.6 * unit), (2, 3.1 * unit)):
+        np.sin(wave, out=waves[..., place])
+        np.cos(wave, out=waves[..., place + 1])
+    unit = unit + (waves * coefficients).sum(axis=2) * 1.6
     warp = writer.warp + 0.025 * uneven * rng.standard_normal((2, 5))
     x, y = unit[:, 0], unit[:, 1]
     basis = np.stack([x * y, x * x - 0.3, y * y - 0.3, x * x * y, x * y * y], axis=1)
-    unit = unit + np.clip(basis, -1.2, 1.2) @ warp.T
+    unit = unit + _within(basis, -1.2, 1.2) @ warp.T
     whole = rng.standard_normal(4)
     slant = writer.slant + 0.040 * messy * whole[0]
     rise = writer.rise + 0.025 * messy * whole[1]
@@ -285,26 +306,26 @@ def _meet(template: Template, writer: Writer, points: np.ndarray, messy: float,
     """
     stroke, along = template.stroke, template.along
     gap = (writer.gap + _GAP_SPREAD * messy * normal) / template.length[:, None]
-    before = np.where(template.free_start, 0.0, np.clip(gap[:, 0], -0.10, 0.6 * template.opening))
-    after = np.where(template.free_end, 0.0, np.clip(gap[:, 1], -0.10, 0.6 * template.closing))
+    before = np.where(template.free_start, 0.0, _within(gap[:, 0], -0.10, 0.6 * template.opening))
+    after = np.where(template.free_end, 0.0, _within(gap[:, 1], -0.10, 0.6 * template.closing))
     wanted = (along
-              + before[stroke] * np.clip(1.0 - along / template.opening[stroke], 0.0, 1.0)
-              - after[stroke] * np.clip(1.0 - (1.0 - along) / template.closing[stroke], 0.0, 1.0))
-    inside = np.clip(wanted, 0.0, 1.0)
+              + before[stroke] * _within(1.0 - along / template.opening[stroke], 0.0, 1.0)
+              - after[stroke] * _within(1.0 - (1.0 - along) / template.closing[stroke], 0.0, 1.0))
+    inside = _within(wanted, 0.0, 1.0)
     beyond = (wanted - inside) * template.length[stroke]
     known, asked = 2.0 * stroke + along, 2.0 * stroke + inside
     met = between(asked, known, points)
     for rows, neighbours in ((template.first, template.first + 1),
                              (template.last, template.last - 1)):
         heading = points[rows] - points[neighbours]
-        heading /= np.maximum(np.hypot(*heading.T), 1e-6)[:, None]
+        heading /= np.maximum(np.hypot(heading[:, 0], heading[:, 1]), 1e-6)[:, None]
         met[rows] += np.abs(beyond[rows])[:, None] * heading
     return met
 
 
 def _tempo(length: float) -> float:
     """Speed on a stroke: short ones take more than their share of time (isochrony)."""
-    return float(np.clip((length / 420.0) ** 0.45, 0.45, 1.25))
+    return float(min(max((length / 420.0) ** 0.45, 0.45), 1.25))
 
 
 def _order(template: Template, writer: Writer, points: np.ndarray, chance: np.ndarray):
@@ -341,68 +362,59 @@ def _move(template: Template, writer: Writer, points: np.ndarray, rng: np.random
     # Vertices of the path with the time at which the pen reaches each, in units of travel.
     places, times, kinds = [], [], []
     clock, previous = 0.0, None
-    joins = rng.random(len(order))
-    spots = rng.exponential(1.0, (len(order), 2))
+    joins = rng.random(len(order)).tolist()
+    spots = rng.exponential(1.0, (len(order), 2)).tolist()
+    hooks = template.hook.tolist()
     for position, s in enumerate(order):
         run = points[runs[s]]
-        if template.hook[s] >= 0 and len(runs[s]) and runs[s][-1] > template.hook[s]:
-            bend = points[template.hook[s]]
-            tail = runs[s] > template.hook[s]
+        if hooks[s] >= 0 and len(runs[s]) and runs[s][-1] > hooks[s]:
+            bend = points[hooks[s]]
+            tail = runs[s] > hooks[s]
             run[tail] = bend + (run[tail] - bend) * np.exp(writer.hook)
         if previous is not None:
             gap = run[0] - previous
             distance = float(np.hypot(gap[0], gap[1]))
             chance_to_join = writer.join * np.exp(-(distance / writer.reach) ** 2)
-            if s in tied:
-                link, travel = 2.0, 0.9 * distance
-            elif joins[position] < chance_to_join or distance < 25.0 * writer.fluency:
-                link, travel = 2.0, 0.9 * distance
+            if (s in tied or joins[position] < chance_to_join
+                    or distance < 25.0 * writer.fluency):
+                link, travel, calm = 2.0, 0.9 * distance, 0.35
             else:
-                link, travel = 1.0, 0.75 * distance
-            pause = rest * spots[position, 0] * (1.0 if link == 1.0 else 0.35)
-            clock += pause
-            places.append(previous[None])
-            times.append(np.array([clock]))
-            kinds.append(np.array([0.0]))
-            clock += travel + 1e-3
-            places.append(run[:1])
-            times.append(np.array([clock]))
-            kinds.append(np.array([link]))
-            clock += rest * 0.8 * spots[position, 1] * (1.0 if link == 1.0 else 0.35)
-        steps = np.hypot(*np.diff(run, axis=0).T) / _tempo(template.length[s])
+                link, travel, calm = 1.0, 0.75 * distance, 1.0
+            left = clock + rest * spots[position][0] * calm
+            arrived = left + (travel + 1e-3)
+            clock = arrived + rest * 0.8 * spots[position][1] * calm
+            places += [previous[None], run[:1]]
+            times += [left, arrived]
+            kinds += [0.0, link]
+        places.append(run[:1])
+        times.append(clock if previous is None else clock + 1e-3)
+        steps = _distances(run) / _tempo(template.length[s])
         sharp = template.corner[runs[s]][1:] * (writer.corner_rest / pace)
-        if previous is None:
-            places.append(run[:1])
-            times.append(np.array([clock]))
-            kinds.append(np.array([0.0]))
-        else:
-            places.append(run[:1])
-            times.append(np.array([clock + 1e-3]))
-            kinds.append(np.array([0.0]))
-        moments = clock + 2e-3 + np.cumsum(steps) + np.concatenate([[0], np.cumsum(sharp)[:-1]])
+        moments = clock + 2e-3 + np.cumsum(steps)
         if sharp.any():  # a corner is reached, rested at, and left
-            rests = np.flatnonzero(sharp)
-            places.append(np.insert(run[1:], rests + 1, run[1:][rests], axis=0))
-            times.append(np.insert(moments, rests + 1, moments[rests] + sharp[rests]))
-            kinds.append(np.zeros(len(run) - 1 + len(rests)))
+            moments[1:] += np.cumsum(sharp)[:-1]
             clock = float(moments[-1] + sharp[-1])
+            twice = 1 + (sharp != 0.0)
+            places.append(np.repeat(run[1:], twice, axis=0))
+            moments = np.repeat(moments, twice)
+            moments[np.cumsum(twice) - 1] += sharp
         else:
             places.append(run[1:])
-            times.append(moments)
-            kinds.append(np.zeros(len(run) - 1))
             clock = float(moments[-1])
+        times += moments.tolist()
+        kinds += [0.0] * (1 + len(moments))
         previous = run[-1]
-    places, times, kinds = np.concatenate(places), np.concatenate(times), np.concatenate(kinds)
+    places, times, kinds = np.concatenate(places), np.array(times), np.array(kinds)
     step = STEP
     pad = 3
     sampled = np.arange(-pad, int(clock / step) + 1 + pad) * step
-    sampled = np.clip(sampled, 0.0, times[-1])
+    sampled = _within(sampled, 0.0, times[-1])
     path = np.empty((len(sampled), 2), np.float32)
     path[:, 0] = np.interp(sampled, times, places[:, 0])
     path[:, 1] = np.interp(sampled, times, places[:, 1])
 
     # Pressure: on strokes 1; in the air 0 but for the drawn ends of the way; joins in between.
-    segment = np.clip(np.searchsorted(times, sampled, side="left"), 1, len(times) - 1)
+    segment = _within(np.searchsorted(times, sampled, side="left"), 1, len(times) - 1)
     link = kinds[segment]
     share = (sampled - times[segment - 1]) / np.maximum(times[segment] - times[segment - 1], 1e-3)
     out = writer.lead_out * (0.3 + 1.4 * chance[template.stroke[0], 4])
@@ -416,9 +428,9 @@ def _move(template: Template, writer: Writer, points: np.ndarray, rng: np.random
     drift = _smooth(noise[:, 2:], 12.0)[:, 0] * 5.0
     pressure = _smooth(pressure[:, None], max(0.6, 0.30 * inertia))[:, 0]
     speed = np.empty(len(path), np.float32)
-    speed[1:] = np.hypot(*np.diff(path, axis=0).T) / step
+    speed[1:] = _distances(path) / step
     speed[0] = speed[1]
     speed = _smooth(speed[:, None], 2.5)[:, 0]
     on_paper = pressure > 0.34
-    pressure = np.where(on_paper, np.clip(pressure * (1.0 + 0.12 * drift), 0.2, 1.4), 0.0)
+    pressure = np.where(on_paper, _within(pressure * (1.0 + 0.12 * drift), 0.2, 1.4), 0.0)
     return Trace(points=path, pressure=pressure.astype(np.float32), speed=speed)
