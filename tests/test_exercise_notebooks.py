@@ -72,7 +72,7 @@ def other_characters(tmp_path_factory):
     rng = np.random.default_rng(1)
     for label, character in enumerate("甲乙丙丁戊己庚"):
         chosen = images[labels == label].reshape(-1, 28, 28)
-        for part, numbers in (("Train", range(30)), ("Test", range(30, 38))):
+        for part, numbers in (("Train", range(16)), ("Test", range(16, 21))):
             place = folder / part / character
             place.mkdir(parents=True)
             for number in numbers:
@@ -93,8 +93,10 @@ def cache(tmp_path_factory):
 
 @pytest.mark.parametrize("path", WITH_DATA, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_notebook_runs_on_other_characters(path, other_characters, cache):
-    # Models are fitted to the new data, which COURSE_STRICT forbids.
+    # Models are fitted to the new data, which COURSE_STRICT forbids. One thread: networks so small
+    # gain nothing from a second, and other tests run beside.
     done = run(path, 900, COURSE_DATA=str(other_characters), COURSE_CACHE=str(cache),
-               COURSE_STRICT="", COURSE_REFIT="", COURSE_NOTEBOOK="")
+               COURSE_STRICT="", COURSE_REFIT="", COURSE_NOTEBOOK="",
+               COURSE_THREADS="1", OMP_NUM_THREADS="1")
     expected = [cell for cell in done.cells if "raises-exception" in cell.metadata.get("tags", [])]
     assert not [errors(cell) for cell in done.cells if cell not in expected and errors(cell)]

@@ -142,8 +142,9 @@ def test_hand_outs_of_a_lecture(browser, site, lecture) -> None:
     footer = yaml.safe_load((REPOSITORY / "_quarto.yml").read_text(encoding="utf-8"))[
         "format"]["revealjs"]["footer"]
     shown = 0
-    for number, (page, slide) in enumerate(zip(reader.pages, sources, strict=True), 1):
-        text = page.extract_text()
+    texts = [page.extract_text() for page in reader.pages]
+    for number, (page, text, slide) in enumerate(
+            zip(reader.pages, texts, sources, strict=True), 1):
         heading = slide.find(["h1", "h2"])
         if heading and not heading.find("math"):
             letters = LETTERS.sub("", heading.get_text())
@@ -160,7 +161,7 @@ def test_hand_outs_of_a_lecture(browser, site, lecture) -> None:
     if any(CHINESE.search(part) for slide in sources for part in slide.find_all(string=True)
            if not part.find_parent("details")):
         assert any("Kai" in name for name in fonts(reader))
-        assert CHINESE.search("".join(page.extract_text() for page in reader.pages))
+        assert CHINESE.search("".join(texts))
 
     notes = read(notes_pdf(browser, site / "lectures" / f"{lecture}.html"))
     assert len(notes.pages) > 1
