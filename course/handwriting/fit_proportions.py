@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from course.files import write_whole
 from course.handwriting.proportions import (
-    HEADS, NODES, PROPORTIONS, SCALE, STEP, at_nodes, between, features)
+    HEADS, NODES, PROPORTIONS, SCALE, STEP, at_nodes, between, distances, features)
 from course.handwriting.strokes import (
     KINDS, ROLES, StrokeDataError, printed_template, read_medians)
 
@@ -74,7 +74,7 @@ def read_drawn(path: Path) -> tuple[str, list[np.ndarray]]:
 
 def _even(points: np.ndarray) -> np.ndarray:
     """(48, 2) points at equal distances along a stroke."""
-    travelled = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    travelled = np.concatenate([[0], np.cumsum(distances(points))])
     wanted = np.linspace(0.0, travelled[-1], SAMPLES)
     return between(wanted, travelled, points)
 

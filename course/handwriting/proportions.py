@@ -39,6 +39,12 @@ class ProportionsError(ValueError):
     """The file with the proportions is missing or damaged."""
 
 
+def distances(points: np.ndarray) -> np.ndarray:
+    """From each of the points (k, 2) to the next: (k - 1,)."""
+    steps = points[1:] - points[:-1]
+    return np.hypot(steps[:, 0], steps[:, 1])
+
+
 def between(wanted: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Both columns of ``values`` (k, 2), known at ``known`` (k,), at ``wanted`` (n,): (n, 2)."""
     return np.stack([np.interp(wanted, known, values[:, axis]) for axis in (0, 1)], axis=1)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from course.handwriting.proportions import shift_by_hand
+from course.handwriting.proportions import distances, shift_by_hand
 from course.paths import DATA
 
 STROKES = DATA / "strokes"
@@ -116,10 +116,6 @@ def read_medians(path: Path) -> list[np.ndarray]:
     return strokes
 
 
-def _lengths(points: np.ndarray) -> np.ndarray:
-    return np.hypot(*np.diff(points, axis=0).T)
-
-
 def _turns(points: np.ndarray) -> np.ndarray:
     """Absolute turning angle at the inner points, radians."""
     steps = np.diff(points, axis=0)
@@ -129,16 +125,16 @@ def _turns(points: np.ndarray) -> np.ndarray:
 
 def _without_brush_marks(points: np.ndarray) -> np.ndarray:
     """Cut the short bends with which a brush enters and leaves a stroke."""
-    keep = np.concatenate([[True], _lengths(points) > 1e-6])
+    keep = np.concatenate([[True], distances(points) > 1e-6])
     points = points[keep]
     for reverse in (False, True):
         if reverse:
             points = points[::-1]
         if len(points) > 3:
-            total = _lengths(points).sum()
+            total = distances(points).sum()
             limit = min(75.0, 0.22 * total)
             # Where within the first few units the direction turns most decides what is a mark.
-            travelled = np.cumsum(_lengths(points))
+            travelled = np.cumsum(distances(points))
             turns = _turns(points)
             inside = np.flatnonzero(travelled[:-1] < limit)
             if len(inside) and turns[inside].sum() > np.radians(38):
@@ -150,7 +146,7 @@ def _without_brush_marks(points: np.ndarray) -> np.ndarray:
 
 def _dense(points: np.ndarray, spacing: float = 34.0) -> tuple[np.ndarray, np.ndarray]:
     """Points at most ``spacing`` apart, the given ones among them, and whether each is a corner."""
-    lengths = _lengths(points)
+    lengths = distances(points)
     pieces, corners = [points[:1]], [np.zeros(1, bool)]
     # A corner spread over several close points still turns as one: sum turns over 70 units.
     turns = np.zeros(len(points))
@@ -175,7 +171,7 @@ def _dense(points: np.ndarray, spacing: float = 34.0) -> tuple[np.ndarray, np.nd
 
 
 def _kind(points: np.ndarray, corners: np.ndarray) -> int:
-    length = _lengths(points).sum()
+    length = distances(points).sum()
     if corners.any() and length > 130:
         return BENT
     if length < 175:
@@ -376,7 +372,7 @@ def printed_template(character: str, medians: list[np.ndarray]) -> Template:
     corner = np.concatenate(corners)
     along, length, hook, kind, opening, closing = [], [], [], [], [], []
     for s, stroke in enumerate(strokes):
-        travelled = np.concatenate([[0], np.cumsum(_lengths(stroke))])
+        travelled = np.concatenate([[0], np.cumsum(distances(stroke))])
         length.append(travelled[-1])
         along.append(travelled / max(travelled[-1], 1e-9))
         kind.append(_kind(stroke, corners[s]))

@@ -17,7 +17,7 @@ from statistics import NormalDist
 import cv2
 import numpy as np
 
-from course.handwriting.proportions import between
+from course.handwriting.proportions import between, distances
 from course.handwriting.strokes import BENT, DOT, INSIDE, NA, ROLES, Template
 
 STEP = 9.0  # stroke-data units travelled between two samples of the pen at normal speed
@@ -167,15 +167,9 @@ class Trace:
     speed: np.ndarray  # (M,) float32, 1 is the normal speed
 
 
-def _within(values: np.ndarray, low: float, high: np.ndarray | float) -> np.ndarray:
+def within(values: np.ndarray, low: float, high: np.ndarray | float) -> np.ndarray:
     """As ``np.clip``, in a fraction of its time on the short arrays of a character."""
     return np.minimum(np.maximum(values, low), high)
-
-
-def _distances(points: np.ndarray) -> np.ndarray:
-    """From each of the points (k, 2) to the next: (k - 1,)."""
-    steps = points[1:] - points[:-1]
-    return np.hypot(steps[:, 0], steps[:, 1])
 
 
 _ALONE = np.ones(1, np.float32)
@@ -283,7 +277,7 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     warp = writer.warp + 0.025 * uneven * rng.standard_normal((2, 5))
     x, y = unit[:, 0], unit[:, 1]
     basis = np.stack([x * y, x * x - 0.3, y * y - 0.3, x * x * y, x * y * y], axis=1)
-    unit = unit + _within(basis, -1.2, 1.2) @ warp.T
+    unit = unit + within(basis, -1.2, 1.2) @ warp.T
     whole = rng.standard_normal(4)
     slant = writer.slant + 0.040 * messy * whole[0]
     rise = writer.rise + 0.025 * messy * whole[1]
@@ -306,12 +300,12 @@ def _meet(template: Template, writer: Writer, points: np.ndarray, messy: float,
     """
     stroke, along = template.stroke, template.along
     gap = (writer.gap + _GAP_SPREAD * messy * normal) / template.length[:, None]
-    before = np.where(template.free_start, 0.0, _within(gap[:, 0], -0.10, 0.6 * template.opening))
-    after = np.where(template.free_end, 0.0, _within(gap[:, 1], -0.10, 0.6 * template.closing))
+    before = np.where(template.free_start, 0.0, within(gap[:, 0], -0.10, 0.6 * template.opening))
+    after = np.where(template.free_end, 0.0, within(gap[:, 1], -0.10, 0.6 * template.closing))
     wanted = (along
-              + before[stroke] * _within(1.0 - along / template.opening[stroke], 0.0, 1.0)
-              - after[stroke] * _within(1.0 - (1.0 - along) / template.closing[stroke], 0.0, 1.0))
-    inside = _within(wanted, 0.0, 1.0)
+              + before[stroke] * within(1.0 - along / template.opening[stroke], 0.0, 1.0)
+              - after[stroke] * within(1.0 - (1.0 - along) / template.closing[stroke], 0.0, 1.0))
+    inside = within(wanted, 0.0, 1.0)
     beyond = (wanted - inside) * template.length[stroke]
     known, asked = 2.0 * stroke + along, 2.0 * stroke + inside
     met = between(asked, known, points)
@@ -388,7 +382,7 @@ def _move(template: Template, writer: Writer, points: np.ndarray, rng: np.random
             kinds += [0.0, link]
         places.append(run[:1])
         times.append(clock if previous is None else clock + 1e-3)
-        steps = _distances(run) / _tempo(template.length[s])
+        steps = distances(run) / _tempo(template.length[s])
         sharp = template.corner[runs[s]][1:] * (writer.corner_rest / pace)
         moments = clock + 2e-3 + np.cumsum(steps)
         if sharp.any():  # a corner is reached, rested at, and left
@@ -408,13 +402,13 @@ def _move(template: Template, writer: Writer, points: np.ndarray, rng: np.random
     step = STEP
     pad = 3
     sampled = np.arange(-pad, int(clock / step) + 1 + pad) * step
-    sampled = _within(sampled, 0.0, times[-1])
+    sampled = within(sampled, 0.0, times[-1])
     path = np.empty((len(sampled), 2), np.float32)
     path[:, 0] = np.interp(sampled, times, places[:, 0])
     path[:, 1] = np.interp(sampled, times, places[:, 1])
 
     # Pressure: on strokes 1; in the air 0 but for the drawn ends of the way; joins in between.
-    segment = _within(np.searchsorted(times, sampled, side="left"), 1, len(times) - 1)
+    segment = within(np.searchsorted(times, sampled, side="left"), 1, len(times) - 1)
     link = kinds[segment]
     share = (sampled - times[segment - 1]) / np.maximum(times[segment] - times[segment - 1], 1e-3)
     out = writer.lead_out * (0.3 + 1.4 * chance[template.stroke[0], 4])
@@ -428,9 +422,9 @@ def _move(template: Template, writer: Writer, points: np.ndarray, rng: np.random
     drift = _smooth(noise[:, 2:], 12.0)[:, 0] * 5.0
     pressure = _smooth(pressure[:, None], max(0.6, 0.30 * inertia))[:, 0]
     speed = np.empty(len(path), np.float32)
-    speed[1:] = _distances(path) / step
+    speed[1:] = distances(path) / step
     speed[0] = speed[1]
     speed = _smooth(speed[:, None], 2.5)[:, 0]
     on_paper = pressure > 0.34
-    pressure = np.where(on_paper, _within(pressure * (1.0 + 0.12 * drift), 0.2, 1.4), 0.0)
+    pressure = np.where(on_paper, within(pressure * (1.0 + 0.12 * drift), 0.2, 1.4), 0.0)
     return Trace(points=path, pressure=pressure.astype(np.float32), speed=speed)

@@ -17,30 +17,38 @@ from .test_site import LECTURES
 AXE = importlib.resources.files("axe_playwright_python") / "axe.min.js"
 GRAVE = ("serious", "critical")
 SLIDE = ".reveal .slides > section.present"
+OTHERS = f".reveal .slides > section:not(.present), {SLIDE} > section:not(.present)"
 # No `preload`: only css-orientation-lock asks for it, and a page on disk cannot fetch style sheets.
-RUN = """async (place) => (await axe.run(
-    place || document, {resultTypes: ["violations"], preload: false}
-  )).violations.map((each) => [
-    each.impact, each.id, each.nodes.map((node) => node.html.slice(0, 120))])"""
+# axe-core walks the whole document however small the part that it reads, nine tenths of its time
+# for a slide; so what need not be there is taken out meanwhile.
+RUN = """async ([place, without]) => {
+  const emptied = without ? [...document.querySelectorAll(without)] : [];
+  const content = emptied.map((each) => [...each.childNodes]);
+  for (const each of emptied) each.replaceChildren();
+  try {
+    const found = await axe.run(
+      place || document, {resultTypes: ["violations"], preload: false});
+    return found.violations.map((each) => [
+      each.impact, each.id, each.nodes.map((node) => node.html.slice(0, 120))]);
+  } finally {
+    emptied.forEach((each, number) => each.replaceChildren(...content[number]));
+  }
+}"""
 SHOW = """(number) => {
   const {h, v} = Reveal.getIndices(Reveal.getSlides()[number]);
   Reveal.slide(h, v);
   while (Reveal.availableFragments().next) Reveal.nextFragment();
 }"""
-# axe-core walks the whole document however small the part that it reads: nine tenths of its time.
-ALONE = """() => {
-  window.others = Reveal.getSlides().filter((slide) => slide !== Reveal.getCurrentSlide())
-    .map((slide) => [slide, [...slide.childNodes]]);
-  for (const [slide] of window.others) slide.replaceChildren();
-}"""
-TOGETHER = "() => { for (const [slide, nodes] of window.others) slide.replaceChildren(...nodes); }"
 
 
-def grave_problems(page, place: str = "") -> list[str]:
-    """Serious and critical findings of axe-core in an open page, or a part of it, as it is now."""
+def grave_problems(page, place: str = "", without: str = "") -> list[str]:
+    """Serious and critical findings of axe-core in an open page, or a part of it, as it is now.
+
+    What stands in the elements of ``without`` is not there meanwhile.
+    """
     if not page.evaluate("Boolean(window.axe)"):
         page.evaluate(AXE.read_text(encoding="utf-8"))
-    return [f"{impact}: {name}: {html}" for impact, name, nodes in page.evaluate(RUN, place)
+    return [f"{impact}: {name}: {html}" for impact, name, nodes in page.evaluate(RUN, [place, without])
             if impact in GRAVE for html in nodes]
 
 
@@ -60,9 +68,8 @@ def grave_findings(browser, path: Path, scheme: str = "light") -> list[str]:
         said = [f"{path.name} 1, {each}" for each in grave_problems(page)]
         for number in range(1, total):
             page.evaluate(SHOW, number)
-            page.evaluate(ALONE)
-            said += [f"{path.name} {number + 1}, {each}" for each in grave_problems(page, SLIDE)]
-            page.evaluate(TOGETHER)
+            said += [f"{path.name} {number + 1}, {each}"
+                     for each in grave_problems(page, SLIDE, without=OTHERS)]
         return list(dict.fromkeys(said))
     finally:
         context.close()
