@@ -29,20 +29,45 @@ LEDGER = Path(__file__).resolve().with_name("ledger.toml")
 OURS = "the course authors"
 KINDS = ("figure", "photo", "font", "data", "weights")
 PICTURES = ("figure", "photo")
-FIELDS = {"path", "package", "kind", "title", "author", "licence", "source", "sha256", "hashes",
-          "alt", "used_in", "called", "notice", "note"}
+FIELDS = {
+    "path",
+    "package",
+    "kind",
+    "title",
+    "author",
+    "licence",
+    "source",
+    "sha256",
+    "hashes",
+    "alt",
+    "used_in",
+    "called",
+    "notice",
+    "note",
+}
 # Files of these kinds are assets wherever they lie.
 SUFFIXES = set(
     ".png .jpg .jpeg .gif .webp .avif .svg .ico .bmp .tif .tiff .pdf .mp4 .webm .mp3 .wav "
     ".ttf .otf .ttc .woff .woff2 .eot "
     ".csv .tsv .npz .npy .parquet .feather .xlsx .gnt .h5 .hdf5 .keras .pt .pth .onnx "
-    ".safetensors .bin .gz .xz .zip .tar .bz2 .zst .7z".split())
+    ".safetensors .bin .gz .xz .zip .tar .bz2 .zst .7z".split()
+)
 # In these folders every file is an asset, except the texts that explain them.
 FOLDERS = ("cache", "data")
 TEXTS = {".md", ".txt", ".py"}
 # Left out where git cannot be asked, as in a downloaded archive of the repository.
-MADE = {".git", ".venv", "_site", "_build", ".render-cache", ".quarto", "__pycache__",
-        ".pytest_cache", ".hypothesis", ".ipynb_checkpoints"}
+MADE = {
+    ".git",
+    ".venv",
+    "_site",
+    "_build",
+    ".render-cache",
+    ".quarto",
+    "__pycache__",
+    ".pytest_cache",
+    ".hypothesis",
+    ".ipynb_checkpoints",
+}
 
 
 class LedgerError(ValueError):
@@ -67,11 +92,18 @@ def repository_files(root: Path = REPOSITORY) -> list[str]:
     if (root / ".git").exists() and shutil.which("git"):
         asked = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=root, capture_output=True, check=True).stdout.decode("utf-8")
+            cwd=root,
+            capture_output=True,
+            check=True,
+        ).stdout.decode("utf-8")
     if asked is None:
-        found = [path.relative_to(root).as_posix() for path in root.rglob("*")
-                 if path.is_file() and not MADE & set(path.relative_to(root).parts)
-                 and not any(part.endswith(".egg-info") for part in path.parts)]
+        found = [
+            path.relative_to(root).as_posix()
+            for path in root.rglob("*")
+            if path.is_file()
+            and not MADE & set(path.relative_to(root).parts)
+            and not any(part.endswith(".egg-info") for part in path.parts)
+        ]
     else:
         found = [name for name in asked.split("\0") if name and (root / name).is_file()]
     return sorted(set(found))
@@ -126,15 +158,15 @@ def files_of(item: dict[str, Any], names: list[str], root: Path = REPOSITORY) ->
             if any(_matches(file.as_posix(), pattern) for pattern in patterns(item)):
                 found[file.as_posix()] = Path(distribution.locate_file(file))
         return found
-    return {name: root / name for name in names
-            if any(_matches(name, pattern) for pattern in patterns(item))}
+    return {name: root / name for name in names if any(_matches(name, pattern) for pattern in patterns(item))}
 
 
 def _matches(name: str, pattern: str) -> bool:
     """Whether a posix path matches; `*` stays inside a folder, `**/` crosses folders."""
     expression = "".join(
         {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(part, re.escape(part))
-        for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern))
+        for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
+    )
     return re.fullmatch(expression, name) is not None
 
 
@@ -161,8 +193,9 @@ def problems(ledger: Path = LEDGER, root: Path = REPOSITORY) -> list[str]:
         try:
             files = files_of(item, names, root)
         except importlib.metadata.PackageNotFoundError:
-            found.append(f"{label(item)}: the package {item['package']} is not installed; "
-                         "is it in requirements.txt?")
+            found.append(
+                f"{label(item)}: the package {item['package']} is not installed; is it in requirements.txt?"
+            )
         else:
             for pattern in patterns(item):
                 if not any(_matches(name, pattern) for name in files):
@@ -178,13 +211,11 @@ def problems(ledger: Path = LEDGER, root: Path = REPOSITORY) -> list[str]:
             found += _problems_of_use(item, files, root)
     for name in names:
         if name not in owner:
-            found.append(f"{name}: not in {ledger.name}; add an [[item]] with author, licence "
-                         "and source")
+            found.append(f"{name}: not in {ledger.name}; add an [[item]] with author, licence and source")
     return found
 
 
-def damaged(kinds: tuple[str, ...], root: Path = REPOSITORY,
-            ledger: Path = LEDGER) -> tuple[int, list[str]]:
+def damaged(kinds: tuple[str, ...], root: Path = REPOSITORY, ledger: Path = LEDGER) -> tuple[int, list[str]]:
     """How many files the items of these kinds cover, and which are missing or have changed.
 
     Raises:
@@ -201,8 +232,11 @@ def damaged(kinds: tuple[str, ...], root: Path = REPOSITORY,
             found.append(f"{label(item)}: the package {item['package']} is not installed")
             continue
         count += len(files)
-        found += [f"{pattern} is missing" for pattern in patterns(item)
-                  if not any(_matches(name, pattern) for name in files)]
+        found += [
+            f"{pattern} is missing"
+            for pattern in patterns(item)
+            if not any(_matches(name, pattern) for name in files)
+        ]
         if files:
             found += _problems_of_hashes(item, files, root)
     return count, found
@@ -224,12 +258,13 @@ def _problems_of_fields(item: dict[str, Any], licences: dict[str, str], root: Pa
         if not (root / source).is_file():
             found.append(f"{name}: source {source!r} is neither an address nor a file here")
     if item.get("kind") in PICTURES and not isinstance(item.get("alt"), str):
-        found.append(f"{name}: alt is missing: say what it shows, or \"\" for decoration")
+        found.append(f'{name}: alt is missing: say what it shows, or "" for decoration')
     if item.get("author") and item["author"] != OURS and "package" not in item:
         notice = item.get("notice")
         if not notice or not (root / notice).is_file():
-            found.append(f"{name}: by {item['author']}, so `notice` must name the shipped file "
-                         "with its licence")
+            found.append(
+                f"{name}: by {item['author']}, so `notice` must name the shipped file with its licence"
+            )
     return found
 
 
@@ -239,14 +274,18 @@ def _problems_of_hashes(item: dict[str, Any], files: dict[str, Path], root: Path
         return []
     if "hashes" in item:
         recorded = _recorded(root / item["hashes"])
-        return [f"{file}: its SHA-256 is not the one in {item['hashes']}"
-                for file, path in files.items()
-                if digest({file: path}) not in _sums_for(file, recorded)]
+        return [
+            f"{file}: its SHA-256 is not the one in {item['hashes']}"
+            for file, path in files.items()
+            if digest({file: path}) not in _sums_for(file, recorded)
+        ]
     if not re.fullmatch(r"[0-9a-f]{64}", item.get("sha256", "")):
         return [f"{name}: sha256 is missing; run `python assets/ledger.py --write`"]
     if item["sha256"] != digest(files):
-        return [f"{name}: the content changed since it was entered (SHA-256 differs). If that "
-                "was meant, run `python assets/ledger.py --write`"]
+        return [
+            f"{name}: the content changed since it was entered (SHA-256 differs). If that "
+            "was meant, run `python assets/ledger.py --write`"
+        ]
     return []
 
 
@@ -322,8 +361,13 @@ def write_hashes(ledger: Path = LEDGER, root: Path = REPOSITORY, folder: str = "
 def main(arguments: list[str] | None = None) -> int:
     """Check, or write hashes and check; the exit status is 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--write", nargs="?", const="", metavar="FOLDER",
-                        help="write the present hashes, of this folder or of all")
+    parser.add_argument(
+        "--write",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="write the present hashes, of this folder or of all",
+    )
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -29,8 +29,9 @@ from course.casia import code_of, folder_of, read_gnt
 
 LARGEST_RATIO = 3.0
 LARGEST_MB = 300.0
-CHARACTERS = [bytes((lead, trail)).decode("gb2312")
-              for lead in (0xB0, 0xC0, 0xD0) for trail in range(0xA1, 0xC8)][:100]
+CHARACTERS = [
+    bytes((lead, trail)).decode("gb2312") for lead in (0xB0, 0xC0, 0xD0) for trail in range(0xA1, 0xC8)
+][:100]
 
 
 def drawn_samples(count: int, rng: np.random.Generator) -> list[bytes]:

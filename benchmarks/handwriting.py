@@ -15,8 +15,10 @@ def main() -> None:
         begin = time.perf_counter()
         images = sum(1 for _ in perform(tasks, workers, progress=False))
         seconds = time.perf_counter() - begin
-        print(f"handwriting: {workers} process{'es' * (workers > 1)}, {images:,} images, "
-              f"{images / seconds:,.0f} images a second (goal: 500 with 2)")
+        print(
+            f"handwriting: {workers} process{'es' * (workers > 1)}, {images:,} images, "
+            f"{images / seconds:,.0f} images a second (goal: 500 with 2)"
+        )
 
 
 if __name__ == "__main__":

@@ -70,19 +70,22 @@ def main() -> int:
     parser.add_argument("--drawings", type=int, default=200, help="drawings a round")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    scripts = "".join(f'<script src="{(REPOSITORY / "assets/js" / name).as_uri()}"></script>'
-                      for name in ("kernel-explorer-photo.js", "kernel-explorer.js"))
+    scripts = "".join(
+        f'<script src="{(REPOSITORY / "assets/js" / name).as_uri()}"></script>'
+        for name in ("kernel-explorer-photo.js", "kernel-explorer.js")
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "page.html"
-        path.write_text(f'<!DOCTYPE html><meta charset="utf-8"><div class="kernel-explorer"></div>'
-                        f"{scripts}", encoding="utf-8")
+        path.write_text(
+            f'<!DOCTYPE html><meta charset="utf-8"><div class="kernel-explorer"></div>{scripts}',
+            encoding="utf-8",
+        )
         try:
             with open_browser() as browser:
                 page = browser.new_page()
                 page.goto(path.as_uri())
                 page.evaluate(MEASURE, 50)  # until the script is compiled
-                rounds = [page.evaluate(MEASURE, options.drawings)
-                          for _ in range(options.rounds)]
+                rounds = [page.evaluate(MEASURE, options.drawings) for _ in range(options.rounds)]
         except NoBrowserError as error:
             print(error)
             return 0
@@ -94,12 +97,13 @@ def main() -> int:
         print(f"{name:10}{quantile(best, 0.5):10.2f}{high:12.2f}")
         if high > FRAME / 2:
             missed.append(name)
-    total = {name: sum(quantile(each[name], 0.5) for each in rounds)
-             for name in ("nested", "plain")}
+    total = {name: sum(quantile(each[name], 0.5) for each in rounds) for name in ("nested", "plain")}
     ratio = total["nested"] / max(total["plain"], 1e-3)
     print(f"correlate is {ratio:.1f} times as fast as four nested loops.")
-    print(f"Aim: 99 of 100 within {FRAME / 2:.1f} ms: "
-          + (f"missed by {', '.join(missed)}" if missed else "met"))
+    print(
+        f"Aim: 99 of 100 within {FRAME / 2:.1f} ms: "
+        + (f"missed by {', '.join(missed)}" if missed else "met")
+    )
     return 1 if missed else 0
 
 

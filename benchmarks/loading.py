@@ -55,8 +55,16 @@ def measure(variant: str, folder: str, store: str) -> None:
         workers = min(loaders._available_cores() - 1, len(X) // loaders._IMAGES_PER_WORKER)
         helpers = workers * peak_memory_of_children()
     digest = hashlib.sha256(X.data).hexdigest()
-    print(json.dumps({"seconds": seconds, "peak": peak + helpers,
-                      "read": max(peak + helpers, peak_memory()), "digest": digest}))
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "peak": peak + helpers,
+                "read": max(peak + helpers, peak_memory()),
+                "digest": digest,
+            }
+        )
+    )
 
 
 def peak_memory() -> float:
@@ -90,8 +98,9 @@ def copy_images(number: int, folder: Path) -> None:
     """Fill `folder` with that many images, copying the shipped ones over and over."""
     from course.data import handwriting_folder
 
-    source = sorted(path for path in (handwriting_folder() / "Train").glob("*/*.png")
-                    if not path.name.startswith("."))
+    source = sorted(
+        path for path in (handwriting_folder() / "Train").glob("*/*.png") if not path.name.startswith(".")
+    )
     for position in range(number):
         original = source[position % len(source)]
         target = folder / original.parent.name
@@ -119,7 +128,9 @@ def main() -> None:
             for variant in ("plain", "first", "later"):
                 output = subprocess.run(
                     [sys.executable, __file__, "--measure", variant, str(folder), str(store)],
-                    stdout=subprocess.PIPE, check=True).stdout
+                    stdout=subprocess.PIPE,
+                    check=True,
+                ).stdout
                 run[variant] = json.loads(output)
             if len({result["digest"] for result in run.values()}) > 1:
                 sys.exit("The variants gave different images.")
@@ -127,18 +138,25 @@ def main() -> None:
             runs.append(run)
 
     print(f"{arguments.images:,} images, {arguments.repeats} repeats, equal arrays")
-    print(f"{'':6}{'seconds':>9}{'images/s':>10}{'faster':>9}{'aim':>7}"
-          f"{'peak MB':>10}{'of plain':>10}{'aim':>6}{'read MB':>10}")
+    print(
+        f"{'':6}{'seconds':>9}{'images/s':>10}{'faster':>9}{'aim':>7}"
+        f"{'peak MB':>10}{'of plain':>10}{'aim':>6}{'read MB':>10}"
+    )
     for variant in ("plain", "first", "later"):
+
         def median(value):
             return statistics.median(value(run[variant], run["plain"]) for run in runs)
 
         seconds = median(lambda own, plain: own["seconds"])
-        line = (f"{variant:6}{seconds:9.2f}{arguments.images / seconds:10,.0f}"
-                f"{median(lambda own, plain: plain['seconds'] / own['seconds']):8.1f}x")
+        line = (
+            f"{variant:6}{seconds:9.2f}{arguments.images / seconds:10,.0f}"
+            f"{median(lambda own, plain: plain['seconds'] / own['seconds']):8.1f}x"
+        )
         line += f"{AIMS[variant]:6.1f}x" if variant in AIMS else " " * 7
-        line += (f"{median(lambda own, plain: own['peak']):10.0f}"
-                 f"{median(lambda own, plain: own['peak'] / plain['peak']):10.2f}")
+        line += (
+            f"{median(lambda own, plain: own['peak']):10.0f}"
+            f"{median(lambda own, plain: own['peak'] / plain['peak']):10.2f}"
+        )
         line += f"{'0.33':>6}" if variant in AIMS else " " * 6
         print(line + f"{median(lambda own, plain: own['read']):10.0f}")
 

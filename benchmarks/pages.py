@@ -97,13 +97,15 @@ def main() -> int:
                 times = [first_paint(browser, deck) for _ in range(options.runs)]
                 middle = statistics.median(times)
                 megabytes = size / 1e6
-                print(f"{deck.name:34} {files:5} {megabytes:6.2f} {MEGABYTES:4.0f} {middle:9.2f} "
-                      f"{f'{min(times):.2f} to {max(times):.2f}':>13} {SECONDS:4.0f}", flush=True)
+                print(
+                    f"{deck.name:34} {files:5} {megabytes:6.2f} {MEGABYTES:4.0f} {middle:9.2f} "
+                    f"{f'{min(times):.2f} to {max(times):.2f}':>13} {SECONDS:4.0f}",
+                    flush=True,
+                )
                 if megabytes > MEGABYTES:
                     failures.append(f"{deck.name} weighs {megabytes:.2f} MB, over {MEGABYTES} MB")
                 if middle > SECONDS:
-                    failures.append(f"{deck.name} is painted after {middle:.2f} s, over "
-                                    f"{SECONDS} s")
+                    failures.append(f"{deck.name} is painted after {middle:.2f} s, over {SECONDS} s")
     except NoBrowserError as error:
         sys.exit(str(error))
     for failure in failures:

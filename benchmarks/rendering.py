@@ -23,8 +23,17 @@ from pathlib import Path
 import psutil
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-NOT_COPIED = (".git", ".venv", "_site", "_build", ".render-cache", ".quarto", "__pycache__",
-              ".pytest_cache", "*.egg-info")
+NOT_COPIED = (
+    ".git",
+    ".venv",
+    "_site",
+    "_build",
+    ".render-cache",
+    ".quarto",
+    "__pycache__",
+    ".pytest_cache",
+    "*.egg-info",
+)
 CORES = 2
 GIGABYTE = 1e9
 
@@ -123,20 +132,13 @@ def main() -> int:
             file.write("\n# One more comment.\n")
         results.append(measure("a line more in course/", site))
 
-    limits = {
-        "first render": 150,
-        "nothing changed": 8,
-        "a sentence more in one lecture": 5,
-    }
+    limits = {"first render": 150, "nothing changed": 8, "a sentence more in one lecture": 5}
     print(f"{'what':34} {'seconds':>8} {'limit':>6} {'peak GB':>8}  pages")
     for each in results:
         found = states(each.output)
         summary = ", ".join(f"{found.count(state)} {state}" for state in dict.fromkeys(found))
         limit = limits.get(each.name)
-        print(
-            f"{each.name:34} {each.seconds:8.1f} {limit or '':>6} {each.peak / GIGABYTE:8.2f}"
-            f"  {summary}"
-        )
+        print(f"{each.name:34} {each.seconds:8.1f} {limit or '':>6} {each.peak / GIGABYTE:8.2f}  {summary}")
         if limit and each.seconds > limit:
             failures.append(f"{each.name} took {each.seconds:.1f} s, over {limit} s")
         if each.peak > 3 * GIGABYTE:

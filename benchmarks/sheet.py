@@ -15,8 +15,7 @@ import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from pathlib import Path
+from functools import cache
 
 import cv2
 import numpy as np
@@ -25,16 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from course.characters import CHARACTERS
 from course.fonts import FONT_FILE
 from course.paths import DATA
-from course.sheet import (
-    BOX,
-    BOXES,
-    PAPERS,
-    Layout,
-    SheetError,
-    page_layout,
-    read_picture,
-    split_pages,
-)
+from course.sheet import BOX, BOXES, PAPERS, Layout, SheetError, page_layout, read_picture, split_pages
 from course.sheet.drawing import choose_fonts, page_figure
 
 SCALE = 8  # pixels a millimetre of the simulated paper
@@ -94,7 +84,7 @@ class FilledPage:
     written: set[tuple[int, int]] = field(default_factory=set)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _blank(paper: str, page: int, members: tuple[str, ...], pages: int) -> np.ndarray:
     layout = page_layout(paper)
     fonts = choose_fonts(members, FONT_FILE)
@@ -104,7 +94,7 @@ def _blank(paper: str, page: int, members: tuple[str, ...], pages: int) -> np.nd
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _medians(character: str) -> list[np.ndarray]:
     text = (DATA / "strokes" / f"{character}.json").read_text(encoding="utf-8")
     # the stroke data count y upwards, from -124 to 900
@@ -296,9 +286,7 @@ def measure(filled: FilledPage, photo: np.ndarray, to_photo) -> dict[str, np.nda
         offsets.append(error / side)
     images = {(box.row, box.column): box.image for box in reading.boxes}
     agreement = [
-        ink_agreement(filled, *place, images[place])
-        for place in filled.written
-        if images[place] is not None
+        ink_agreement(filled, *place, images[place]) for place in filled.written if images[place] is not None
     ]
     return {
         "offsets": np.array(offsets),

@@ -17,9 +17,9 @@ import statistics
 import time
 from pathlib import Path
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import torch
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import teach
 from course.imagenet.efficientnet_lite import preprocess_input
 from course.imagenet.photos import load_photos
@@ -46,14 +46,18 @@ def main() -> None:
 
     def as_keras_runs_it() -> None:
         for start in range(0, len(images), teach.BATCH):
-            backbone.predict_on_batch(preprocess_input(images[start:start + teach.BATCH]))
+            backbone.predict_on_batch(preprocess_input(images[start : start + teach.BATCH]))
 
-    teach.extract_features(images[:teach.BATCH])  # the first batch pays for what is set up once
+    teach.extract_features(images[: teach.BATCH])  # the first batch pays for what is set up once
     rows = []
     for _ in range(options.repeats):
-        rows.append((seconds(lambda: teach.teach(PHOTOS)),
-                     seconds(lambda: teach.extract_features(images)),
-                     seconds(as_keras_runs_it)))
+        rows.append(
+            (
+                seconds(lambda: teach.teach(PHOTOS)),
+                seconds(lambda: teach.extract_features(images)),
+                seconds(as_keras_runs_it),
+            )
+        )
     total = statistics.median(row[0] for row in rows)
     share = statistics.median(row[1] / row[0] for row in rows)
     gain = statistics.median(row[2] / row[1] for row in rows)

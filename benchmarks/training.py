@@ -25,12 +25,12 @@ import statistics
 import time
 from collections.abc import Callable
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import numpy as np
 import torch
 from keras import layers
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import artefacts, speed
 
 BATCH = 32
@@ -158,10 +158,8 @@ def variants(kind: str, X: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], 
         suffix = "with metrics" if metrics else "without"
         net = torch_model(kind)
         optimiser = adam(net)
-        found[f"plain torch loop, {suffix}"] = (
-            lambda net=net, optimiser=optimiser, metrics=metrics: torch_epoch(
-                net, optimiser, images, labels, metrics
-            )
+        found[f"plain torch loop, {suffix}"] = lambda net=net, optimiser=optimiser, metrics=metrics: (
+            torch_epoch(net, optimiser, images, labels, metrics)
         )
         model = keras_model(kind, metrics)
 

@@ -11,7 +11,6 @@ Layers of one stage share the part of their name before a double underscore:
 import math
 from collections.abc import Sequence
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import numpy as np
 import pandas as pd
@@ -31,11 +30,25 @@ from keras.layers import (
     MaxPooling2D,
 )
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
+
 # LeCun et al. (1998), table I: which of the six maps of S2 each of the 16 maps of C3 sees.
 C3_CONNECTIONS = (
-    (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
-    (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
-    (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5),
+    (0, 1, 2),
+    (1, 2, 3),
+    (2, 3, 4),
+    (3, 4, 5),
+    (0, 4, 5),
+    (0, 1, 5),
+    (0, 1, 2, 3),
+    (1, 2, 3, 4),
+    (2, 3, 4, 5),
+    (0, 3, 4, 5),
+    (0, 1, 4, 5),
+    (0, 1, 2, 5),
+    (0, 1, 3, 4),
+    (1, 2, 4, 5),
+    (0, 2, 3, 5),
     (0, 1, 2, 3, 4, 5),
 )
 
@@ -87,8 +100,13 @@ class PartlyConnectedConv2D(keras.layers.Layer):
         ValueError: a connection names a map that the input lacks, or names one twice.
     """
 
-    def __init__(self, connections: Sequence[Sequence[int]], kernel_size: int, activation=None,
-                 **options):
+    def __init__(
+        self,
+        connections: Sequence[Sequence[int]],
+        kernel_size: int,
+        activation=None,
+        **options,
+    ):
         super().__init__(**options)
         self.connections = tuple(tuple(seen) for seen in connections)
         self.kernel_size = kernel_size
@@ -100,9 +118,13 @@ class PartlyConnectedConv2D(keras.layers.Layer):
             if len(set(seen)) != len(seen) or not set(seen) <= set(range(channels)):
                 raise ValueError(
                     f"{self.name}: output map {number} is connected to {seen}; it should name "
-                    f"input maps from 0 to {channels - 1}, each once.")
-        pairs = [(source, target) for target, seen in enumerate(self.connections)
-                 for source in seen]
+                    f"input maps from 0 to {channels - 1}, each once."
+                )
+        pairs = [
+            (source, target)
+            for target, seen in enumerate(self.connections)
+            for source in seen
+        ]
         # place[i, c, m] is 1 where connection i leads from input map c to output map m.
         self.place = np.zeros((len(pairs), channels, maps), dtype="float32")
         for i, (source, target) in enumerate(pairs):
@@ -111,8 +133,10 @@ class PartlyConnectedConv2D(keras.layers.Layer):
         area = self.kernel_size**2
         limit = math.sqrt(6 / (area * len(pairs) / maps + area * len(pairs) / channels))
         self.kernels = self.add_weight(
-            name="kernels", shape=(self.kernel_size, self.kernel_size, len(pairs)),
-            initializer=keras.initializers.RandomUniform(-limit, limit))
+            name="kernels",
+            shape=(self.kernel_size, self.kernel_size, len(pairs)),
+            initializer=keras.initializers.RandomUniform(-limit, limit),
+        )
         self.bias = self.add_weight(name="bias", shape=(maps,), initializer="zeros")
 
     def call(self, inputs):
@@ -124,9 +148,12 @@ class PartlyConnectedConv2D(keras.layers.Layer):
         return (input_shape[0], height, width, len(self.connections))
 
     def get_config(self):
-        return {**super().get_config(), "connections": [list(seen) for seen in self.connections],
-                "kernel_size": self.kernel_size,
-                "activation": keras.activations.serialize(self.activation)}
+        return {
+            **super().get_config(),
+            "connections": [list(seen) for seen in self.connections],
+            "kernel_size": self.kernel_size,
+            "activation": keras.activations.serialize(self.activation),
+        }
 
 
 @keras.saving.register_keras_serializable("course")
@@ -147,8 +174,11 @@ class Subsampling2D(keras.layers.Layer):
 
     def build(self, input_shape):
         maps = input_shape[-1]
-        self.coefficient = self.add_weight(name="coefficient", shape=(maps,),
-                                           initializer=keras.initializers.Constant(0.25))
+        self.coefficient = self.add_weight(
+            name="coefficient",
+            shape=(maps,),
+            initializer=keras.initializers.Constant(0.25),
+        )
         self.bias = self.add_weight(name="bias", shape=(maps,), initializer="zeros")
 
     def call(self, inputs):
@@ -160,8 +190,10 @@ class Subsampling2D(keras.layers.Layer):
         return (n, height // 2, width // 2, maps)
 
     def get_config(self):
-        return {**super().get_config(),
-                "activation": keras.activations.serialize(self.activation)}
+        return {
+            **super().get_config(),
+            "activation": keras.activations.serialize(self.activation),
+        }
 
 
 @keras.saving.register_keras_serializable("course")
@@ -186,8 +218,13 @@ class RadialBasisOutput(keras.layers.Layer):
         shape = (input_shape[-1], self.classes)
         signs = np.random.default_rng(self.seed).choice([-1.0, 1.0], size=shape)
         self.codes = self.add_weight(
-            name="codes", shape=shape, trainable=False,
-            initializer=lambda shape, dtype=None: ops.convert_to_tensor(signs, dtype=dtype))
+            name="codes",
+            shape=shape,
+            trainable=False,
+            initializer=lambda shape, dtype=None: ops.convert_to_tensor(
+                signs, dtype=dtype
+            ),
+        )
 
     def call(self, inputs):
         # |x − w|² = |x|² − 2 x·w + |w|², and |w|² is the number of inputs.
@@ -218,7 +255,7 @@ class LocalResponseNormalization(keras.layers.Layer):
     def call(self, inputs):
         channels = inputs.shape[-1]
         squares = ops.pad(inputs**2, [[0, 0], [0, 0], [0, 0], [2, 2]])
-        total = sum(squares[..., shift:shift + channels] for shift in range(5))
+        total = sum(squares[..., shift : shift + channels] for shift in range(5))
         return inputs / (2 + 1e-4 * total) ** 0.75
 
     def compute_output_shape(self, input_shape):
@@ -235,17 +272,20 @@ def lenet5(n_classes: int = 10) -> keras.Model:
     trained sub-sampling and the distances to codes. Input (n, 32, 32, 1), output (n, classes),
     61,706 parameters for ten classes.
     """
-    return keras.Sequential([
-        Input((32, 32, 1)),
-        Conv2D(6, 5, activation="tanh", name="C1"),
-        AveragePooling2D(2, name="S2"),
-        Conv2D(16, 5, activation="tanh", name="C3"),
-        AveragePooling2D(2, name="S4"),
-        Conv2D(120, 5, activation="tanh", name="C5"),
-        Flatten(),
-        Dense(84, activation="tanh", name="F6"),
-        Dense(n_classes, activation="softmax", name="output"),
-    ], name="lenet5")
+    return keras.Sequential(
+        [
+            Input((32, 32, 1)),
+            Conv2D(6, 5, activation="tanh", name="C1"),
+            AveragePooling2D(2, name="S2"),
+            Conv2D(16, 5, activation="tanh", name="C3"),
+            AveragePooling2D(2, name="S4"),
+            Conv2D(120, 5, activation="tanh", name="C5"),
+            Flatten(),
+            Dense(84, activation="tanh", name="F6"),
+            Dense(n_classes, activation="softmax", name="output"),
+        ],
+        name="lenet5",
+    )
 
 
 def lenet5_1998(n_classes: int = 10) -> keras.Model:
@@ -255,17 +295,20 @@ def lenet5_1998(n_classes: int = 10) -> keras.Model:
     with a coefficient and a bias for each map, a scaled tanh, and distances to fixed codes as
     outputs. Input (n, 32, 32, 1), output (n, classes): minus the distances, to be used as logits.
     """
-    return keras.Sequential([
-        Input((32, 32, 1)),
-        Conv2D(6, 5, activation=scaled_tanh, name="C1"),
-        Subsampling2D(activation=scaled_tanh, name="S2"),
-        PartlyConnectedConv2D(C3_CONNECTIONS, 5, activation=scaled_tanh, name="C3"),
-        Subsampling2D(activation=scaled_tanh, name="S4"),
-        Conv2D(120, 5, activation=scaled_tanh, name="C5"),
-        Flatten(),
-        Dense(84, activation=scaled_tanh, name="F6"),
-        RadialBasisOutput(n_classes, name="output"),
-    ], name="lenet5_1998")
+    return keras.Sequential(
+        [
+            Input((32, 32, 1)),
+            Conv2D(6, 5, activation=scaled_tanh, name="C1"),
+            Subsampling2D(activation=scaled_tanh, name="S2"),
+            PartlyConnectedConv2D(C3_CONNECTIONS, 5, activation=scaled_tanh, name="C3"),
+            Subsampling2D(activation=scaled_tanh, name="S4"),
+            Conv2D(120, 5, activation=scaled_tanh, name="C5"),
+            Flatten(),
+            Dense(84, activation=scaled_tanh, name="F6"),
+            RadialBasisOutput(n_classes, name="output"),
+        ],
+        name="lenet5_1998",
+    )
 
 
 # --- AlexNet -------------------------------------------------------------------------------------
@@ -282,48 +325,62 @@ def alexnet(n_classes: int = 1000, groups: int = 2) -> keras.Model:
         groups: 2 as in the paper, where the second, fourth and fifth convolution saw only
             those channels that lay on their own graphics card; 1 for today's single card.
     """
+
     def convolution(filters, size, name, **options):
         return Conv2D(filters, size, activation="relu", name=name, **options)
 
-    return keras.Sequential([
-        Input((227, 227, 3)),
-        convolution(96, 11, "conv1", strides=4),
-        LocalResponseNormalization(name="norm1"),
-        MaxPooling2D(3, strides=2, name="pool1"),
-        convolution(256, 5, "conv2", padding="same", groups=groups),
-        LocalResponseNormalization(name="norm2"),
-        MaxPooling2D(3, strides=2, name="pool2"),
-        convolution(384, 3, "conv3", padding="same"),
-        convolution(384, 3, "conv4", padding="same", groups=groups),
-        convolution(256, 3, "conv5", padding="same", groups=groups),
-        MaxPooling2D(3, strides=2, name="pool5"),
-        Flatten(),
-        Dense(4096, activation="relu", name="fc6"), Dropout(0.5),
-        Dense(4096, activation="relu", name="fc7"), Dropout(0.5),
-        Dense(n_classes, activation="softmax", name="fc8"),
-    ], name="alexnet")
+    return keras.Sequential(
+        [
+            Input((227, 227, 3)),
+            convolution(96, 11, "conv1", strides=4),
+            LocalResponseNormalization(name="norm1"),
+            MaxPooling2D(3, strides=2, name="pool1"),
+            convolution(256, 5, "conv2", padding="same", groups=groups),
+            LocalResponseNormalization(name="norm2"),
+            MaxPooling2D(3, strides=2, name="pool2"),
+            convolution(384, 3, "conv3", padding="same"),
+            convolution(384, 3, "conv4", padding="same", groups=groups),
+            convolution(256, 3, "conv5", padding="same", groups=groups),
+            MaxPooling2D(3, strides=2, name="pool5"),
+            Flatten(),
+            Dense(4096, activation="relu", name="fc6"),
+            Dropout(0.5),
+            Dense(4096, activation="relu", name="fc7"),
+            Dropout(0.5),
+            Dense(n_classes, activation="softmax", name="fc8"),
+        ],
+        name="alexnet",
+    )
 
 
 # --- GoogLeNet -----------------------------------------------------------------------------------
 
 
-def inception_module(x, ones, threes_reduce, threes, fives_reduce, fives, projection, name):
+def inception_module(
+    x, ones, threes_reduce, threes, fives_reduce, fives, projection, name
+):
     """Four branches side by side, joined along the channels.
 
     Szegedy et al. (2015), figure 2b. `x` is a Keras tensor (n, height, width, channels); the
     result has the same height and width and ones + threes + fives + projection channels.
     """
+
     def convolution(x, filters, size, part):
-        return Conv2D(filters, size, padding="same", activation="relu",
-                      name=f"{name}__{part}")(x)
+        return Conv2D(
+            filters, size, padding="same", activation="relu", name=f"{name}__{part}"
+        )(x)
 
     pooled = MaxPooling2D(3, strides=1, padding="same", name=f"{name}__pool")(x)
-    return Concatenate(name=f"{name}__output")([
-        convolution(x, ones, 1, "1x1"),
-        convolution(convolution(x, threes_reduce, 1, "3x3_reduce"), threes, 3, "3x3"),
-        convolution(convolution(x, fives_reduce, 1, "5x5_reduce"), fives, 5, "5x5"),
-        convolution(pooled, projection, 1, "pool_projection"),
-    ])
+    return Concatenate(name=f"{name}__output")(
+        [
+            convolution(x, ones, 1, "1x1"),
+            convolution(
+                convolution(x, threes_reduce, 1, "3x3_reduce"), threes, 3, "3x3"
+            ),
+            convolution(convolution(x, fives_reduce, 1, "5x5_reduce"), fives, 5, "5x5"),
+            convolution(pooled, projection, 1, "pool_projection"),
+        ]
+    )
 
 
 def googlenet(n_classes: int = 1000, auxiliary: bool = False) -> keras.Model:
@@ -333,8 +390,11 @@ def googlenet(n_classes: int = 1000, auxiliary: bool = False) -> keras.Model:
     two classifiers that help the training of the lower layers and are thrown away later
     (section 5) come after the main one.
     """
+
     def convolution(x, filters, size, name, **options):
-        return Conv2D(filters, size, padding="same", activation="relu", name=name, **options)(x)
+        return Conv2D(
+            filters, size, padding="same", activation="relu", name=name, **options
+        )(x)
 
     def halve(x, name):
         return MaxPooling2D(3, strides=2, padding="same", name=name)(x)
@@ -361,15 +421,17 @@ def googlenet(n_classes: int = 1000, auxiliary: bool = False) -> keras.Model:
     x = GlobalAveragePooling2D(name="average_pool")(x)
     x = Dropout(0.4, name="dropout")(x)
     outputs = Dense(n_classes, activation="softmax", name="linear")(x)
-    return keras.Model(inputs, [outputs, *side_outputs] if auxiliary else outputs,
-                       name="googlenet")
+    return keras.Model(
+        inputs, [outputs, *side_outputs] if auxiliary else outputs, name="googlenet"
+    )
 
 
 # --- ResNet --------------------------------------------------------------------------------------
 
 
-def residual_block(x, filters, stride=1, residual=True, projection=True, momentum=0.99,
-                   name="block"):
+def residual_block(
+    x, filters, stride=1, residual=True, projection=True, momentum=0.99, name="block"
+):
     """Two 3 × 3 convolutions, and their input added to what they make of it.
 
     He et al. (2016), figure 2. `x` is a Keras tensor (n, height, width, channels); the result
@@ -379,16 +441,28 @@ def residual_block(x, filters, stride=1, residual=True, projection=True, momentu
     `momentum` is that of the moving averages of batch normalisation; Keras's own is 0.99, which
     suits trainings of many thousand steps.
     """
+
     def convolve(x, size, stride, part):
-        x = Conv2D(filters, size, strides=stride, padding="same", use_bias=False,
-                   kernel_initializer="he_normal", name=f"{name}__{part}")(x)
+        x = Conv2D(
+            filters,
+            size,
+            strides=stride,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"{name}__{part}",
+        )(x)
         return BatchNormalization(momentum=momentum, name=f"{name}__{part}_norm")(x)
 
     y = Activation("relu", name=f"{name}__relu1")(convolve(x, 3, stride, "conv1"))
     y = convolve(y, 3, 1, "conv2")
     if residual:
         if x.shape[1:] != y.shape[1:]:
-            x = convolve(x, 1, stride, "shortcut") if projection else _fill_up(x, filters, stride)
+            x = (
+                convolve(x, 1, stride, "shortcut")
+                if projection
+                else _fill_up(x, filters, stride)
+            )
         y = Add(name=f"{name}__add")([x, y])
     return Activation("relu", name=f"{name}__relu2")(y)
 
@@ -399,22 +473,34 @@ def _fill_up(x, filters, stride):
     return ops.pad(x, [[0, 0], [0, 0], [0, 0], [0, filters - x.shape[-1]]])
 
 
-def resnet34(n_classes: int = 1000, residual: bool = True, projection: bool = True) -> keras.Model:
+def resnet34(
+    n_classes: int = 1000, residual: bool = True, projection: bool = True
+) -> keras.Model:
     """ResNet-34 (He et al., 2016, table 1): 3, 4, 6 and 3 blocks of two convolutions.
 
     Input (n, 224, 224, 3), output (n, classes). `residual` and `projection` as in
     `residual_block`; `residual=False` is the plain network of 34 layers in the paper's figure 3.
     """
     inputs = Input((224, 224, 3))
-    x = Conv2D(64, 7, strides=2, padding="same", use_bias=False,
-               kernel_initializer="he_normal", name="conv1")(inputs)
+    x = Conv2D(
+        64,
+        7,
+        strides=2,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name="conv1",
+    )(inputs)
     x = Activation("relu", name="conv1_relu")(BatchNormalization(name="conv1_norm")(x))
     x = MaxPooling2D(3, strides=2, padding="same", name="pool1")(x)
-    for stage, (filters, blocks) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)], start=2):
+    for stage, (filters, blocks) in enumerate(
+        [(64, 3), (128, 4), (256, 6), (512, 3)], start=2
+    ):
         for block in range(1, blocks + 1):
             stride = 2 if block == 1 and stage > 2 else 1
-            x = residual_block(x, filters, stride, residual, projection,
-                               name=f"conv{stage}_{block}")
+            x = residual_block(
+                x, filters, stride, residual, projection, name=f"conv{stage}_{block}"
+            )
     x = GlobalAveragePooling2D(name="average_pool")(x)
     outputs = Dense(n_classes, activation="softmax", name="dense")(x)
     return keras.Model(inputs, outputs, name="resnet34" if residual else "plain34")
@@ -430,16 +516,30 @@ def cifar_resnet(depth: int, n_classes: int = 10, residual: bool = True) -> kera
         ValueError: `depth` is not 6n + 2 for a whole n of at least 1.
     """
     if depth < 8 or depth % 6 != 2:
-        raise ValueError(f"A ResNet for CIFAR-10 has 6n + 2 layers (8, 14, 20 …), not {depth}.")
+        raise ValueError(
+            f"A ResNet for CIFAR-10 has 6n + 2 layers (8, 14, 20 …), not {depth}."
+        )
     inputs = Input((32, 32, 3))
-    x = Conv2D(16, 3, padding="same", use_bias=False, kernel_initializer="he_normal",
-               name="conv1")(inputs)
+    x = Conv2D(
+        16,
+        3,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name="conv1",
+    )(inputs)
     x = Activation("relu", name="conv1_relu")(BatchNormalization(name="conv1_norm")(x))
     for stage, filters in enumerate([16, 32, 64], start=2):
         for block in range(1, (depth - 2) // 6 + 1):
             stride = 2 if block == 1 and stage > 2 else 1
-            x = residual_block(x, filters, stride, residual, projection=False,
-                               name=f"conv{stage}_{block}")
+            x = residual_block(
+                x,
+                filters,
+                stride,
+                residual,
+                projection=False,
+                name=f"conv{stage}_{block}",
+            )
     x = GlobalAveragePooling2D(name="average_pool")(x)
     outputs = Dense(n_classes, activation="softmax", name="dense")(x)
     return keras.Model(inputs, outputs, name=f"cifar_resnet{depth}")
@@ -488,9 +588,18 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
     rows = [("input", "image", shape_text(shape), 0, 0)]
     for layer in model.layers:
         if not isinstance(layer, keras.layers.InputLayer):
-            rows.append((layer.name, _kind(layer), shape_text(layer.output.shape),
-                         layer.count_params(), multiply_adds(layer)))
-    return pd.DataFrame(rows, columns=["layer", "kind", "output", "parameters", "multiply-adds"])
+            rows.append(
+                (
+                    layer.name,
+                    _kind(layer),
+                    shape_text(layer.output.shape),
+                    layer.count_params(),
+                    multiply_adds(layer),
+                )
+            )
+    return pd.DataFrame(
+        rows, columns=["layer", "kind", "output", "parameters", "multiply-adds"]
+    )
 
 
 def stage_table(model: keras.Model) -> pd.DataFrame:
@@ -503,12 +612,16 @@ def stage_table(model: keras.Model) -> pd.DataFrame:
     """
     table = layer_table(model).iloc[1:]
     table = table.assign(
-        stage=table["layer"].str.split("__").str[0], layers=(table["multiply-adds"] > 0))
+        stage=table["layer"].str.split("__").str[0], layers=(table["multiply-adds"] > 0)
+    )
     # Activation and normalisation that follow a single convolution belong to it.
     table["stage"] = table["stage"].str.replace(r"_(norm|relu)$", "", regex=True)
     return table.groupby("stage", sort=False, as_index=False).agg(
-        output=("output", "last"), layers=("layers", "sum"),
-        parameters=("parameters", "sum"), **{"multiply-adds": ("multiply-adds", "sum")})
+        output=("output", "last"),
+        layers=("layers", "sum"),
+        parameters=("parameters", "sum"),
+        **{"multiply-adds": ("multiply-adds", "sum")},
+    )
 
 
 def shape_text(shape: Sequence[int | None]) -> str:
@@ -525,7 +638,11 @@ def depth(model: keras.Model) -> int:
         return sum(multiply_adds(layer) > 0 for layer in model.layers)
     longest: dict[str, int] = {}
     for layer in model.get_config()["layers"]:
-        own = multiply_adds(model.get_layer(layer["name"])) > 0 if _is_layer(model, layer) else 0
+        own = (
+            multiply_adds(model.get_layer(layer["name"])) > 0
+            if _is_layer(model, layer)
+            else 0
+        )
         before = [longest[name] for name in _inputs_of(layer.get("inbound_nodes"))]
         longest[layer["name"]] = own + max(before, default=0)
     return max(longest.values())
@@ -548,14 +665,21 @@ def _inputs_of(node) -> list[str]:
 def _kind(layer: keras.layers.Layer) -> str:
     """What a layer does, in words."""
     words = {
-        "Flatten": "flatten", "Dropout": "dropout", "Concatenate": "join", "Add": "add",
-        "BatchNormalization": "batch normalisation", "GlobalAveragePooling2D": "global average",
+        "Flatten": "flatten",
+        "Dropout": "dropout",
+        "Concatenate": "join",
+        "Add": "add",
+        "BatchNormalization": "batch normalisation",
+        "GlobalAveragePooling2D": "global average",
         "LocalResponseNormalization": "local response normalisation",
-        "RadialBasisOutput": "distance to codes", "Activation": "activation",
+        "RadialBasisOutput": "distance to codes",
+        "Activation": "activation",
     }
     name = type(layer).__name__
     if isinstance(layer, Conv2D):
-        return _with_options("convolution", layer.kernel_size[0], layer.strides[0], layer.groups)
+        return _with_options(
+            "convolution", layer.kernel_size[0], layer.strides[0], layer.groups
+        )
     if isinstance(layer, PartlyConnectedConv2D):
         return _with_options("convolution, partly connected", layer.kernel_size)
     if isinstance(layer, Subsampling2D):
@@ -570,6 +694,10 @@ def _kind(layer: keras.layers.Layer) -> str:
 
 
 def _with_options(word: str, size: int, stride: int = 1, groups: int = 1) -> str:
-    text = f"{word} {size} × {size}" if "," not in word else word.replace(",", f" {size} × {size},")
+    text = (
+        f"{word} {size} × {size}"
+        if "," not in word
+        else word.replace(",", f" {size} × {size},")
+    )
     text += f", stride {stride}" if stride > 1 else ""
     return text + (f", {groups} groups" if groups > 1 else "")

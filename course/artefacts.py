@@ -41,16 +41,16 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import numpy as np
 import torch
 from tqdm import tqdm
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import files, paths, recipes, speed
 
 MANIFEST = "manifest.json"
@@ -146,9 +146,7 @@ def fit_or_load(
         ValueError, TypeError: On arguments that cannot be used.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(
-            f"artefact name {name!r}: use lower-case letters, digits and underscores only"
-        )
+        raise ValueError(f"artefact name {name!r}: use lower-case letters, digits and underscores only")
     job = _Job(
         name=name,
         build_model=build_model,
@@ -470,9 +468,7 @@ def _fit(job: _Job) -> tuple[keras.Model, FitHistory, dict[str, Any]]:
             metrics = score(model, job.score_sets, job.batch_size)
     finally:
         bar.close()  # an interrupted fit does not reach on_train_end
-    curves = {
-        key: [float(value) for value in values] for key, values in history.history.items()
-    }
+    curves = {key: [float(value) for value in values] for key, values in history.history.items()}
     entry = {
         "recipe": recipe,
         "files": {},
@@ -490,13 +486,14 @@ def _fit(job: _Job) -> tuple[keras.Model, FitHistory, dict[str, Any]]:
             "machine": f"{platform.system()} {platform.machine()}",
             "device": "cuda" if torch.cuda.is_available() else "cpu",
         },
-        "fitted": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "fitted": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     return model, FitHistory(curves, [int(number) for number in history.epoch]), entry
 
 
-def score(model: keras.Model, sets: Mapping[str, tuple[np.ndarray, np.ndarray]],
-          batch_size: int = 128) -> dict[str, dict[str, float]]:
+def score(
+    model: keras.Model, sets: Mapping[str, tuple[np.ndarray, np.ndarray]], batch_size: int = 128
+) -> dict[str, dict[str, float]]:
     """Return the metrics that a compiled model reaches on sets (X, y), by set and metric."""
     scores = {}
     for key, (X, y) in sets.items():
@@ -549,8 +546,7 @@ class AugmentedBatches(keras.utils.PyDataset):
         changed = np.asarray(job.augment(images, rng))
         if changed.shape != images.shape:
             raise ValueError(
-                f"augment turned a batch of shape {images.shape} into {changed.shape}; "
-                "it must keep the shape"
+                f"augment turned a batch of shape {images.shape} into {changed.shape}; it must keep the shape"
             )
         return changed, job.y[chosen]
 
@@ -608,9 +604,11 @@ def _comparison(name: str, old: Mapping, new: Mapping) -> str:
         before, after = old.get(key, {}), new.get(key, {})
         for metric in [*after, *(metric for metric in before if metric not in after)]:
             a, b = before.get(metric), after.get(metric)
-            cells = [f"{a:10.4f}" if a is not None else f"{'-':>10}",
-                     f"{b:10.4f}" if b is not None else f"{'-':>10}",
-                     f"{b - a:+10.4f}" if None not in (a, b) else f"{'':>10}"]
+            cells = [
+                f"{a:10.4f}" if a is not None else f"{'-':>10}",
+                f"{b:10.4f}" if b is not None else f"{'-':>10}",
+                f"{b - a:+10.4f}" if None not in (a, b) else f"{'':>10}",
+            ]
             lines.append(f"  {key + ' ' + metric:<42}" + "".join(cells))
     return "\n".join(lines)
 
@@ -680,9 +678,7 @@ def _load(folder: Path, name: str, entry: dict) -> tuple[keras.Model, FitHistory
     try:
         return load_model(folder / model_name), history
     except Exception as error:  # Keras raises many kinds
-        raise ArtefactError(
-            f"{model_name} cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
+        raise ArtefactError(f"{model_name} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def load_model(path: Path) -> keras.Model:
@@ -741,8 +737,7 @@ def _store_files(folder: Path, job: _Job, model, history: FitHistory, entry: dic
         with files.replaced_together(folder, [model_name, history_name, MANIFEST]) as staged:
             _save_model(model, staged[model_name])
             staged[history_name].write_text(
-                files.as_json({"epoch": history.epoch, "history": history.history}),
-                encoding="utf-8",
+                files.as_json({"epoch": history.epoch, "history": history.history}), encoding="utf-8"
             )
             for file_name in (model_name, history_name):
                 content = staged[file_name].read_bytes()

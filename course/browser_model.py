@@ -30,10 +30,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import numpy as np
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import artefacts, data, files, loaders, recipes
 from course.characters import MEANINGS
 from course.handwriting.compare import measure
@@ -48,8 +48,10 @@ PAPER = 255
 EVERY = 20  # one training image in so many is measured
 EXAMPLE = "明"  # shown in the still picture, where the model knows it
 
-_HEAD = ("// Made by `python -m course.browser_model` from cache/cnn.keras. Do not edit.\n"
-         "window.drawYourselfNetwork = ")
+_HEAD = (
+    "// Made by `python -m course.browser_model` from cache/cnn.keras. Do not edit.\n"
+    "window.drawYourselfNetwork = "
+)
 
 
 class BrowserModelError(RuntimeError):
@@ -73,7 +75,7 @@ def up_to_date() -> dict[str, Any]:
         raise BrowserModelError(_stale_message(reasons))
     if reasons or refit:
         why = "; ".join(reasons or ["COURSE_REFIT is set"])
-        print(f"Making the files of \"Draw it yourself\": {why}.", file=sys.stderr)
+        print(f'Making the files of "Draw it yourself": {why}.', file=sys.stderr)
         write()
     content = read()
     content.pop("weights")
@@ -88,8 +90,10 @@ def stale() -> list[str]:
     except BrowserModelError as error:
         return [str(error)]
     reasons = []
-    for key, words in (("model", f"{_name(MODEL)} changed"),
-                       ("handwriting", "the shipped handwriting changed")):
+    for key, words in (
+        ("model", f"{_name(MODEL)} changed"),
+        ("handwriting", "the shipped handwriting changed"),
+    ):
         if stored.get(key) != recipe[key]:
             reasons.append(words)
     before, after = stored.get("code") or {}, recipe["code"]
@@ -121,10 +125,10 @@ def read() -> dict[str, Any]:
             raise ValueError("it does not hold as many weights as its layers need")
     except OSError as error:
         raise BrowserModelError(
-            f"{_name(WEIGHTS)} cannot be read ({error.strerror}); make it: {REMEDY}") from error
+            f"{_name(WEIGHTS)} cannot be read ({error.strerror}); make it: {REMEDY}"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise BrowserModelError(
-            f"{_name(WEIGHTS)} is damaged ({error}); make it again: {REMEDY}") from error
+        raise BrowserModelError(f"{_name(WEIGHTS)} is damaged ({error}); make it again: {REMEDY}") from error
     return content
 
 
@@ -191,11 +195,19 @@ def _describe(layer: keras.layers.Layer) -> dict[str, Any]:
     activation = config.get("activation", "linear")
     plain = {
         "Rescaling": lambda: np.ndim(config["scale"]) == 0 and np.ndim(config["offset"]) == 0,
-        "Conv2D": lambda: (tuple(layer.strides) == (1, 1) and tuple(layer.dilation_rate) == (1, 1)
-                           and layer.groups == 1 and layer.padding in ("same", "valid")
-                           and layer.use_bias and layer.data_format == "channels_last"),
-        "MaxPooling2D": lambda: (layer.pool_size == layer.strides and layer.padding == "valid"
-                                 and layer.data_format == "channels_last"),
+        "Conv2D": lambda: (
+            tuple(layer.strides) == (1, 1)
+            and tuple(layer.dilation_rate) == (1, 1)
+            and layer.groups == 1
+            and layer.padding in ("same", "valid")
+            and layer.use_bias
+            and layer.data_format == "channels_last"
+        ),
+        "MaxPooling2D": lambda: (
+            layer.pool_size == layer.strides
+            and layer.padding == "valid"
+            and layer.data_format == "channels_last"
+        ),
         "Flatten": lambda: layer.data_format == "channels_last",
         "Dense": lambda: layer.use_bias,
         "Dropout": lambda: True,
@@ -203,7 +215,8 @@ def _describe(layer: keras.layers.Layer) -> dict[str, Any]:
     if kind not in plain or not plain[kind]() or activation not in ("relu", "linear"):
         raise BrowserModelError(
             f"assets/js/draw-yourself.js does not know the layer {layer.name} ({kind}, "
-            f"{activation}) as {_name(MODEL)} uses it. Teach it there, and course/browser_model.py.")
+            f"{activation}) as {_name(MODEL)} uses it. Teach it there, and course/browser_model.py."
+        )
     described: dict[str, Any] = {"type": kind, "activation": activation}
     if kind == "Rescaling":
         described |= {"scale": float(config["scale"]), "offset": float(config["offset"])}
@@ -223,12 +236,13 @@ def _check_classes(model: keras.Model, folder: Path, class_names: list[str]) -> 
     except (OSError, ValueError, KeyError) as error:
         raise BrowserModelError(
             f"{_name(CACHE / artefacts.MANIFEST)} does not say on which data {MODEL.name} was "
-            "scored. Fit it again: make train") from error
-    if (model.output_shape[-1] != len(class_names)
-            or recorded != artefacts.data_fingerprint(X, y)):
+            "scored. Fit it again: make train"
+        ) from error
+    if model.output_shape[-1] != len(class_names) or recorded != artefacts.data_fingerprint(X, y):
         raise BrowserModelError(
             f"{_name(MODEL)} was fitted to other data than the shipped handwriting, so that its "
-            "classes are not known. Fit it again (make train), or undo the change of the data.")
+            "classes are not known. Fit it again (make train), or undo the change of the data."
+        )
 
 
 # --- the look of the training images -----------------------------------------------------------
@@ -256,12 +270,17 @@ def look(train_folder: Path) -> dict[str, float]:
                 continue
             (top, left), (last_row, last_column) = inked.min(0), inked.max(0)
             found = measure(image)
-            rows.append({
-                "inkSize": float(np.sqrt((last_row - top + 1) * (last_column - left + 1))),
-                "lineWidth": found["stroke_width_px"], "grey": found["median_ink_grey"],
-                "left": left, "top": top, "right": image.shape[1] - 1 - last_column,
-                "bottom": image.shape[0] - 1 - last_row,
-            })
+            rows.append(
+                {
+                    "inkSize": float(np.sqrt((last_row - top + 1) * (last_column - left + 1))),
+                    "lineWidth": found["stroke_width_px"],
+                    "grey": found["median_ink_grey"],
+                    "left": left,
+                    "top": top,
+                    "right": image.shape[1] - 1 - last_column,
+                    "bottom": image.shape[0] - 1 - last_row,
+                }
+            )
     if not rows:
         raise ValueError(f"{train_folder} holds no image with ink.")
     framed = [min(row[side] for side in ("left", "top", "right", "bottom")) > 0 for row in rows]
@@ -308,8 +327,7 @@ def _picture(model: keras.Model, folder: Path, class_names: list[str], recipe: s
         axis.tick_params(axis="y", labelsize=20)
         columns = -(-maps.shape[-1] // 2)
         axes = right_part.subplots(2, columns, squeeze=False)
-        right_part.suptitle("First-layer feature maps", x=0.02, ha="left", fontsize=17,
-                            fontweight="bold")
+        right_part.suptitle("First-layer feature maps", x=0.02, ha="left", fontsize=17, fontweight="bold")
         for axis in axes.flat:
             axis.set_axis_off()
         for axis, channel in zip(axes.flat, np.moveaxis(maps, -1, 0)):
@@ -329,20 +347,25 @@ def _recipe() -> dict[str, Any]:
         return {
             "model": hashlib.sha256(MODEL.read_bytes()).hexdigest(),
             "handwriting": data._sha256(archive) if archive else None,
-            "code": {function.__qualname__: recipes.code_hash(function) for function in (
-                export, _describe, look, _picture, measure, loaders.preprocess_image)}
+            "code": {
+                function.__qualname__: recipes.code_hash(function)
+                for function in (export, _describe, look, _picture, measure, loaders.preprocess_image)
+            }
             | {"constants": recipes.content_hash([EVERY, EXAMPLE, PAPER])},
         }
     except OSError as error:
         raise BrowserModelError(
             f"{_name(MODEL)} cannot be read ({error.strerror}): it is the network that the page "
-            "shows. Restore it with `git checkout`, or fit it: make train") from error
+            "shows. Restore it with `git checkout`, or fit it: make train"
+        ) from error
 
 
 def _stale_message(reasons: list[str]) -> str:
     listed = "".join(f"\n  - {reason}" for reason in reasons)
-    return (f"The files of \"Draw it yourself\" are not what the code makes:{listed}\nMake them "
-            f"again with `{REMEDY}` (`make train` does it too), or undo the change.")
+    return (
+        f'The files of "Draw it yourself" are not what the code makes:{listed}\nMake them '
+        f"again with `{REMEDY}` (`make train` does it too), or undo the change."
+    )
 
 
 def _name(path: Path) -> str:
@@ -357,8 +380,9 @@ def _write_if_new(path: Path, text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, or 1 where the files are stale or not made."""
-    parser = argparse.ArgumentParser(prog="python -m course.browser_model",
-                                     description="Make the files of \"Draw it yourself\".")
+    parser = argparse.ArgumentParser(
+        prog="python -m course.browser_model", description='Make the files of "Draw it yourself".'
+    )
     parser.add_argument("--check", action="store_true", help="only say whether they are stale")
     options = parser.parse_args(arguments)
     try:

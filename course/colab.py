@@ -47,8 +47,7 @@ NEEDED = {
 def missing_packages() -> list[str]:
     """What pip should install: a requirement of requirements.txt for each module not found."""
     specified = _specified()
-    return [specified[package] for module, package in NEEDED.items()
-            if not _is_there(module)]
+    return [specified[package] for module, package in NEEDED.items() if not _is_there(module)]
 
 
 def _is_there(module: str) -> bool:
@@ -71,22 +70,33 @@ def prepare() -> None:
     print("Installing", ", ".join(wanted), "...")
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, "installed.txt")
-        constraints.write_text("".join(f"{name}=={version}\n" for name, version in _installed()),
-                               encoding="utf-8")
+        constraints.write_text(
+            "".join(f"{name}=={version}\n" for name, version in _installed()), encoding="utf-8"
+        )
         # Where the course's version does not go with what Colab has, another one may.
         loose = [re.split(r"[=~<>!]", each)[0] for each in wanted]
         if _pip(wanted, constraints) and _pip(loose, constraints):
             raise RuntimeError(
                 "pip could not install " + ", ".join(loose) + " beside the packages that are "
                 "here; its message above says why. Restart the session, run this cell again, and "
-                "if that does not help, tell your lecturer.")
+                "if that does not help, tell your lecturer."
+            )
     importlib.invalidate_caches()
     print("The course is ready.")
 
 
 def _pip(requirements: list[str], constraints: Path) -> int:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-               "--constraint", str(constraints), *requirements]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--constraint",
+        str(constraints),
+        *requirements,
+    ]
     return subprocess.run(command, check=False).returncode
 
 

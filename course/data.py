@@ -59,7 +59,8 @@ def handwriting_folder() -> Path:
             found = ", ".join(sorted(path.name for path in own.iterdir())[:8]) or "nothing"
             raise type(error)(
                 f"COURSE_DATA is {own}, which should hold {LAYOUT}. Its {part} folder is "
-                f"missing or has no character folders. Found: {found}.") from error
+                f"missing or has no character folders. Found: {found}."
+            ) from error
     return own
 
 
@@ -79,7 +80,8 @@ def notebook_folder() -> Path:
         except ValueError as error:
             raise ValueError(
                 f"COURSE_NOTEBOOK is {own}, which should hold <character>/<image>.png, but has "
-                "no character folders.") from error
+                "no character folders."
+            ) from error
         return own
     data = handwriting_folder()
     if (data / "Notebook").is_dir():
@@ -88,8 +90,10 @@ def notebook_folder() -> Path:
     shipped = _shipped_folder() / "Notebook"
     if shipped.is_dir() and train & {label for label, _ in class_folders(shipped)}:
         return shipped
-    print(f"No notebook with characters of {data / 'Train'}: the test set stands in for it. "
-          "COURSE_NOTEBOOK=<folder> names one.")
+    print(
+        f"No notebook with characters of {data / 'Train'}: the test set stands in for it. "
+        "COURSE_NOTEBOOK=<folder> names one."
+    )
     return data / "Test"
 
 
@@ -104,16 +108,22 @@ def _folder_from_environment(variable: str) -> Path | None:
     expected = LAYOUT if variable == "COURSE_DATA" else "<character>/<image>.png"
     if not path.exists():
         raise FileNotFoundError(
-            errno.ENOENT, f"{variable} names a folder that does not exist (expected there: "
-            f"{expected}). Create it, or unset {variable} to use the shipped data", str(path))
+            errno.ENOENT,
+            f"{variable} names a folder that does not exist (expected there: "
+            f"{expected}). Create it, or unset {variable} to use the shipped data",
+            str(path),
+        )
     if not path.is_dir():
         raise NotADirectoryError(
-            errno.ENOTDIR, f"{variable} should name a folder that holds {expected}, but names "
-            "a file", str(path))
+            errno.ENOTDIR,
+            f"{variable} should name a folder that holds {expected}, but names a file",
+            str(path),
+        )
     return path
 
 
 # --- The shipped archive -----------------------------------------------------------------
+
 
 def _shipped_folder() -> Path:
     """The shipped archive's folder, unpacked where that is still to be done."""
@@ -124,9 +134,12 @@ def _shipped_folder() -> Path:
             if _read_stamp(place):
                 return place
         raise FileNotFoundError(
-            errno.ENOENT, "The shipped handwriting is missing. Restore it with `git checkout`, "
+            errno.ENOENT,
+            "The shipped handwriting is missing. Restore it with `git checkout`, "
             "rebuild it with `make data`, or set COURSE_DATA to a folder that holds "
-            f"{LAYOUT}", str(ARCHIVES[0]))
+            f"{LAYOUT}",
+            str(ARCHIVES[0]),
+        )
     archive_hash = _sha256(archive)
     for place in places:
         if _unpacked_from(place) == archive_hash:
@@ -146,7 +159,8 @@ def _shipped_folder() -> Path:
         return place
     raise OSError(
         f"{archive.name} cannot be unpacked:\n  " + "\n  ".join(failures) + "\nIt needs some "
-        "100 MB. Make one of these folders writable, free space there, or set COURSE_DATA.")
+        "100 MB. Make one of these folders writable, free space there, or set COURSE_DATA."
+    )
 
 
 def _sha256(path: Path) -> str:
@@ -184,7 +198,8 @@ def unpack(archive: Path, folder: Path) -> None:
     except UnicodeEncodeError as error:
         raise ValueError(
             f"File names here are in {sys.getfilesystemencoding()}, which has no Chinese "
-            "characters. Set the environment variable PYTHONUTF8=1.") from error
+            "characters. Set the environment variable PYTHONUTF8=1."
+        ) from error
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder)
     archive_hash = _sha256(archive)
@@ -206,9 +221,11 @@ def _put_in_place(fresh: Path, folder: Path, archive_hash: str) -> None:
         if not _read_stamp(folder):
             if any(folder.iterdir()):
                 raise FileExistsError(
-                    errno.EEXIST, "This folder is in the way of the shipped handwriting. Move "
+                    errno.EEXIST,
+                    "This folder is in the way of the shipped handwriting. Move "
                     "it elsewhere; to use it as data, set COURSE_DATA to its path",
-                    str(folder))
+                    str(folder),
+                )
             folder.rmdir()
         elif _changes(folder):
             aside = folder.with_name(f"{folder.name}-changed-{secrets.token_hex(4)}")
@@ -242,12 +259,13 @@ def _unpack_files(archive: Path, folder: Path) -> dict[str, list[int]]:
             if size > MAX_UNPACKED_BYTES or len(files) >= MAX_FILES:
                 raise ValueError(
                     f"The archive {archive} would unpack to more than {MAX_FILES:,} files or "
-                    f"{MAX_UNPACKED_BYTES:,} bytes. Nothing is unpacked.")
-            problem = problem or _problem_with_name(name) or (
-                "a name that occurs twice" if name in files else None)
+                    f"{MAX_UNPACKED_BYTES:,} bytes. Nothing is unpacked."
+                )
+            problem = (
+                problem or _problem_with_name(name) or ("a name that occurs twice" if name in files else None)
+            )
             if problem:
-                raise ValueError(
-                    f"The archive {archive} has {problem}: {name!r}. Nothing is unpacked.")
+                raise ValueError(f"The archive {archive} has {problem}: {name!r}. Nothing is unpacked.")
             if read is None:
                 continue  # a folder: its files make it
             data = read()
@@ -259,11 +277,18 @@ def _unpack_files(archive: Path, folder: Path) -> dict[str, list[int]]:
             files[name] = [len(data), zlib.crc32(data)]
             hashes[name] = hashlib.sha256(data).hexdigest()
         _check_manifest(archive, folder, hashes)
-    except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError,
-            NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        lzma.LZMAError,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+    ) as error:
         raise ValueError(
             f"The archive {archive} is damaged ({error}). Restore it with `git checkout`, or "
-            "rebuild it with `make data`.") from error
+            "rebuild it with `make data`."
+        ) from error
     return files
 
 
@@ -307,8 +332,7 @@ def _read_member(opened: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
 
 def _problem_with_name(name: str) -> str | None:
     path = PurePosixPath(name)
-    if ("\\" in name or ":" in name or path.is_absolute() or ".." in path.parts
-            or not path.parts):
+    if "\\" in name or ":" in name or path.is_absolute() or ".." in path.parts or not path.parts:
         return "a path that may lead out of its folder"
     return None
 
@@ -322,16 +346,17 @@ def _check_manifest(archive: Path, folder: Path, hashes: dict[str, str]) -> None
     except (ValueError, AttributeError) as error:
         raise ValueError(f"The manifest.json of {archive} cannot be read: {error}") from error
     images = {name: digest for name, digest in hashes.items() if name.endswith(".png")}
-    wrong = sorted(name for name in listed.keys() | images.keys()
-                   if listed.get(name) != hashes.get(name))
+    wrong = sorted(name for name in listed.keys() | images.keys() if listed.get(name) != hashes.get(name))
     if wrong:
         raise ValueError(
             f"{len(wrong)} files of {archive} are missing, changed or not in its manifest.json, "
             f"the first being {wrong[0]}. Restore it with `git checkout`, or rebuild it with "
-            "`make data`.")
+            "`make data`."
+        )
 
 
 # --- Changes made by hand ----------------------------------------------------------------
+
 
 def _changes(folder: Path) -> list[str]:
     """Files that differ from what was unpacked: changed, added or removed since.
@@ -355,7 +380,8 @@ def _changes(folder: Path) -> list[str]:
         size, checksum = expected[name]
         status = path.stat()
         if status.st_size != size or (
-                status.st_mtime_ns > unpacked_at and zlib.crc32(path.read_bytes()) != checksum):
+            status.st_mtime_ns > unpacked_at and zlib.crc32(path.read_bytes()) != checksum
+        ):
             changed.append(f"{name} (changed)")
     return sorted(changed)
 
@@ -369,4 +395,5 @@ def _warn_of_changes(folder: Path, archive_hash: str) -> None:
         warnings.warn(
             f"{len(changed)} files in {folder} differ from the shipped archive: {shown}. Results "
             "will differ as well. To undo, delete the folder: it is unpacked again.",
-            stacklevel=4)
+            stacklevel=4,
+        )

@@ -26,11 +26,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import numpy as np
 import torch
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import artefacts, files, recipes
 
 FILE = "feature_patterns.npz"
@@ -49,8 +49,7 @@ SCALE = 0.05  # standard deviation of the factor
 
 
 def activation_maximisation(
-    model: keras.Model, layer: keras.layers.Layer, units: Sequence[int], *, seed: int,
-    steps: int = STEPS,
+    model: keras.Model, layer: keras.layers.Layer, units: Sequence[int], *, seed: int, steps: int = STEPS
 ) -> np.ndarray:
     """Find images that make given channels or classes of a layer respond most.
 
@@ -123,11 +122,15 @@ def _transformed(image: torch.Tensor, generator: torch.Generator) -> torch.Tenso
     angle = TURN * torch.randn((), generator=generator)
     factor = 1 + SCALE * torch.randn((), generator=generator)
     right, down = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator)
-    matrix = torch.stack([
-        torch.stack([factor * torch.cos(angle), -torch.sin(angle), 2 * right / width]),
-        torch.stack([torch.sin(angle), factor * torch.cos(angle), 2 * down / height])])
+    matrix = torch.stack(
+        [
+            torch.stack([factor * torch.cos(angle), -torch.sin(angle), 2 * right / width]),
+            torch.stack([torch.sin(angle), factor * torch.cos(angle), 2 * down / height]),
+        ]
+    )
     grid = torch.nn.functional.affine_grid(
-        matrix.expand(len(image), -1, -1), image.shape, align_corners=False)
+        matrix.expand(len(image), -1, -1), image.shape, align_corners=False
+    )
     ink = torch.nn.functional.grid_sample(1 - image, grid, align_corners=False)
     return 1 - ink
 
@@ -168,14 +171,16 @@ def feature_patterns(name: str = "cnn") -> dict[str, tuple[list[int], np.ndarray
         raise artefacts.ArtefactError(
             f"COURSE_STRICT is set, and {path} is not what the code makes: {'; '.join(reasons)}. "
             "Make it again with `make train` (or run lecture 3 without COURSE_STRICT), or undo "
-            "the change.")
+            "the change."
+        )
     print(f"Making feature patterns of '{name}': {'; '.join(reasons)}.", file=sys.stderr)
     patterns = _make(artefacts.load_artefact(name)[0])
     try:
         _write(path, recipe, patterns)
     except OSError as error:
-        print(f"{path} could not be written ({error}); the patterns are shown, but not kept.",
-              file=sys.stderr)
+        print(
+            f"{path} could not be written ({error}); the patterns are shown, but not kept.", file=sys.stderr
+        )
     return patterns
 
 
@@ -188,21 +193,27 @@ def _recipe(name: str) -> dict[str, Any]:
     except FileNotFoundError:  # a model fitted to one's own data lies in a folder of its own
         fingerprint = entry["files"][file_name]["sha256"]
     functions: list[Callable] = [activation_maximisation, _make]
-    return {"model": {"name": name, "sha256": fingerprint},
-            "code and settings": recipes.preparation_code(functions),
-            "seed": SEED}
+    return {
+        "model": {"name": name, "sha256": fingerprint},
+        "code and settings": recipes.preparation_code(functions),
+        "seed": SEED,
+    }
 
 
 def _make(model: keras.Model) -> dict[str, tuple[list[int], np.ndarray]]:
     convolutions = [each for each in model.layers if isinstance(each, keras.layers.Conv2D)]
-    units = {f"conv {number}": (each, list(range(each.output.shape[-1])))
-             for number, each in enumerate(convolutions, start=1)}
+    units = {
+        f"conv {number}": (each, list(range(each.output.shape[-1])))
+        for number, each in enumerate(convolutions, start=1)
+    }
     head = model.layers[-1]
     classes = head.output.shape[-1]
     spread = np.linspace(0, classes - 1, min(classes, CLASSES_SHOWN)).round().astype(int)
     units["classes"] = head, spread.tolist()
-    return {title: (numbers, activation_maximisation(model, layer, numbers, seed=SEED))
-            for title, (layer, numbers) in units.items()}
+    return {
+        title: (numbers, activation_maximisation(model, layer, numbers, seed=SEED))
+        for title, (layer, numbers) in units.items()
+    }
 
 
 def _read(path: Path, recipe: dict) -> tuple[dict | None, list[str]]:
@@ -211,8 +222,10 @@ def _read(path: Path, recipe: dict) -> tuple[dict | None, list[str]]:
         with np.load(path, allow_pickle=False) as stored:
             old = json.loads(str(stored["recipe"]))
             titles = json.loads(str(stored["titles"]))
-            patterns = {title: (stored[f"units_{i}"].tolist(), stored[f"images_{i}"])
-                        for i, title in enumerate(titles)}
+            patterns = {
+                title: (stored[f"units_{i}"].tolist(), stored[f"images_{i}"])
+                for i, title in enumerate(titles)
+            }
     except FileNotFoundError:
         return None, ["there are no stored patterns"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -223,8 +236,7 @@ def _read(path: Path, recipe: dict) -> tuple[dict | None, list[str]]:
             continue
         if key == "code and settings":
             before, after = old.get(key) or {}, recipe[key]
-            changed = sorted(part for part in {*before, *after}
-                             if before.get(part) != after.get(part))
+            changed = sorted(part for part in {*before, *after} if before.get(part) != after.get(part))
             reasons.append(f"{key}: {', '.join(changed)} changed")
         elif key == "model":
             reasons.append(f"model: {recipe[key]['name']}.keras changed")

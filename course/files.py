@@ -119,8 +119,9 @@ def locked(folder: Path, name: str) -> Iterator[bool]:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            print(f"Waiting: another process is working on '{name}' in {folder}.",
-                  file=sys.stderr, flush=True)
+            print(
+                f"Waiting: another process is working on '{name}' in {folder}.", file=sys.stderr, flush=True
+            )
             lock.acquire()
     except (OSError, NotImplementedError):
         yield False

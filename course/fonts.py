@@ -23,10 +23,28 @@ _SANS_FILES = tuple(ASSETS / "fonts" / f"course-sans-{weight}.ttf" for weight in
 
 # Fonts with many thousand Chinese characters, as the usual systems name them.
 _SYSTEM_FONTS = (
-    "Noto Sans CJK", "Noto Sans SC", "Noto Serif CJK", "Source Han", "PingFang", "Heiti",
-    "STHeiti", "Hiragino Sans GB", "Songti", "STSong", "Microsoft YaHei", "Microsoft JhengHei",
-    "SimHei", "SimSun", "NSimSun", "KaiTi", "DengXian", "WenQuanYi", "LXGW", "AR PL",
-    "Droid Sans Fallback", "Arial Unicode",
+    "Noto Sans CJK",
+    "Noto Sans SC",
+    "Noto Serif CJK",
+    "Source Han",
+    "PingFang",
+    "Heiti",
+    "STHeiti",
+    "Hiragino Sans GB",
+    "Songti",
+    "STSong",
+    "Microsoft YaHei",
+    "Microsoft JhengHei",
+    "SimHei",
+    "SimSun",
+    "NSimSun",
+    "KaiTi",
+    "DengXian",
+    "WenQuanYi",
+    "LXGW",
+    "AR PL",
+    "Droid Sans Fallback",
+    "Arial Unicode",
 )
 
 
@@ -44,8 +62,8 @@ def register() -> None:
         if str(file) not in known:
             if not file.exists():
                 raise FileNotFoundError(
-                    errno.ENOENT, "A font of the course is missing. Restore it with "
-                    "`git checkout`", str(file))
+                    errno.ENOENT, "A font of the course is missing. Restore it with `git checkout`", str(file)
+                )
             font_manager.fontManager.addfont(str(file))
             entry = font_manager.fontManager.ttflist[-1]
             if file in (FONT_FILE, _SANS_FILES[-1]):
@@ -68,13 +86,15 @@ def drawable(text: str) -> str:
     warning says once what to install.
     """
     register()
-    beyond = {character for character in text
-              if ord(character) >= 0x2E80 and ord(character) not in _glyphs_of_course_kai()}
+    beyond = {
+        character
+        for character in text
+        if ord(character) >= 0x2E80 and ord(character) not in _glyphs_of_course_kai()
+    }
     missing = {character for character in beyond if _add_system_font(character) is None}
     if missing:
         _warn_of_missing_characters("".join(sorted(missing)))
-    return "".join(f"U+{ord(character):04X}" if character in missing else character
-                   for character in text)
+    return "".join(f"U+{ord(character):04X}" if character in missing else character for character in text)
 
 
 @functools.cache
@@ -108,4 +128,6 @@ def _warn_of_missing_characters(characters: str) -> None:
     warnings.warn(
         f"No font here has {', '.join(characters[:10])}{more}; code points are drawn instead. "
         "Install a Chinese font (Noto Sans CJK, say), delete matplotlib's font cache folder "
-        f"({matplotlib.get_cachedir()}) and restart Python.", stacklevel=3)
+        f"({matplotlib.get_cachedir()}) and restart Python.",
+        stacklevel=3,
+    )

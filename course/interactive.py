@@ -24,8 +24,10 @@ def explore(draw: Callable[..., Any], **sliders: Any) -> None:
     if widgets is None:
         draw(**first)
         shown = ", ".join(f"{name}={value!r}" for name, value in first.items())
-        print(f"This picture is for {shown}. Sliders need the package ipywidgets and a notebook; "
-              f"without them, call {draw.__name__}({shown}) with other values.")
+        print(
+            f"This picture is for {shown}. Sliders need the package ipywidgets and a notebook; "
+            f"without them, call {draw.__name__}({shown}) with other values."
+        )
         return
     controls = {}
     for name, slider in sliders.items():
@@ -37,8 +39,13 @@ def explore(draw: Callable[..., Any], **sliders: Any) -> None:
         whole = all(isinstance(each, int) for each in slider)
         kind = widgets.IntSlider if whole else widgets.FloatSlider
         controls[name] = kind(
-            value=value, min=low, max=high, step=step[0] if step else (1 if whole else 0.01),
-            description=description, continuous_update=False)
+            value=value,
+            min=low,
+            max=high,
+            step=step[0] if step else (1 if whole else 0.01),
+            description=description,
+            continuous_update=False,
+        )
     widgets.interact(draw, **controls)
 
 
@@ -49,7 +56,8 @@ def _first(name: str, slider: Any) -> Any:
         return slider[0]
     raise ValueError(
         f"{name}={slider!r}: a slider is (first, lowest, highest), (first, lowest, highest, step) "
-        "or a list of choices")
+        "or a list of choices"
+    )
 
 
 def _widgets() -> Any:

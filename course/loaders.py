@@ -44,11 +44,19 @@ _BLOCK = 128  # images resized together: about 1 MB, so memory stays small
 _IMAGES_PER_WORKER = 10_000  # a further process pays from here on
 _IMAGES_WHILE_STARTING = 4_000  # what one process decodes while another starts
 _LARGE = 2**18  # pixels; larger images are resized as soon as they are read
-_READ_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error,
-                Image.DecompressionBombError)
+_READ_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 
 
 # --- Which files belong to which class ---------------------------------------------------
+
 
 @dataclass(frozen=True)
 class _ClassFolder:
@@ -83,8 +91,11 @@ def _is_hidden(name: str) -> bool:
 def _image_entries(folder: str) -> list[os.DirEntry]:
     """Image files of one class folder; shorter names first, so that 2.png precedes 10.png."""
     with os.scandir(folder) as entries:
-        images = [(len(entry.name), entry.name, entry) for entry in entries
-                  if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.name[0] != "."]
+        images = [
+            (len(entry.name), entry.name, entry)
+            for entry in entries
+            if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.name[0] != "."
+        ]
     images.sort(key=lambda item: item[:2])
     return [entry for _, _, entry in images]
 
@@ -99,25 +110,33 @@ def class_folders(root_folder: str | Path) -> list[tuple[str, Path]]:
     root = Path(root_folder)
     if not root.exists():
         raise FileNotFoundError(
-            errno.ENOENT, "This folder of images does not exist. Expected: one sub-folder per "
-            "class, each holding that class's images", str(root))
+            errno.ENOENT,
+            "This folder of images does not exist. Expected: one sub-folder per "
+            "class, each holding that class's images",
+            str(root),
+        )
     if not root.is_dir():
         raise NotADirectoryError(
-            errno.ENOTDIR, "Expected a folder with one sub-folder per class, found a file",
-            str(root))
+            errno.ENOTDIR, "Expected a folder with one sub-folder per class, found a file", str(root)
+        )
     with os.scandir(root) as entries:
-        found = [(_label(entry.name), Path(entry.path)) for entry in entries
-                 if entry.is_dir() and not _is_hidden(entry.name)]
+        found = [
+            (_label(entry.name), Path(entry.path))
+            for entry in entries
+            if entry.is_dir() and not _is_hidden(entry.name)
+        ]
     if not found:
         raise ValueError(
             f"No class folders in {root}. Expected: one sub-folder per class, each holding "
-            "that class's images.")
+            "that class's images."
+        )
     found.sort()
     for (label, first), (next_label, second) in zip(found, found[1:]):
         if label == next_label:
             raise ValueError(
                 f"Two folders of {root} spell the same class {label!r} in different Unicode "
-                f"forms: {first.name!r} and {second.name!r}. Merge them into one.")
+                f"forms: {first.name!r} and {second.name!r}. Merge them into one."
+            )
     return found
 
 
@@ -127,10 +146,18 @@ def _scan(root_folder: str | Path) -> list[_ClassFolder]:
     for label, path in class_folders(root_folder):
         entries = _image_entries(str(path))
         # On Windows DirEntry.stat() may be stale for hard links; os.stat() never is.
-        stats = [(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for stat in (
-            os.stat(entry.path) if os.name == "nt" else entry.stat() for entry in entries)]
-        classes.append(_ClassFolder(label, str(path), [entry.name for entry in entries],
-                                    np.array(stats, dtype=np.int64).reshape(-1, 3)))
+        stats = [
+            (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+            for stat in (os.stat(entry.path) if os.name == "nt" else entry.stat() for entry in entries)
+        ]
+        classes.append(
+            _ClassFolder(
+                label,
+                str(path),
+                [entry.name for entry in entries],
+                np.array(stats, dtype=np.int64).reshape(-1, 3),
+            )
+        )
     return classes
 
 
@@ -138,7 +165,8 @@ def _check_images_exist(root_folder: str | Path, number: int) -> None:
     if number == 0:
         raise ValueError(
             f"The class folders of {root_folder} hold no images. Expected files ending in "
-            f"{', '.join(IMAGE_SUFFIXES)} directly inside each class folder.")
+            f"{', '.join(IMAGE_SUFFIXES)} directly inside each class folder."
+        )
 
 
 def count_images_in_folders(root_folder: str | Path) -> "pd.Series":
@@ -193,6 +221,7 @@ def get_image_dimensions(root_folder: str | Path) -> "pd.DataFrame":
 
 # --- Reading one image -------------------------------------------------------------------
 
+
 def preprocess_image(img_path: str | Path, img_height: int = 80, img_width: int = 60) -> np.ndarray:
     """Read one image as grey levels at the size that the models take.
 
@@ -227,8 +256,7 @@ def preprocess_image(img_path: str | Path, img_height: int = 80, img_width: int 
 
 def _check_size(img_height: int, img_width: int) -> None:
     if img_height < 1 or img_width < 1:
-        raise ValueError(
-            f"An image needs at least one row and one column, not {img_height} by {img_width}.")
+        raise ValueError(f"An image needs at least one row and one column, not {img_height} by {img_width}.")
 
 
 def _resize(grey: Image.Image, height: int, width: int) -> Image.Image:
@@ -269,17 +297,21 @@ def _reason(path: str | Path, error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _raise_unreadable(failures: list[tuple[str, str]], number: int,
-                      root_folder: str | Path) -> None:
+def _raise_unreadable(failures: list[tuple[str, str]], number: int, root_folder: str | Path) -> None:
     """Name the first of the files that failed, each given with the reason; if any did."""
     if not failures:
         return
     shown = [f"  {path}: {reason}" for path, reason in failures[:5]]
     if len(failures) > len(shown):
         shown.append(f"  and {len(failures) - len(shown)} more")
-    raise ValueError("\n".join(
-        [f"{len(failures)} of {number} images in {root_folder} cannot be read. Replace or "
-         "delete:", *shown]))
+    raise ValueError(
+        "\n".join(
+            [
+                f"{len(failures)} of {number} images in {root_folder} cannot be read. Replace or delete:",
+                *shown,
+            ]
+        )
+    )
 
 
 def _read_size(path: str) -> tuple[int, int]:
@@ -313,7 +345,7 @@ def _is_plain_png(data: bytes) -> bool:
         end = position + 8 + length
         if kind not in _PLAIN_CHUNKS or end + 4 > len(data):
             return False
-        if zlib.crc32(data[position + 4:end]) != int.from_bytes(data[end:end + 4], "big"):
+        if zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             return False
         if kind == b"IEND":
             return True
@@ -366,8 +398,9 @@ def _resize_together(images: list[np.ndarray], height: int, width: int) -> np.nd
     return result
 
 
-def _read_blocks(paths: list[str], height: int, width: int,
-                 failures: list[tuple[str, str]]) -> Iterator[np.ndarray]:
+def _read_blocks(
+    paths: list[str], height: int, width: int, failures: list[tuple[str, str]]
+) -> Iterator[np.ndarray]:
     """Yield the images of `paths` in order, a block at a time, shape (number, height, width).
 
     Files that cannot be read are added to `failures` with the reason; from the first of them
@@ -375,7 +408,7 @@ def _read_blocks(paths: list[str], height: int, width: int,
     """
     for start in range(0, len(paths), _BLOCK):
         images = []
-        for path in paths[start:start + _BLOCK]:
+        for path in paths[start : start + _BLOCK]:
             try:
                 grey = _read_grey_array(path)
                 if grey.size > _LARGE:  # photographs: many together would fill the memory
@@ -427,45 +460,52 @@ def load_images_from_directory(
     _check_images_exist(folder, sum(len(a_class.names) for a_class in classes))
     names = _order_of_classes(classes, class_names, skip_unknown, folder)
     position = {label: index for index, label in enumerate(names)}
-    classes = sorted((a_class for a_class in classes
-                      if a_class.names and a_class.label in position),
-                     key=lambda a_class: position[a_class.label])
+    classes = sorted(
+        (a_class for a_class in classes if a_class.names and a_class.label in position),
+        key=lambda a_class: position[a_class.label],
+    )
 
     X = _packed_images(folder, classes, img_height, img_width)
-    y = np.repeat(np.array([position[a_class.label] for a_class in classes], dtype=np.int64),
-                  [len(a_class.names) for a_class in classes])
+    y = np.repeat(
+        np.array([position[a_class.label] for a_class in classes], dtype=np.int64),
+        [len(a_class.names) for a_class in classes],
+    )
     return X, y, names
 
 
-def _order_of_classes(classes: list[_ClassFolder], class_names: Sequence[str] | None,
-                      skip_unknown: bool, folder: Path) -> list[str]:
+def _order_of_classes(
+    classes: list[_ClassFolder], class_names: Sequence[str] | None, skip_unknown: bool, folder: Path
+) -> list[str]:
     """The class names to use, checked against the folders that are there."""
     with_images = [a_class.label for a_class in classes if a_class.names]
     if class_names is None:
         empty = [a_class.label for a_class in classes if not a_class.names]
         if empty:
             warnings.warn(
-                f"No images in the folder of {_listing(empty)} in {folder}; left out of the "
-                "classes.", stacklevel=3)
+                f"No images in the folder of {_listing(empty)} in {folder}; left out of the classes.",
+                stacklevel=3,
+            )
         return with_images
     names = [unicodedata.normalize("NFC", name) for name in class_names]
     if len(set(names)) < len(names):
-        raise ValueError("class_names lists a class twice: "
-                         f"{_listing(sorted({n for n in names if names.count(n) > 1}))}.")
+        raise ValueError(
+            f"class_names lists a class twice: {_listing(sorted({n for n in names if names.count(n) > 1}))}."
+        )
     unknown = [label for label in with_images if label not in set(names)]
     if len(unknown) == len(with_images):
         raise ValueError(f"{folder} has images of none of the classes in class_names.")
     if unknown and not skip_unknown:
         raise ValueError(
             f"{folder} has images of {_listing(unknown)}, which class_names does not list. Train "
-            "with these classes, or leave them out with skip_unknown=True.")
+            "with these classes, or leave them out with skip_unknown=True."
+        )
     if unknown:
-        warnings.warn(f"Left out, since class_names does not list them: {_listing(unknown)} in "
-                      f"{folder}.", stacklevel=3)
+        warnings.warn(
+            f"Left out, since class_names does not list them: {_listing(unknown)} in {folder}.", stacklevel=3
+        )
     missing = [name for name in names if name not in set(with_images)]
     if missing:
-        warnings.warn(f"No images of {_listing(missing)} in {folder}; its label stays unused.",
-                      stacklevel=3)
+        warnings.warn(f"No images of {_listing(missing)} in {folder}; its label stays unused.", stacklevel=3)
     return names
 
 
@@ -476,8 +516,8 @@ def _listing(labels: Sequence[str]) -> str:
 
 # --- The packed copy ---------------------------------------------------------------------
 
-def _packed_images(folder: Path, classes: list[_ClassFolder], height: int,
-                   width: int) -> np.ndarray:
+
+def _packed_images(folder: Path, classes: list[_ClassFolder], height: int, width: int) -> np.ndarray:
     """The images of `classes`, in order: from the packed copy, or decoded and packed."""
     signature = _signature(classes)
     targets = [_packed_path(store, folder, height, width, signature) for store in _stores()]
@@ -570,8 +610,7 @@ class _CannotPack(Exception):
     """The packed copy cannot be written here: read-only, full, no such drive."""
 
 
-def _write_packed(target: Path, paths: list[str], height: int,
-                  width: int) -> list[tuple[str, str]]:
+def _write_packed(target: Path, paths: list[str], height: int, width: int) -> list[tuple[str, str]]:
     """Decode `paths` into the file `target`, which appears whole or not at all.
 
     Returns the files that cannot be read, with the reason; then there is no `target`. Raises
@@ -587,7 +626,8 @@ def _write_packed(target: Path, paths: list[str], height: int,
         shape = (len(paths), height, width, 1)
         with os.fdopen(descriptor, "wb") as file:
             np.lib.format.write_array_header_1_0(
-                file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+                file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+            )
             start = file.tell()
             file.truncate(start + math.prod(shape))
         failures = _write_images_on_all_cores(temporary, start, paths, height, width)
@@ -600,8 +640,7 @@ def _write_packed(target: Path, paths: list[str], height: int,
         _remove(temporary)
 
 
-def _write_images(file: Path, start: int, paths: list[str], height: int,
-                  width: int) -> list[tuple[str, str]]:
+def _write_images(file: Path, start: int, paths: list[str], height: int, width: int) -> list[tuple[str, str]]:
     """Write the images of `paths` into an existing file from byte `start` on."""
     failures: list[tuple[str, str]] = []
     with open(file, "r+b") as opened:
@@ -611,8 +650,9 @@ def _write_images(file: Path, start: int, paths: list[str], height: int,
     return failures
 
 
-def _write_images_on_all_cores(file: Path, start: int, paths: list[str], height: int,
-                               width: int) -> list[tuple[str, str]]:
+def _write_images_on_all_cores(
+    file: Path, start: int, paths: list[str], height: int, width: int
+) -> list[tuple[str, str]]:
     """`_write_images`, its work shared with other processes where that saves time.
 
     Threads do not help: per image they take the interpreter lock too often. Nor is this
@@ -625,8 +665,7 @@ def _write_images_on_all_cores(file: Path, start: int, paths: list[str], height:
     running = []
     try:
         for first, last in zip(shares, shares[1:]):
-            running.append(_Worker(file, start + first * height * width, paths[first:last],
-                                   height, width))
+            running.append(_Worker(file, start + first * height * width, paths[first:last], height, width))
         failures = _write_images(file, start, paths[:own], height, width)
         for worker in running:
             failures += worker.result()
@@ -649,13 +688,27 @@ class _Worker:
                 names = [os.fspath(file), *paths]
                 question.write(b"\0".join(os.fsencode(name) for name in names))
                 question.seek(0)
-                environment = {**os.environ, "PYTHONPATH": os.pathsep.join(
-                    [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])}
+                environment = {
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(
+                        [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+                    ),
+                }
                 self.process = subprocess.Popen(
-                    [sys.executable, "-c", "from course.loaders import _work; _work()",
-                     str(start), str(height), str(width)],
-                    stdin=question, stdout=self.answer, stderr=subprocess.DEVNULL,
-                    env=environment, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
+                    [
+                        sys.executable,
+                        "-c",
+                        "from course.loaders import _work; _work()",
+                        str(start),
+                        str(height),
+                        str(width),
+                    ],
+                    stdin=question,
+                    stdout=self.answer,
+                    stderr=subprocess.DEVNULL,
+                    env=environment,
+                    creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                )
         except OSError:
             pass  # result() does the work in this process
 

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Sequence
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import numpy as np
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course.artefacts import ArtefactError, fit_or_load, load_artefact
 
 # About 40 seconds on two cores: images times epochs.
@@ -24,7 +24,8 @@ def stored_network(name: str, class_names: Sequence[str]) -> keras.Model:
     if model.output_shape[-1] != len(class_names):
         raise ArtefactError(
             f"The stored network '{name}' reads {model.output_shape[-1]} characters, but the data "
-            f"have {len(class_names)}. Run `make train`, or name your data by COURSE_DATA.")
+            f"have {len(class_names)}. Run `make train`, or name your data by COURSE_DATA."
+        )
     return model
 
 
@@ -52,13 +53,21 @@ def reading_network(X: np.ndarray, y: np.ndarray, class_names: Sequence[str]) ->
 
     def build():
         layers = keras.layers
-        model = keras.Sequential([
-            layers.Input(X.shape[1:]), layers.Rescaling(1 / 255),
-            layers.Conv2D(16, 3, padding="same", activation="relu"), layers.MaxPooling2D(2),
-            layers.Conv2D(32, 3, padding="same", activation="relu"), layers.MaxPooling2D(2),
-            layers.Conv2D(64, 3, padding="same", activation="relu"), layers.MaxPooling2D(4),
-            layers.Flatten(), layers.Dense(64, activation="relu"), layers.Dense(len(class_names)),
-        ])
+        model = keras.Sequential(
+            [
+                layers.Input(X.shape[1:]),
+                layers.Rescaling(1 / 255),
+                layers.Conv2D(16, 3, padding="same", activation="relu"),
+                layers.MaxPooling2D(2),
+                layers.Conv2D(32, 3, padding="same", activation="relu"),
+                layers.MaxPooling2D(2),
+                layers.Conv2D(64, 3, padding="same", activation="relu"),
+                layers.MaxPooling2D(4),
+                layers.Flatten(),
+                layers.Dense(64, activation="relu"),
+                layers.Dense(len(class_names)),
+            ]
+        )
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
         return model

@@ -17,7 +17,13 @@ from course import fonts
 # Colours that colour-blind readers can tell apart (Okabe and Ito, 2008, Color Universal
 # Design). The same set of data has the same colour in every plot of the course.
 BLUE, VERMILLION, GREEN, AMBER, SKY, PURPLE = (
-    "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#E69F00",
+    "#56B4E9",
+    "#CC79A7",
+)
 INK, GRID = "#1b2733", "#d9dee3"
 COLOURS = {"train": BLUE, "validation": VERMILLION, "test": GREEN, "notebook": PURPLE}
 
@@ -111,8 +117,8 @@ def plot_mandarin_characters(
         width = min(1.2, 11 / len(labels))
         height = width * X.shape[1] / X.shape[2]
         figure, axes = plt.subplots(
-            hands, len(labels), squeeze=False,
-            figsize=(len(labels) * width, hands * height + 0.5))
+            hands, len(labels), squeeze=False, figsize=(len(labels) * width, hands * height + 0.5)
+        )
         for column, (label, name) in enumerate(zip(labels, names)):
             axes[0, column].set_title(name, fontsize=26, loc="center", pad=6)
             indices = np.flatnonzero(y == label)[:hands]
@@ -129,10 +135,12 @@ def _check_images(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     if X.ndim not in (3, 4) or X.shape[3:] not in ((), (1,)) or X.shape[2] == 1:
         raise ValueError(
             "X should hold many grey images, of shape (number, height, width, 1), not "
-            f"{X.shape}. For a single image write X[i:i+1].")
+            f"{X.shape}. For a single image write X[i:i+1]."
+        )
     if y.shape != (len(X),):
-        raise ValueError(f"y should have one label for each of the {len(X)} images, shape "
-                         f"({len(X)},), not {y.shape}.")
+        raise ValueError(
+            f"y should have one label for each of the {len(X)} images, shape ({len(X)},), not {y.shape}."
+        )
     return X.reshape(X.shape[:3]), y
 
 
@@ -150,9 +158,7 @@ def _show_image(axis: Axes, image: np.ndarray, cmap: str | None) -> None:
 _TITLES = {"loss": "Loss", "accuracy": "Accuracy", "acc": "Accuracy"}
 
 
-def plot_history(
-    history: "object | Mapping", monitor: str | None = None
-) -> tuple[Figure, np.ndarray]:
+def plot_history(history: "object | Mapping", monitor: str | None = None) -> tuple[Figure, np.ndarray]:
     """Draw the loss and each metric by epoch, on training and validation data.
 
     Args:
@@ -170,8 +176,7 @@ def plot_history(
     series = getattr(history, "history", history)
     if isinstance(series.get("history"), Mapping):
         series = series["history"]
-    metrics = [name for name in series if not name.startswith("val_")
-               and name not in ("lr", "learning_rate")]
+    metrics = [name for name in series if not name.startswith("val_") and name not in ("lr", "learning_rate")]
     metrics.sort(key=lambda name: (name != "loss", name not in _TITLES))
     if not metrics or len(series[metrics[0]]) == 0:
         raise ValueError("This history holds no epoch: the model has not been fitted yet.")
@@ -180,15 +185,15 @@ def plot_history(
 
     with matplotlib.rc_context(_STYLE):
         fonts.register()
-        figure, axes = plt.subplots(1, len(metrics), squeeze=False,
-                                    figsize=(min(3.8 * len(metrics) + 1, 11.8), 4.1))
+        figure, axes = plt.subplots(
+            1, len(metrics), squeeze=False, figsize=(min(3.8 * len(metrics) + 1, 11.8), 4.1)
+        )
         axes = axes[0]
         for axis, name in zip(axes, metrics):
             marker = "o" if len(epochs) == 1 else None
             for prefix, data in (("", "train"), ("val_", "validation")):
                 if prefix + name in series:
-                    axis.plot(epochs, series[prefix + name], color=COLOURS[data], label=data,
-                              marker=marker)
+                    axis.plot(epochs, series[prefix + name], color=COLOURS[data], label=data, marker=marker)
             axis.set(title=_title(name), xlabel="Epoch")
             axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
             axis.margins(x=0.02)
@@ -198,11 +203,18 @@ def plot_history(
                 axis.set_ylim(top=min(1.015, axis.get_ylim()[1]))
                 axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             if best is not None:
-                axis.axvline(best, color=INK, linewidth=1.5, linestyle=(0, (2, 2)), zorder=1,
-                             label=f"best epoch: {best}")
+                axis.axvline(
+                    best,
+                    color=INK,
+                    linewidth=1.5,
+                    linestyle=(0, (2, 2)),
+                    zorder=1,
+                    label=f"best epoch: {best}",
+                )
                 if "val_" + name in series:
-                    axis.plot(best, series["val_" + name][best - 1], "o", markersize=9,
-                              color=COLOURS["validation"])
+                    axis.plot(
+                        best, series["val_" + name][best - 1], "o", markersize=9, color=COLOURS["validation"]
+                    )
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
     return figure, axes
@@ -233,6 +245,7 @@ def _best_epoch(series: Mapping, monitor: str | None) -> int | None:
 
 
 # --- Predictions -------------------------------------------------------------------------
+
 
 def predicted_probabilities(model: object, X: np.ndarray, batch_size: int = 64) -> np.ndarray:
     """Each image's probability for each class, whether the model gives these or logits.
@@ -301,22 +314,29 @@ def plot_failed_predictions(
     fonts.drawable("".join(map(str, class_names)))
     with matplotlib.rc_context(_STYLE):
         # Before the axes are made: their titles keep the fonts that are known by then.
-        names = {label: fonts.drawable(str(class_names[label]))
-                 for label in {*y[shown].tolist(), *predicted[shown].tolist()}}
+        names = {
+            label: fonts.drawable(str(class_names[label]))
+            for label in {*y[shown].tolist(), *predicted[shown].tolist()}
+        }
         rows = max(1, -(-len(shown) // columns))
         width = 1.35
         height = width * images.shape[1] / images.shape[2]
-        figure, axes = plt.subplots(rows, columns, squeeze=False,
-                                    figsize=(2.15 * columns, (height + 0.6) * rows))
+        figure, axes = plt.subplots(
+            rows, columns, squeeze=False, figsize=(2.15 * columns, (height + 0.6) * rows)
+        )
         figure.get_layout_engine().set(h_pad=0.1)
-        for axis in axes.flat[len(shown):]:
+        for axis in axes.flat[len(shown) :]:
             axis.axis("off")
         for axis, index in zip(axes.flat, shown):
             _show_image(axis, images[index], "gray")
-            axis.set_title(f"{names[y[index]]} not {names[predicted[index]]} "
-                           f"({confidence[index]:.0%})", loc="center",
-                           fontweight="normal", pad=6)
+            axis.set_title(
+                f"{names[y[index]]} not {names[predicted[index]]} ({confidence[index]:.0%})",
+                loc="center",
+                fontweight="normal",
+                pad=6,
+            )
         if len(shown) == 0:
-            figure.text(0.5, 0.5, f"All {len(y):,} predictions are right.", ha="center",
-                        va="center", fontsize=20)
+            figure.text(
+                0.5, 0.5, f"All {len(y):,} predictions are right.", ha="center", va="center", fontsize=20
+            )
     return figure, axes

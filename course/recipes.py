@@ -23,10 +23,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import numpy as np
 import torch
+
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 
 INGREDIENTS = (
     "architecture",
@@ -127,9 +128,7 @@ def _first_model(build_model: Callable[[], keras.Model]) -> tuple[keras.Model, d
     digest = hashlib.sha256()
     for value in fixed:
         digest.update(b"random" if value is None else _array_digest(value))
-    given = sum(
-        value.size for value in fixed if value is not None and value.size and np.ptp(value) > 0
-    )
+    given = sum(value.size for value in fixed if value is not None and value.size and np.ptp(value) > 0)
     return built[0], {"given": int(given), "sha256": digest.hexdigest()}
 
 
@@ -190,9 +189,7 @@ def describe(value: Any, names: Mapping[str, str] | None = None, key: str = "") 
             # inbound_nodes and the like stand beside the configuration of a layer
             value = {"class": value["class_name"], **value["config"], **rest}
         # An option that is not used may as well not exist: Keras adds some now and then.
-        used = {
-            str(k): v for k, v in value.items() if k not in _NOISE_KEYS and v is not None
-        }
+        used = {str(k): v for k, v in value.items() if k not in _NOISE_KEYS and v is not None}
         return {k: describe(v, names, k) for k, v in used.items()}
     if isinstance(value, (list, tuple)):
         return [describe(item, names, key) for item in value]
@@ -264,8 +261,11 @@ def _is_library(value: Any) -> bool:
     if top in {"course", "__main__", ""}:
         return False
     file = getattr(sys.modules.get(module), "__file__", None)
-    return bool(file) and ("site-packages" in Path(file).parts or "lib" in Path(file).parts
-                           and Path(file).is_relative_to(Path(os.__file__).parent))
+    return bool(file) and (
+        "site-packages" in Path(file).parts
+        or "lib" in Path(file).parts
+        and Path(file).is_relative_to(Path(os.__file__).parent)
+    )
 
 
 def _qualified_name(value: Any) -> str:
@@ -329,8 +329,7 @@ def _used_by(value: Any) -> dict[str, Any]:
 
     for function in _functions_of(value):
         scope = {**function.__globals__}
-        for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (),
-                                  strict=False):
+        for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
             with contextlib.suppress(ValueError):  # a cell that is still empty
                 scope[variable] = cell.cell_contents
         tree = _syntax_tree(function)
@@ -488,9 +487,7 @@ def fingerprint(data: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
 # --- what changed, in words --------------------------------------------------------------------
 
 
-def differences(
-    old: Mapping, new: Mapping, stored_rows: Mapping, fingerprints: Mapping
-) -> list[str]:
+def differences(old: Mapping, new: Mapping, stored_rows: Mapping, fingerprints: Mapping) -> list[str]:
     """Say in words how recipe `new` differs from `old`; an empty list if it does not.
 
     Args:
@@ -536,9 +533,7 @@ def _data_words(before: Mapping, after: Mapping, stored: Mapping, codes: str) ->
     except (KeyError, ValueError, TypeError):
         old = None
     new = np.frombuffer(base64.b64decode(codes), dtype="<u4")
-    changed = [
-        part for part in ("inputs", "targets") if before[part]["sha256"] != after[part]["sha256"]
-    ]
+    changed = [part for part in ("inputs", "targets") if before[part]["sha256"] != after[part]["sha256"]]
     if old is None or any("→" in word and word.split()[1] != word.split()[4] for word in words):
         return "; ".join(words) or f"the {' and '.join(changed)} differ"
     if len(old) == len(new):
@@ -554,8 +549,10 @@ def _data_words(before: Mapping, after: Mapping, stored: Mapping, codes: str) ->
 
 
 def _architecture_words(before: Mapping, after: Mapping) -> str:
-    old, new = ([layer for layer in side.get("layers", []) if layer.get("class") != "InputLayer"]
-                for side in (before, after))
+    old, new = (
+        [layer for layer in side.get("layers", []) if layer.get("class") != "InputLayer"]
+        for side in (before, after)
+    )
     if [layer["class"] for layer in old] != [layer["class"] for layer in new]:
         words = []
         matcher = difflib.SequenceMatcher(

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import numpy as np
 from tqdm import tqdm
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import files, recipes
 from course.artefacts import ArtefactError, cache_folder, switched_on
 
@@ -62,9 +62,7 @@ def compute_or_load(
         ValueError, TypeError: On a name, argument or result that cannot be used.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(
-            f"result name {name!r}: use lower-case letters, digits and underscores only"
-        )
+        raise ValueError(f"result name {name!r}: use lower-case letters, digits and underscores only")
     arguments = dict(arguments or {})
     recipe = _recipe(compute, arguments, prepared_by)
     path = cache_folder() / f"{name}.npz"
@@ -148,8 +146,7 @@ def _described(key: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(
-        f"argument {key!r} is a {type(value).__name__}; use arrays, numbers, texts, lists or "
-        "dictionaries"
+        f"argument {key!r} is a {type(value).__name__}; use arrays, numbers, texts, lists or dictionaries"
     )
 
 
@@ -174,8 +171,11 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     before, after = old.get("code", {}), new["code"]
     for key in sorted({*before, *after}):
         if before.get(key) != after.get(key):
-            verb = "changed" if key in before and key in after else (
-                "is used now" if key in after else "is used no more")
+            verb = (
+                "changed"
+                if key in before and key in after
+                else ("is used now" if key in after else "is used no more")
+            )
             words.append(f"code: {key.removeprefix('__main__.')} {verb}")
     return "; ".join(words[:4]) + (f" and {len(words) - 4} more" if len(words) > 4 else "")
 
@@ -196,8 +196,7 @@ def _try_to_load(path: Path, recipe: Mapping[str, Any]) -> tuple[dict[str, np.nd
         difference = _difference(about["recipe"], recipe)
     except FileNotFoundError:
         return None, "there is no stored result of this name"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError,
-            zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         return None, f"{path.name} is damaged ({type(error).__name__}: {error})"
     return (None, difference) if difference else (arrays, "")
 

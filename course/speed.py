@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import warnings
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import torch
+
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,8 @@ def show_table(
     numbers = [name for name in table if pd.api.types.is_numeric_dtype(table[name])]
     styled = table.style.format({**whole, **(formats or {})}, na_rep="")
     # By table styles and not by cell: pages style cells more strongly than a single cell's style.
-    styled.set_table_styles({name: [{"selector": "", "props": "text-align: right"}]
-                             for name in (*numbers, *right)}, overwrite=False)
+    styled.set_table_styles(
+        {name: [{"selector": "", "props": "text-align: right"}] for name in (*numbers, *right)},
+        overwrite=False,
+    )
     return styled.hide() if pd.api.types.is_integer_dtype(table.index) else styled

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import numpy as np
 from scipy.special import softmax
@@ -32,14 +31,13 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import files
 from course.imagenet import efficientnet_lite
 from course.imagenet.photos import PhotoError, fit, load_photos, open_photo
 from course.speed import fast_convolutions
 
-SUFFIXES = frozenset(
-    ".jpg .jpeg .jfif .png .webp .gif .bmp .tif .tiff .heic .heif .avif".split()
-)
+SUFFIXES = frozenset(".jpg .jpeg .jfif .png .webp .gif .bmp .tif .tiff .heic .heif .avif".split())
 FEWEST = 5  # photos of a class
 FOLDS = 5
 SIZE = (224, 224)
@@ -107,9 +105,10 @@ class Taught:
         if len(self.wrong) > 5:
             lines.append(f"  … and {len(self.wrong) - 5} more")
         if self.left_out:
-            lines.append(f"Left out: {'; '.join(list(self.left_out)[:SHOWN])}"
-                         + (f" and {len(self.left_out) - SHOWN} more"
-                            if len(self.left_out) > SHOWN else ""))
+            lines.append(
+                f"Left out: {'; '.join(list(self.left_out)[:SHOWN])}"
+                + (f" and {len(self.left_out) - SHOWN} more" if len(self.left_out) > SHOWN else "")
+            )
         lines.append(
             "The interval holds for photos like these, taken independently. Shots in series,\n"
             "one background a class or one camera a class make it too good."
@@ -173,13 +172,11 @@ def load_head(path: str | PathLike) -> Taught:
         raise TeachError(f"{path} does not exist: teach first, then predict") from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise TeachError(
-            f"{path} is no head that this command saved ({error or type(error).__name__}); "
-            "teach again"
+            f"{path} is no head that this command saved ({error or type(error).__name__}); teach again"
         ) from error
     if str(content["backbone"]) != efficientnet_lite.WEIGHTS_SHA256:
         raise TeachError(f"{path} was taught on another version of the network; teach again")
-    return Taught(names, weights, bias, content["photos"], int(content["correct"]),
-                  content["confusion"])
+    return Taught(names, weights, bias, content["photos"], int(content["correct"]), content["confusion"])
 
 
 # --- reading the folder ------------------------------------------------------------------------
@@ -226,21 +223,19 @@ def find_photos(folder: str | PathLike) -> tuple[dict[str, list[Path]], list[str
     except OSError as error:
         raise TeachError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
     empty = [name for name, photos in found.items() if not photos]
-    wanted = (f"wanted are two or more folders in it, one for each class, each with at least "
-              f"{FEWEST} photos")
+    wanted = f"wanted are two or more folders in it, one for each class, each with at least {FEWEST} photos"
     if not found:
         what = f"{loose} photos, but no folders" if loose else "no folders"
         raise TeachError(f"{folder} holds {what}; {wanted}")
     if len(empty) == len(found):
-        raise TeachError(f"no folder in {folder} holds a photo "
-                         f"({', '.join(sorted(SUFFIXES))}); {wanted}")
+        raise TeachError(f"no folder in {folder} holds a photo ({', '.join(sorted(SUFFIXES))}); {wanted}")
     if len(found) == 1:
-        raise TeachError(f"{folder} holds one class only, '{next(iter(found))}'; there is nothing "
-                         f"to tell apart: {wanted}")
+        raise TeachError(
+            f"{folder} holds one class only, '{next(iter(found))}'; there is nothing to tell apart: {wanted}"
+        )
     few = [f"'{name}' {len(photos)}" for name, photos in found.items() if len(photos) < FEWEST]
     if few:
-        raise TeachError(f"too few photos in {folder}: {', '.join(few)}; every class needs at "
-                         f"least {FEWEST}")
+        raise TeachError(f"too few photos in {folder}: {', '.join(few)}; every class needs at least {FEWEST}")
     if loose:
         left_out.append(f"{loose} photos that lie beside the folders")
     return found, left_out
@@ -264,8 +259,7 @@ def _read(
         if digest in seen:
             other_class, other = seen[digest]
             if other_class != k:
-                raise TeachError(f"{name} and {other} are the same photo in two classes; "
-                                 "remove one of them")
+                raise TeachError(f"{name} and {other} are the same photo in two classes; remove one of them")
             # In cross-validation a copy would give its twin away.
             left_out.append(f"{name} is a copy of {other}")
             continue
@@ -277,13 +271,13 @@ def _read(
         more = f"\n  … and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise TeachError(
             f"{len(faults)} of {len(everything)} photos cannot be used:\n  "
-            + "\n  ".join(faults[:SHOWN]) + more
+            + "\n  ".join(faults[:SHOWN])
+            + more
             + "\nMend or remove them, or leave them out with --skip (in Python: skip=True)."
         )
     left_out += faults
     counts = np.bincount(labels, minlength=len(found)) if labels else np.zeros(len(found), int)
-    few = [f"'{name}' {count}" for name, count in zip(found, counts, strict=True)
-           if count < FEWEST]
+    few = [f"'{name}' {count}" for name, count in zip(found, counts, strict=True) if count < FEWEST]
     if few:
         raise TeachError(
             f"too few photos are left in {folder}, without copies and broken files: "
@@ -293,8 +287,14 @@ def _read(
 
 
 def _bar(items: Sequence, text: str):
-    return tqdm(items, desc=text, file=sys.stderr, leave=False, dynamic_ncols=True,
-                disable=not (sys.stderr.isatty() or "ipykernel" in sys.modules))
+    return tqdm(
+        items,
+        desc=text,
+        file=sys.stderr,
+        leave=False,
+        dynamic_ncols=True,
+        disable=not (sys.stderr.isatty() or "ipykernel" in sys.modules),
+    )
 
 
 # --- learning ----------------------------------------------------------------------------------
@@ -312,23 +312,17 @@ def pretrained_backbone() -> keras.Model:
 
 
 def extract_features(images: np.ndarray) -> np.ndarray:
-    """Run images (n, 224, 224, 3), values 0 to 255, through the frozen network: float32 (n, 1280).
-    """
+    """Run images (n, 224, 224, 3), values 0 to 255, through the frozen network: float32 (n, 1280)."""
     backbone = pretrained_backbone()
     parts = []
     with fast_convolutions():
         for start in _bar(range(0, len(images), BATCH), "looking at them"):
-            part = efficientnet_lite.preprocess_input(images[start:start + BATCH])
+            part = efficientnet_lite.preprocess_input(images[start : start + BATCH])
             parts.append(backbone.predict_on_batch(part))
     return np.concatenate(parts).astype("float32")
 
 
-def teach(
-    folder: str | PathLike,
-    *,
-    seed: int = 123,
-    skip: bool = False,
-) -> Taught:
+def teach(folder: str | PathLike, *, seed: int = 123, skip: bool = False) -> Taught:
     """Teach the network the classes of a folder.
 
     Args:
@@ -363,10 +357,18 @@ def teach(
 
     weights, bias = _layer(fitted)
     return Taught(
-        class_names, weights, bias, np.bincount(y, minlength=len(class_names)),
-        int((answers == y).sum()), confusion, time.perf_counter() - started, left_out,
-        [(names[i], class_names[y[i]], class_names[answers[i]], float(probabilities[i].max()))
-         for i in wrong],
+        class_names,
+        weights,
+        bias,
+        np.bincount(y, minlength=len(class_names)),
+        int((answers == y).sum()),
+        confusion,
+        time.perf_counter() - started,
+        left_out,
+        [
+            (names[i], class_names[y[i]], class_names[answers[i]], float(probabilities[i].max()))
+            for i in wrong
+        ],
     )
 
 
@@ -395,12 +397,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"class, each with at least {FEWEST} photos. With --predict, name new photos.",
     )
     parser.add_argument("folder", nargs="?", help="the folder of the classes")
-    parser.add_argument("--save", metavar="FILE",
-                        help="where the head goes (default: head.npz in the folder)")
+    parser.add_argument(
+        "--save", metavar="FILE", help="where the head goes (default: head.npz in the folder)"
+    )
     parser.add_argument("--skip", action="store_true", help="leave out photos that cannot be read")
     parser.add_argument("--seed", type=int, default=123, help="of the cross-validation")
-    parser.add_argument("--predict", nargs="+", metavar=("HEAD", "PHOTO"),
-                        help="a saved head and the photos to name")
+    parser.add_argument(
+        "--predict", nargs="+", metavar=("HEAD", "PHOTO"), help="a saved head and the photos to name"
+    )
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         # A file name in another alphabet must not end the command under LANG=C.

@@ -54,9 +54,7 @@ class Assembly:
     figures: dict[str, bytes] = field(default_factory=dict)
 
 
-def assemble(
-    document: Document, notebook: Node | None, page: PageFormat
-) -> Assembly:
+def assemble(document: Document, notebook: Node | None, page: PageFormat) -> Assembly:
     """Write the Markdown of one page.
 
     Parameters
@@ -171,12 +169,7 @@ class _CellWriter:
     """Writes one cell as Markdown."""
 
     def __init__(
-        self,
-        cell: Cell,
-        executed: Node | None,
-        page: PageFormat,
-        folder: str,
-        figures: dict[str, bytes],
+        self, cell: Cell, executed: Node | None, page: PageFormat, folder: str, figures: dict[str, bytes]
     ):
         self.cell = cell
         self.page = page
@@ -211,9 +204,7 @@ class _CellWriter:
         outputs = self._shown(output)
         asis = output == "asis"
         body = [self._code(echo)] if echo else []
-        displays = [
-            each for each in outputs if each.output_type in ("display_data", "execute_result")
-        ]
+        displays = [each for each in outputs if each.output_type in ("display_data", "execute_result")]
         panel = self._is_panel(displays)
         captions = self._captions(displays, panel)
         alternatives = self._alternatives(displays)
@@ -292,9 +283,7 @@ class _CellWriter:
         if output is False:
             return []
         warning = self.option("warning")
-        images = any(
-            mime in each.get("data", {}) for each in self.outputs for mime in IMAGE_SUFFIX
-        )
+        images = any(mime in each.get("data", {}) for each in self.outputs for mime in IMAGE_SUFFIX)
         shown = []
         for each in self.outputs:
             if each.output_type == "stream" and each.name == "stderr" and not warning:
@@ -321,8 +310,7 @@ class _CellWriter:
                 subcaptions = [subcaptions]
             if subcaptions and len(subcaptions) != len(displays):
                 raise self.problem(
-                    f"{len(subcaptions)} subcaptions for {len(displays)} outputs",
-                    f"{self.kind}-subcap",
+                    f"{len(subcaptions)} subcaptions for {len(displays)} outputs", f"{self.kind}-subcap"
                 )
             return [str(each) for each in subcaptions] or captions
         given = options.get("fig-cap", options.get("tbl-cap"))
@@ -332,9 +320,7 @@ class _CellWriter:
             given = [given]
         name = "fig-cap" if "fig-cap" in options else "tbl-cap"
         if len(given) > len(displays):
-            raise self.problem(
-                f"{len(given)} captions in `{name}` for {len(displays)} outputs shown", name
-            )
+            raise self.problem(f"{len(given)} captions in `{name}` for {len(displays)} outputs shown", name)
         for index, caption in enumerate(given):
             captions[index] = str(caption)
         return captions
@@ -352,13 +338,7 @@ class _CellWriter:
         return [str(each) for each in given]
 
     def _output(
-        self,
-        number: int,
-        output: Node,
-        asis: bool,
-        panel: bool,
-        captions: list,
-        alternatives: list,
+        self, number: int, output: Node, asis: bool, panel: bool, captions: list, alternatives: list
     ) -> str:
         kind = output.output_type
         if kind == "stream":
@@ -398,9 +378,7 @@ class _CellWriter:
             classes += f' execution_count="{self.count}"'
         return _wrap(classes, text)
 
-    def _display(
-        self, number: int, output: Node, alternative: str | None
-    ) -> tuple[str, str]:
+    def _display(self, number: int, output: Node, alternative: str | None) -> tuple[str, str]:
         """The MIME type chosen for an output and its Markdown."""
         data = output.data
         mime = next((each for each in MIME_ORDER if each in data), None)
@@ -418,14 +396,7 @@ class _CellWriter:
             return mime, value + "\n"
         return mime, _verbatim(value)
 
-    def _image(
-        self,
-        number: int,
-        mime: str,
-        value: str,
-        output: Node,
-        alternative: str | None,
-    ) -> str:
+    def _image(self, number: int, mime: str, value: str, output: Node, alternative: str | None) -> str:
         name = self.cell.label or f"cell-{self.cell.number + 1}"
         name = re.sub(r"[^\w-]", "-", name.replace(":", "-"))
         path = f"{self.folder}/{name}-output-{number}.{IMAGE_SUFFIX[mime]}"

@@ -14,18 +14,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome",
-            "microsoft-edge", "microsoft-edge-stable", "msedge")
+COMMANDS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "microsoft-edge",
+    "microsoft-edge-stable",
+    "msedge",
+)
 # Where installers put browsers that are on no PATH. Playwright knows some of these folders, but
 # only starts a browser from them ("channels") and does not tell where it lies.
 MACOS_FOLDERS = ("/Applications", "~/Applications")
 MACOS_NAMES = ("Google Chrome", "Chromium", "Microsoft Edge")
 WINDOWS_FOLDERS = ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA")
-WINDOWS_NAMES = ("Google/Chrome/Application/chrome.exe", "Chromium/Application/chrome.exe",
-                 "Microsoft/Edge/Application/msedge.exe")
+WINDOWS_NAMES = (
+    "Google/Chrome/Application/chrome.exe",
+    "Chromium/Application/chrome.exe",
+    "Microsoft/Edge/Application/msedge.exe",
+)
 ADVICE = (
     "No Chromium, Chrome or Edge was found. Install one (Debian, Ubuntu: apt install chromium; "
-    "elsewhere: python -m playwright install chromium) or name it: COURSE_BROWSER=<path>.")
+    "elsewhere: python -m playwright install chromium) or name it: COURSE_BROWSER=<path>."
+)
 
 
 class NoBrowserError(RuntimeError):
@@ -35,8 +47,11 @@ class NoBrowserError(RuntimeError):
 def usual_places() -> list[Path]:
     """Where browsers lie on this system that are not on the PATH, the preferred ones first."""
     if platform.system() == "Darwin":
-        return [Path(folder, f"{name}.app/Contents/MacOS/{name}").expanduser()
-                for name in MACOS_NAMES for folder in MACOS_FOLDERS]
+        return [
+            Path(folder, f"{name}.app/Contents/MacOS/{name}").expanduser()
+            for name in MACOS_NAMES
+            for folder in MACOS_FOLDERS
+        ]
     if platform.system() == "Windows":
         folders = [os.environ[name] for name in WINDOWS_FOLDERS if os.environ.get(name)]
         return [Path(folder, name) for name in WINDOWS_NAMES for folder in folders]

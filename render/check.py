@@ -54,8 +54,7 @@ def check_document(document: Document, style_classes: set[str]) -> None:
             if block.label:
                 if block.label in labels:
                     raise RenderError(
-                        f"the label '{block.label}' is used twice; first in line "
-                        f"{labels[block.label].line}",
+                        f"the label '{block.label}' is used twice; first in line {labels[block.label].line}",
                         block.path,
                         block.option_places.get("label", block.line),
                     )
@@ -133,9 +132,7 @@ def check_cell(cell: Cell, classes: Iterable[str]) -> None:
             )
     for line_number, text in enumerate(cell.source.splitlines(), cell.code_line):
         if SHORTCODE.search(text):
-            raise RenderError(
-                f"{cell.name}: shortcodes in code are not known", cell.path, line_number
-            )
+            raise RenderError(f"{cell.name}: shortcodes in code are not known", cell.path, line_number)
 
 
 def check_markdown(block: Markdown, classes: Iterable[str]) -> None:
@@ -155,9 +152,7 @@ def check_markdown(block: Markdown, classes: Iterable[str]) -> None:
         if div and div["rest"] and not div["rest"].startswith("{"):
             _check_class(line, div["rest"].split("{")[0].strip(), classes)
         elif div and div["rest"] and not ATTRIBUTES.search(text):
-            raise RenderError(
-                f"these attributes are not understood: {div['rest']}", line.path, line.number
-            )
+            raise RenderError(f"these attributes are not understood: {div['rest']}", line.path, line.number)
         for match in ATTRIBUTES.finditer(text):
             if match.start() and text[match.start() - 1] == "{":
                 continue
@@ -172,21 +167,16 @@ def _check_shortcodes(line: Line, text: str) -> None:
     for match in SHORTCODE.finditer(text):
         name = match[1]
         if name == "include":
-            raise RenderError(
-                "`include` is known on a line of its own only", line.path, line.number
-            )
+            raise RenderError("`include` is known on a line of its own only", line.path, line.number)
         if name not in known.SHORTCODES:
-            raise RenderError(
-                f"the renderer does not know the shortcode '{name}'", line.path, line.number
-            )
+            raise RenderError(f"the renderer does not know the shortcode '{name}'", line.path, line.number)
 
 
 def _check_class(line: Line, name: str, classes: Iterable[str]) -> None:
     name = name.strip().lstrip(".")
     if name and name not in classes:
         raise RenderError(
-            f"the class '{name}' is known neither to the renderer nor to a style sheet of the "
-            "project",
+            f"the class '{name}' is known neither to the renderer nor to a style sheet of the project",
             line.path,
             line.number,
         )
@@ -206,9 +196,7 @@ def _check_attributes(line: Line, body: str, classes: Iterable[str]) -> None:
         elif token["key"]:
             key = token["key"]
             if key not in known.ATTRIBUTES and not key.startswith(known.ATTRIBUTE_PREFIXES):
-                raise RenderError(
-                    f"the renderer does not know the attribute '{key}'", line.path, line.number
-                )
+                raise RenderError(f"the renderer does not know the attribute '{key}'", line.path, line.number)
             if key in ("when-format", "unless-format"):
                 value = token["value"].strip("\"'")
                 if value not in known.CONDITION_FORMATS:

@@ -17,7 +17,7 @@ from .project import CONFIG, Project
 
 BADGE = "assets/images/open-in-colab.svg"
 
-SETUP = '''\
+SETUP = """\
 # On Colab this cell fetches the course. On your own computer it does nothing.
 import os
 import sys
@@ -37,7 +37,7 @@ if "google.colab" in sys.modules and not os.path.exists("course/colab.py"):
     sys.path.insert(0, folder)
     from course.colab import prepare
 
-    prepare()'''
+    prepare()"""
 
 
 @dataclass(frozen=True)

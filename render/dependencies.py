@@ -119,9 +119,7 @@ def renderer_code() -> str:
 def base_key(steps: list[Step], figures: tuple, packages: dict[str, str]) -> str:
     """The part of a result's key that is known without touching project files."""
     course = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(("COURSE_", "KERAS_", "MPL"))
+        name: value for name, value in os.environ.items() if name.startswith(("COURSE_", "KERAS_", "MPL"))
     }
     return digest_of(
         {
@@ -230,9 +228,7 @@ class Ingredients:
 
 
 def _data_folders() -> list[str]:
-    return [
-        os.path.abspath(os.environ[name]) for name in DATA_VARIABLES if os.environ.get(name)
-    ]
+    return [os.path.abspath(os.environ[name]) for name in DATA_VARIABLES if os.environ.get(name)]
 
 
 def _parts_below(path: str, folder: str) -> tuple[str, ...] | None:
@@ -249,9 +245,7 @@ def _outside(parts: tuple[str, ...]) -> bool:
     return parts[0] in IGNORED_FOLDERS or any(_ignored(part) for part in parts)
 
 
-def first_difference(
-    old: dict[str, str | None], new: dict[str, str | None], root: Path
-) -> str | None:
+def first_difference(old: dict[str, str | None], new: dict[str, str | None], root: Path) -> str | None:
     """A sentence naming the first ingredient that differs; None where none does."""
     for path in sorted(set(old) | set(new)):
         name = os.path.relpath(path, root).replace(os.sep, "/")
@@ -305,9 +299,7 @@ class Store:
         reason = first_difference(old, ingredients.manifest(self.fingerprints), self.root)
         return (notebook, "") if reason is None else (None, reason)
 
-    def save(
-        self, page: str, key: str, execution: Execution, before: dict[str, str | None]
-    ) -> str | None:
+    def save(self, page: str, key: str, execution: Execution, before: dict[str, str | None]) -> str | None:
         """Keep a result under the ingredients as they are after the execution.
 
         Parameters
@@ -330,11 +322,7 @@ class Store:
                 name = os.path.relpath(path, self.root)
                 return f"{name} changed while the cells ran"
         notebook = execution.notebook
-        notebook.metadata["render"] = {
-            "key": key,
-            "ingredients": vars(ingredients),
-            "manifest": manifest,
-        }
+        notebook.metadata["render"] = {"key": key, "ingredients": vars(ingredients), "manifest": manifest}
         notebook.metadata["render"]["checksum"] = _checksum(notebook)
         data = json.dumps(notebook, ensure_ascii=False, indent=1).encode("utf-8")
         write_atomically(self._path(page, key), data)
@@ -359,9 +347,7 @@ class Store:
 
     def _prune(self, page: str) -> None:
         pattern = f"{page.replace('/', '--')}.*.ipynb"
-        files = sorted(
-            (self.folder / "executed").glob(pattern), key=lambda path: path.stat().st_mtime
-        )
+        files = sorted((self.folder / "executed").glob(pattern), key=lambda path: path.stat().st_mtime)
         for path in files[:-KEPT_PER_PAGE]:
             path.unlink(missing_ok=True)
 

@@ -124,6 +124,4 @@ def _run(command: list[str], folder: Path) -> tuple[int, dict[str, float]]:
     finally:
         process.stderr.close()
     ends = [start for _, start in began[1:]] + [time.perf_counter()]
-    return status, {
-        name: end - start for (name, start), end in zip(began, ends, strict=False)
-    }
+    return status, {name: end - start for (name, start), end in zip(began, ends, strict=False)}

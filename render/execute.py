@@ -194,9 +194,7 @@ async def execute(
             done = index
             progress(done, len(todo))
             if step.expressions:
-                notebook.cells[index].metadata["expressions"] = await _inline(
-                    client, step.expressions, block
-                )
+                notebook.cells[index].metadata["expressions"] = await _inline(client, step.expressions, block)
                 continue
             try:
                 await client.async_execute_cell(notebook.cells[index], index)
@@ -277,12 +275,9 @@ async def _inline(client, expressions: tuple[str, ...], block: Any) -> list[dict
     for index, expression in names.items():
         answer = content["user_expressions"][index]
         if answer["status"] != "ok":
-            line = next(
-                (line for line in block.lines if expression in line.text), block.lines[0]
-            )
+            line = next((line for line in block.lines if expression in line.text), block.lines[0])
             raise RenderError(
-                f"the inline expression `{expression}` failed: "
-                f"{answer['ename']}: {answer['evalue']}",
+                f"the inline expression `{expression}` failed: {answer['ename']}: {answer['evalue']}",
                 line.path,
                 line.number,
             )
@@ -303,9 +298,7 @@ def _cell_error(block: Cell, cell: Any, error: Any) -> RenderError:
     places = re.findall(r"Cell In\[\d+\], line (\d+)", traceback)
     line = block.code_line + int(places[0]) - 1 if places else block.line
     return RenderError(
-        f"{block.name} failed: {error.ename}: {ANSI.sub('', error.evalue)}\n\n{traceback}",
-        block.path,
-        line,
+        f"{block.name} failed: {error.ename}: {ANSI.sub('', error.evalue)}\n\n{traceback}", block.path, line
     )
 
 

@@ -69,8 +69,7 @@ class Exercise:
 
     def headings(self) -> list[re.Match[str]]:
         """The tasks' headings: number, name and minutes."""
-        lines = (line for cell in self.cells if cell.kind == "markdown"
-                 for line in cell.text.splitlines())
+        lines = (line for cell in self.cells if cell.kind == "markdown" for line in cell.text.splitlines())
         return [match for line in lines if (match := TASK_HEADING.match(line))]
 
 
@@ -87,14 +86,11 @@ def read_exercise(path: Path) -> Exercise:
     read = jupytext.reads(read_text(path, path.name), fmt="py:percent")
     cells = []
     for cell in read.cells:
-        metadata = {
-            key: value for key, value in cell.metadata.items() if key != "lines_to_next_cell"
-        }
+        metadata = {key: value for key, value in cell.metadata.items() if key != "lines_to_next_cell"}
         unknown = sorted(set(metadata) - KNOWN_METADATA)
         if unknown:
             raise RenderError(
-                f"a cell has '{unknown[0]}'; known are {', '.join(sorted(KNOWN_METADATA))}",
-                path.name,
+                f"a cell has '{unknown[0]}'; known are {', '.join(sorted(KNOWN_METADATA))}", path.name
             )
         cells.append(SourceCell(cell.cell_type, cell.source.rstrip(), metadata))
     exercise = Exercise(path, cells)
@@ -121,8 +117,10 @@ def _check(exercise: Exercise) -> None:
             if marks:
                 stop(f"a cell that is no task has the mark '# --- {marks[0]} ---'")
         elif not re.fullmatch(r"(solution (blank )?end ?)+", " ".join(marks)):
-            stop(f"task '{cell.metadata['task']}' needs '# --- solution ---', perhaps "
-                 "'# --- blank ---', and '# --- end ---', in this order")
+            stop(
+                f"task '{cell.metadata['task']}' needs '# --- solution ---', perhaps "
+                "'# --- blank ---', and '# --- end ---', in this order"
+            )
         name = next((cell.metadata[kind] for kind in special), "")
         if special and not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             stop(f"'{name}' is no name of a task: use lower-case letters, digits and underscores")

@@ -82,10 +82,7 @@ _REVEALJS = """width height margin min-scale max-scale slide-number show-slide-n
     title-slide-style scroll-view brand"""
 
 _SHARED = frozenset((_DOCUMENT + " " + _FIGURES + " " + _CODE).split()) | EXECUTE_KEYS
-FORMAT_KEYS = {
-    "html": _SHARED | frozenset(_HTML.split()),
-    "revealjs": _SHARED | frozenset(_REVEALJS.split()),
-}
+FORMAT_KEYS = {"html": _SHARED | frozenset(_HTML.split()), "revealjs": _SHARED | frozenset(_REVEALJS.split())}
 _TOP = _SHARED | frozenset(_HTML.split())
 
 # Settings whose effect the renderer has only for some values; another value is an error.
@@ -146,9 +143,7 @@ _WEBSITE_KEYS = frozenset(
     back-to-top-navigation page-navigation bread-crumbs reader-mode draft-mode
     open-graph twitter-card""".split()
 )
-_NAVBAR_KEYS = frozenset(
-    "title logo logo-alt logo-href left right search tools".split()
-)
+_NAVBAR_KEYS = frozenset("title logo logo-alt logo-href left right search tools".split())
 _NAVBAR_ITEM_KEYS = frozenset("href text icon aria-label rel target menu".split())
 _FOOTER_KEYS = frozenset("left right center".split())
 
@@ -169,9 +164,7 @@ _WEBSITE_ONLY: dict[str, tuple] = {
 }
 
 
-def check_configuration(
-    value: dict[str, Any], lines: KeyLines, path: str, kind: str
-) -> None:
+def check_configuration(value: dict[str, Any], lines: KeyLines, path: str, kind: str) -> None:
     """Check every key of a project file or of a page's front matter.
 
     Raises
@@ -211,13 +204,9 @@ def check_configuration(
             prefix = ("format", name)
             _check_keys(settings, prefix, FORMAT_KEYS[name], ONLY, lines, path)
             if isinstance(settings.get("execute"), dict):
-                _check_keys(
-                    settings["execute"], (*prefix, "execute"), _EXECUTE, ONLY, lines, path
-                )
+                _check_keys(settings["execute"], (*prefix, "execute"), _EXECUTE, ONLY, lines, path)
         elif settings not in (None, "default"):
-            raise RenderError(
-                f"`{name}:` must be `default` or a mapping", path, lines.get(("format", name))
-            )
+            raise RenderError(f"`{name}:` must be `default` or a mapping", path, lines.get(("format", name)))
 
 
 def _check_website(website: dict[str, Any], lines: KeyLines, path: str) -> None:

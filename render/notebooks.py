@@ -83,10 +83,7 @@ def outputs(
 
 
 def notebook(
-    document: Document,
-    page: PageFormat,
-    folder: Path,
-    references: dict[str, dict[str, Any]] | None = None,
+    document: Document, page: PageFormat, folder: Path, references: dict[str, dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """A document as a notebook (nbformat 4.5) without outputs.
 
@@ -178,8 +175,12 @@ def long_reference(entry: dict[str, Any]) -> str:
     """Authors, year, title and where to find it."""
     place = entry.get("container-title") or entry.get("publisher")
     link = entry.get("URL") or (f"https://doi.org/{entry['DOI']}" if entry.get("DOI") else "")
-    words = [short_reference(entry), entry.get("title", ""), f"*{place}*" if place else "",
-             f"<{link}>" if link else ""]
+    words = [
+        short_reference(entry),
+        entry.get("title", ""),
+        f"*{place}*" if place else "",
+        f"<{link}>" if link else "",
+    ]
     return ". ".join(each.rstrip(".") for each in words if each)
 
 
@@ -220,9 +221,10 @@ class _Prose:
             if self.stack:
                 self.stack.pop()
             return
-        slides_only = bool(
-            re.search(r"content-visible", rest) and re.search(r"when-format=\"?revealjs", rest)
-        ) and "unless-format" not in rest
+        slides_only = (
+            bool(re.search(r"content-visible", rest) and re.search(r"when-format=\"?revealjs", rest))
+            and "unless-format" not in rest
+        )
         slides_only = slides_only or bool(
             re.search(r"content-hidden", rest) and re.search(r"unless-format=\"?revealjs", rest)
         )

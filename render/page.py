@@ -23,19 +23,38 @@ READER = "markdown"
 
 # Names of reveal.js options that pages may set, by their name in YAML.
 REVEAL_OPTIONS = {
-    "width": "width", "height": "height", "margin": "margin", "min-scale": "minScale",
-    "max-scale": "maxScale", "slide-number": "slideNumber", "show-slide-number": "showSlideNumber",
-    "hash": "hash", "history": "history", "transition": "transition",
-    "transition-speed": "transitionSpeed", "background-transition": "backgroundTransition",
-    "controls": "controls", "controls-layout": "controlsLayout",
-    "controls-tutorial": "controlsTutorial", "progress": "progress",
-    "navigation-mode": "navigationMode", "show-notes": "showNotes",
-    "view-distance": "viewDistance", "mobile-view-distance": "mobileViewDistance",
-    "touch": "touch", "loop": "loop", "fragments": "fragments",
-    "fragment-in-url": "fragmentInURL", "overview": "overview", "jump-to-slide": "jumpToSlide",
-    "help": "help", "auto-animate": "autoAnimate", "auto-animate-easing": "autoAnimateEasing",
+    "width": "width",
+    "height": "height",
+    "margin": "margin",
+    "min-scale": "minScale",
+    "max-scale": "maxScale",
+    "slide-number": "slideNumber",
+    "show-slide-number": "showSlideNumber",
+    "hash": "hash",
+    "history": "history",
+    "transition": "transition",
+    "transition-speed": "transitionSpeed",
+    "background-transition": "backgroundTransition",
+    "controls": "controls",
+    "controls-layout": "controlsLayout",
+    "controls-tutorial": "controlsTutorial",
+    "progress": "progress",
+    "navigation-mode": "navigationMode",
+    "show-notes": "showNotes",
+    "view-distance": "viewDistance",
+    "mobile-view-distance": "mobileViewDistance",
+    "touch": "touch",
+    "loop": "loop",
+    "fragments": "fragments",
+    "fragment-in-url": "fragmentInURL",
+    "overview": "overview",
+    "jump-to-slide": "jumpToSlide",
+    "help": "help",
+    "auto-animate": "autoAnimate",
+    "auto-animate-easing": "autoAnimateEasing",
     "auto-animate-duration": "autoAnimateDuration",
-    "auto-animate-unmatched": "autoAnimateUnmatched", "keyboard": "keyboard",
+    "auto-animate-unmatched": "autoAnimateUnmatched",
+    "keyboard": "keyboard",
     "pdf-max-pages-per-slide": "pdfMaxPagesPerSlide",
     "pdf-separate-fragments": "pdfSeparateFragments",
 }
@@ -117,7 +136,7 @@ def _navbar_item(item: Any, page: PageFormat, base: str, project: Project) -> st
         entries = "".join(_navbar_item(each, page, base, project) for each in item["menu"])
         return (
             '<li class="nav-item dropdown"><details><summary class="nav-link dropdown-toggle">'
-            f'{html.escape(str(item.get("text", "")))}</summary>'
+            f"{html.escape(str(item.get('text', '')))}</summary>"
             f'<ul class="dropdown-menu">{entries}</ul></details></li>'
         )
     target = str(item.get("href", ""))
@@ -155,11 +174,7 @@ def page_footer(project: Project) -> dict[str, str] | None:
         return None
     if not isinstance(settings, dict):
         return {"center": str(settings)}
-    return {
-        side: str(settings[side])
-        for side in ("left", "center", "right")
-        if settings.get(side)
-    }
+    return {side: str(settings[side]) for side in ("left", "center", "right") if settings.get(side)}
 
 
 def written_date(value: Any, form: str | None) -> str:
@@ -181,9 +196,9 @@ def written_date(value: Any, form: str | None) -> str:
             return text
     if form in ("iso", "YYYY-MM-DD"):
         return day.isoformat()
-    month = (
-        "January February March April May June July August September October November December"
-    ).split()[day.month - 1]
+    month = ("January February March April May June July August September October November December").split()[
+        day.month - 1
+    ]
     if form in ("MMMM D, YYYY", "long", None):
         return f"{month} {day.day}, {day.year}"
     return f"{day.day} {month} {day.year}"
@@ -236,8 +251,14 @@ def metadata(project: Project, document: Document, page: PageFormat) -> dict[str
         "render-settings": {
             name: _plain(page.get(name))
             for name in (
-                "code-fold", "code-summary", "code-line-numbers", "callout-appearance",
-                "callout-icon", "fig-align", "fig-cap-location", "tbl-cap-location",
+                "code-fold",
+                "code-summary",
+                "code-line-numbers",
+                "callout-appearance",
+                "callout-icon",
+                "fig-align",
+                "fig-cap-location",
+                "tbl-cap-location",
             )
             if page.get(name) is not None
         },
@@ -363,9 +384,7 @@ def included_files(project: Project, document: Document, page: PageFormat, key: 
     for each in _listed(page.get(key)):
         if isinstance(each, dict):
             if "file" not in each:
-                raise RenderError(
-                    f"`{key}` is known with a file's name or `file:` only", document.name
-                )
+                raise RenderError(f"`{key}` is known with a file's name or `file:` only", document.name)
             each = each["file"]
         path = project.root / str(each).lstrip("/")
         if not path.is_file():
@@ -376,9 +395,7 @@ def included_files(project: Project, document: Document, page: PageFormat, key: 
     return found
 
 
-def pandoc_arguments(
-    project: Project, document: Document, page: PageFormat, metadata_file: str
-) -> list[str]:
+def pandoc_arguments(project: Project, document: Document, page: PageFormat, metadata_file: str) -> list[str]:
     """The command line for one page."""
     import pypandoc
 
@@ -410,9 +427,7 @@ def pandoc_arguments(
         ("include-before-body", "include-before-body"),
         ("include-after-body", "include-after-body"),
     ):
-        arguments += [
-            f"--{option}={path}" for path in included_files(project, document, page, key)
-        ]
+        arguments += [f"--{option}={path}" for path in included_files(project, document, page, key)]
     variables = {"reveal-options": json.dumps(reveal_options(page))}
     if page.name == "html":
         arguments.append("--section-divs")
@@ -467,9 +482,7 @@ def convert(project: Project, document: Document, page: PageFormat, text: str) -
     unresolved = [line for line in messages.splitlines() if "Citeproc: citation" in line]
     if unresolved:
         name = unresolved[0].split("citation", 1)[1].split()[0]
-        line = next(
-            (each for each in document.markdown_lines if f"@{name}" in each.text), None
-        )
+        line = next((each for each in document.markdown_lines if f"@{name}" in each.text), None)
         raise RenderError(
             f"the citation @{name} is not in the bibliography",
             line.path if line else document.name,

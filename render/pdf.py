@@ -58,16 +58,13 @@ def deck_pdf(browser, page: Path) -> tuple[bytes, int]:
             raise RenderError("the deck did not start in the browser", page.name) from None
         _settle(tab, page)
         slides = tab.evaluate("Reveal.getTotalSlides()")
-        data = tab.pdf(
-            prefer_css_page_size=True, print_background=True, tagged=True, outline=True
-        )
+        data = tab.pdf(prefer_css_page_size=True, print_background=True, tagged=True, outline=True)
     finally:
         context.close()
     pages = _pages(data)
     if pages != slides:
         raise RenderError(
-            f"{slides} slides make {pages} pages: a slide does not fit its page; "
-            "`make test` names it",
+            f"{slides} slides make {pages} pages: a slide does not fit its page; `make test` names it",
             page.name,
         )
     return data, slides
@@ -90,9 +87,7 @@ def notes_pdf(browser, page: Path) -> bytes:
         tab.add_style_tag(content=PAGES.replace("TITLE", title))
         tab.emulate_media(media="print")
         tab.evaluate("document.fonts.ready.then(() => null)")
-        return tab.pdf(
-            prefer_css_page_size=True, print_background=True, tagged=True, outline=True
-        )
+        return tab.pdf(prefer_css_page_size=True, print_background=True, tagged=True, outline=True)
     finally:
         context.close()
 
@@ -159,8 +154,7 @@ def join(parts: list[tuple[str, bytes]], title: str) -> bytes:
 def command(arguments: list[str]) -> int:
     """Make the hand-outs of a built site; the exit status is 0, or 1 where nothing is built."""
     parser = argparse.ArgumentParser(
-        prog="python -m render pdf",
-        description="One PDF per deck and one of all notes, from the built site.",
+        prog="python -m render pdf", description="One PDF per deck and one of all notes, from the built site."
     )
     parser.add_argument("--site", type=Path, help="the built site (default: that of the project)")
     parser.add_argument("--out", type=Path, help="where the PDFs go (default: handouts/ in it)")

@@ -82,9 +82,7 @@ def run(project: Project, path: Path) -> None:
             raise KeyboardInterrupt
         if error is not None and not step.allow_error:
             # The shell has printed the traceback.
-            raise RenderError(
-                f"{block.name} failed: {type(error).__name__}: {error}", block.path, block.line
-            )
+            raise RenderError(f"{block.name} failed: {type(error).__name__}: {error}", block.path, block.line)
         if "matplotlib.pyplot" in sys.modules:
             sys.modules["matplotlib.pyplot"].close("all")
     print(f"Finished {document.name} in {time.perf_counter() - started:.0f} s", flush=True)

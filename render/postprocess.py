@@ -19,10 +19,7 @@ def parse_html(text: str) -> BeautifulSoup:
 
 
 def postprocess(
-    text: str,
-    page: PageFormat,
-    resolve: Callable[[str, str], str],
-    references_placed: bool = False,
+    text: str, page: PageFormat, resolve: Callable[[str, str], str], references_placed: bool = False
 ) -> str:
     """Finish one page.
 
@@ -233,8 +230,7 @@ def _stretch(soup: BeautifulSoup, slide: Tag) -> None:
             break
         classes = parent.get("class", [])
         if any(
-            name in ("column", "quarto-layout-panel", "fragment", "output-location-slide")
-            or "panel-" in name
+            name in ("column", "quarto-layout-panel", "fragment", "output-location-slide") or "panel-" in name
             for name in classes
         ):
             return
@@ -265,9 +261,7 @@ def _stretch(soup: BeautifulSoup, slide: Tag) -> None:
     figure = slide.select_one("div.quarto-figure")
     caption = None
     if figure is not None:
-        align = next(
-            (name for name in figure["class"] if re.fullmatch(r"quarto-figure-\w+", name)), None
-        )
+        align = next((name for name in figure["class"] if re.fullmatch(r"quarto-figure-\w+", name)), None)
         if align:
             _add_class(image, align)
         if figure.get("id"):
@@ -343,9 +337,7 @@ def _notes(soup: BeautifulSoup, page: PageFormat, references_placed: bool) -> No
 # Links --------------------------------------------------------------------------------------
 
 
-def _references(
-    soup: BeautifulSoup, page: PageFormat, resolve: Callable[[str, str], str]
-) -> None:
+def _references(soup: BeautifulSoup, page: PageFormat, resolve: Callable[[str, str], str]) -> None:
     for name, attribute, kind in (
         ("img", "src", "image"),
         ("video", "src", "image"),

@@ -172,16 +172,12 @@ class Project:
         ------
         RenderError: an unknown format or key in the front matter.
         """
-        known.check_configuration(
-            document.front, document.front_lines, document.name, known.FRONT_MATTER
-        )
+        known.check_configuration(document.front, document.front_lines, document.name, known.FRONT_MATTER)
         project_formats = _format_block(self.config.get("format"))
         page_formats = _format_block(document.front.get("format"))
         names = list(page_formats or project_formats or {"html": {}})
         top = {
-            key: value
-            for key, value in self.config.items()
-            if key not in ("format", "project", "website")
+            key: value for key, value in self.config.items() if key not in ("format", "project", "website")
         }
         front = {key: value for key, value in document.front.items() if key != "format"}
         result = []
@@ -219,8 +215,7 @@ def _format_block(value: Any) -> dict[str, dict[str, Any]]:
     if isinstance(value, str):
         return {value: {}}
     return {
-        name: ({} if settings in (None, "default") else dict(settings))
-        for name, settings in value.items()
+        name: ({} if settings in (None, "default") else dict(settings)) for name, settings in value.items()
     }
 
 

@@ -94,9 +94,7 @@ class Document:
 
     @property
     def markdown_lines(self) -> list[Line]:
-        return [
-            line for block in self.blocks if isinstance(block, Markdown) for line in block.lines
-        ]
+        return [line for block in self.blocks if isinstance(block, Markdown) for line in block.lines]
 
 
 def read_text(path: Path, name: str) -> str:
@@ -157,12 +155,7 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _include(
-    lines: list[str],
-    path: Path,
-    root: Path,
-    first_line: int,
-    sources: list[Path],
-    chain: tuple[Path, ...],
+    lines: list[str], path: Path, root: Path, first_line: int, sources: list[Path], chain: tuple[Path, ...]
 ) -> list[Line]:
     """The lines with each `include` shortcode replaced by the lines of its file."""
     name = _name(path, root)
@@ -192,13 +185,9 @@ def _include(
         text = read_text(other, _name(other, root))
         if text.startswith("---\n"):
             raise RenderError(
-                "an included file may not have front matter; keep it in the main file",
-                _name(other, root),
-                1,
+                "an included file may not have front matter; keep it in the main file", _name(other, root), 1
             )
-        result += _include(
-            text.rstrip("\n").split("\n"), other, root, 1, sources, chain + (other.resolve(),)
-        )
+        result += _include(text.rstrip("\n").split("\n"), other, root, 1, sources, chain + (other.resolve(),))
         result.append(Line("", name, number))
     return result
 
@@ -261,8 +250,7 @@ def _blocks(lines: list[Line]) -> list[Markdown | Cell]:
 def _cell(number: int, lines: list[Line], indent: str) -> Cell:
     opening, body = lines[0], lines[1:]
     texts = [
-        line.text[len(indent) :] if line.text.startswith(indent) else line.text.lstrip()
-        for line in body
+        line.text[len(indent) :] if line.text.startswith(indent) else line.text.lstrip() for line in body
     ]
     count = 0
     while count < len(texts) and OPTION.match(texts[count]):
@@ -270,9 +258,7 @@ def _cell(number: int, lines: list[Line], indent: str) -> Cell:
     option_text = "\n".join(OPTION.match(text)["text"] for text in texts[:count])
     value, places = load_yaml(option_text, opening.path, opening.number + 1)
     if value is not None and not isinstance(value, dict):
-        raise RenderError(
-            "cell options are written as `#| key: value`", opening.path, opening.number + 1
-        )
+        raise RenderError("cell options are written as `#| key: value`", opening.path, opening.number + 1)
     code = texts[count:]
     first = count
     while code and not code[0].strip():

@@ -185,12 +185,10 @@ def repository(text: str) -> tuple[str, str]:
 
 _NAME = r"[A-Za-z_$][\w$]*"
 IMPORT = re.compile(
-    r"^import\s+(?:(?P<what>[^;'\"]+?)\s*from\s*)?['\"](?P<path>[^'\"]+)['\"]\s*;?[ \t]*$",
-    re.MULTILINE,
+    r"^import\s+(?:(?P<what>[^;'\"]+?)\s*from\s*)?['\"](?P<path>[^'\"]+)['\"]\s*;?[ \t]*$", re.MULTILINE
 )
 EXPORT = re.compile(
-    rf"^export\s+(?=(?:async\s+)?(?:function\s*\*?|class|const|let|var)\s+(?P<name>{_NAME}))",
-    re.MULTILINE,
+    rf"^export\s+(?=(?:async\s+)?(?:function\s*\*?|class|const|let|var)\s+(?P<name>{_NAME}))", re.MULTILINE
 )
 EXPORT_LIST = re.compile(r"^export\s*\{(?P<names>[^}]*)\}\s*;?[ \t]*$", re.MULTILINE)
 NOT_CLASSIC = re.compile(
@@ -383,9 +381,7 @@ def output_files() -> list[Path]:
         name = os.environ.get("QUARTO_USE_FILE_FOR_PROJECT_OUTPUT_FILES")
         listed = read(Path(name)) if name else None
     if listed is None:
-        raise ValueError(
-            "QUARTO_PROJECT_OUTPUT_FILES is not set; `quarto render` runs this file by itself"
-        )
+        raise ValueError("QUARTO_PROJECT_OUTPUT_FILES is not set; `quarto render` runs this file by itself")
     return [Path(line.strip()) for line in listed.splitlines() if line.strip()]
 
 

@@ -22,15 +22,8 @@ from .colab import Repository
 from .dependencies import Store, digest_of, write_atomically
 from .errors import RenderError
 from .execute import Execution, execute, steps
-from .page import (
-    bibliographies,
-    citation_style,
-    convert,
-    highlight_style,
-    included_files,
-    style_sheets,
-)
 from .links import is_remote, local_path
+from .page import bibliographies, citation_style, convert, highlight_style, included_files, style_sheets
 from .project import PageFormat, Project
 from .qmd import Document, parse
 from .quarto_post_render import add_badges
@@ -156,9 +149,7 @@ class Site:
         return Outcome(document, what, time.perf_counter() - started, why if missing else "")
 
     def _style_classes(self, document: Document, formats: list[PageFormat]) -> set[str]:
-        sheets = {
-            sheet for each in formats for sheet in style_sheets(self.project, document, each)
-        }
+        sheets = {sheet for each in formats for sheet in style_sheets(self.project, document, each)}
         key = tuple(sorted(sheets))
         if key not in self._classes:
             self._classes[key] = check.classes_of([self.project.root / sheet for sheet in key])
@@ -174,9 +165,7 @@ class Site:
             assembly = assemble(document, notebooks[each.name], each)
             text = convert(self.project, document, each, assembly.text)
             folder = posixpath.dirname(each.output)
-            figures = {
-                posixpath.join(folder, name): data for name, data in assembly.figures.items()
-            }
+            figures = {posixpath.join(folder, name): data for name, data in assembly.figures.items()}
 
             def resolve(kind: str, target: str, page: PageFormat = each, made=figures) -> str:
                 return self._resolve(document, page, kind, target, made, copies)
@@ -228,14 +217,7 @@ class Site:
             source = self.project.root / path
             if not source.is_file():
                 raise self._at(document, target, f"the linked page '{target}' does not exist")
-            output = next(
-                (
-                    each.output
-                    for each in self.load(source)[1]
-                    if each.name == "html"
-                ),
-                None,
-            )
+            output = next((each.output for each in self.load(source)[1] if each.name == "html"), None)
             if output is None:
                 raise self._at(document, target, f"'{target}' has no html format to link to")
             rest = target[len(target.split("#", 1)[0].split("?", 1)[0]) :]
@@ -246,9 +228,7 @@ class Site:
             copies.add(path)
             return target
         if kind == "link" and (self.project.root / path).is_dir():
-            raise self._at(
-                document, target, f"'{target}' is a folder; link to a file in it"
-            )
+            raise self._at(document, target, f"'{target}' is a folder; link to a file in it")
         thing = {"image": "image", "resource": "file", "link": "linked file"}[kind]
         raise self._at(document, target, f"the {thing} '{target}' does not exist")
 
@@ -267,9 +247,7 @@ class Site:
     def _record_path(self, document: Document) -> Path:
         return self.store.folder / "pages" / (document.name.replace("/", "--") + ".json")
 
-    def _inputs(
-        self, document: Document, formats: list[PageFormat], notebooks: dict
-    ) -> dict[str, object]:
+    def _inputs(self, document: Document, formats: list[PageFormat], notebooks: dict) -> dict[str, object]:
         """Everything that the HTML of a page is made from, apart from copied files."""
         paths = [*document.sources, self.project.root / "_quarto.yml"]
         for each in formats:
@@ -306,9 +284,7 @@ class Site:
             else "",
         }
 
-    def _is_unchanged(
-        self, document: Document, formats: list[PageFormat], notebooks: dict
-    ) -> bool:
+    def _is_unchanged(self, document: Document, formats: list[PageFormat], notebooks: dict) -> bool:
         try:
             record = json.loads(self._record_path(document).read_text(encoding="utf-8"))
             of_file = self.store.fingerprints.of_file
@@ -319,8 +295,7 @@ class Site:
                     for name, digest in record["copies"].items()
                 )
                 and all(
-                    of_file(str(self.output / name)) == digest
-                    for name, digest in record["outputs"].items()
+                    of_file(str(self.output / name)) == digest for name, digest in record["outputs"].items()
                 )
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -336,9 +311,7 @@ class Site:
     ) -> None:
         record = {
             "inputs": digest_of(self._inputs(document, formats, notebooks)),
-            "outputs": {
-                name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())
-            },
+            "outputs": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
             "copies": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(copies)},
         }
         text = json.dumps(record, indent=1)
@@ -394,9 +367,7 @@ class Site:
             if target.startswith(("data:", "#")):
                 continue
             if is_remote(target):
-                raise RenderError(
-                    f"'{target}' is a remote resource; pages work without network", sheet
-                )
+                raise RenderError(f"'{target}' is a remote resource; pages work without network", sheet)
             path = local_path(target, sheet)
             if path is None:
                 continue

@@ -23,8 +23,13 @@ def site_folder() -> Path:
     named = os.environ.get("COURSE_SITE")
     if not named:
         with locked(REPOSITORY / ".render-cache", "tests"):
-            done = subprocess.run([sys.executable, "-m", "render"], cwd=REPOSITORY,
-                                  capture_output=True, encoding="utf-8", errors="replace")
+            done = subprocess.run(
+                [sys.executable, "-m", "render"],
+                cwd=REPOSITORY,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+            )
         if done.returncode:
             pytest.fail(f"the site could not be rendered:\n{done.stdout}{done.stderr}")
     folder = Path(named or REPOSITORY / "_site").resolve()
@@ -38,6 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     One file that looks at the site comes first, then those that do not, then the others.
     """
-    waiting = list(dict.fromkeys(item.path for item in items
-                                 if "site_folder" in getattr(item, "fixturenames", ())))
+    waiting = list(
+        dict.fromkeys(item.path for item in items if "site_folder" in getattr(item, "fixturenames", ()))
+    )
     items.sort(key=lambda item: (item.path not in waiting[:1], item.path in waiting))

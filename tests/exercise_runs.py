@@ -39,7 +39,7 @@ class Walk:
     def checks(self):
         """Yield (name, check's cell, answer's cell, wrong answers' cells) for each task."""
         cells = self.exercise.cells
-        for position, cell in enumerate(cells):
+        for cell in cells:
             if cell.kind != "code" or "wrong" in cell.metadata:
                 continue
             name = cell.names("check")

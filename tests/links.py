@@ -44,16 +44,26 @@ HEAD = """\
 """
 # Texts of the repository whose links people follow. Pages are checked once they are rendered.
 TEXTS = (".md", ".bib", ".cff", ".toml", ".qmd", ".txt", ".ipynb")
-NOT_READ = ("tests/", "docs/external-links.toml", "requirements", "assets/fonts/",
-            "data/strokes/ARPHICPL.TXT", "data/proportions/LGPL-2.1.txt")
+NOT_READ = (
+    "tests/",
+    "docs/external-links.toml",
+    "requirements",
+    "assets/fonts/",
+    "data/strokes/ARPHICPL.TXT",
+    "data/proportions/LGPL-2.1.txt",
+)
 _SIGN = r"[^\s\"'<>()\[\]{}|\\^`*]"  # none of those that end an address in prose
 ADDRESS = re.compile(rf"https?://{_SIGN}+(?:\([^\s()\"'<>]*\){_SIGN}*)?")
 # Addresses that lead nowhere by design: examples, name spaces, this machine.
 NO_LINK = re.compile(r"^https?://(localhost|127\.|example\.|[\w.-]*\.example\b|www\.w3\.org/\d)")
-REFERENCES = {"href": ("a", "link", "area"), "src": ("img", "script", "iframe", "source", "video",
-                                                     "audio", "embed"),
-              "data": ("object",), "poster": ("video",), "data-src": ("img", "iframe", "video"),
-              "data-background-image": ("section",)}
+REFERENCES = {
+    "href": ("a", "link", "area"),
+    "src": ("img", "script", "iframe", "source", "video", "audio", "embed"),
+    "data": ("object",),
+    "poster": ("video",),
+    "data-src": ("img", "iframe", "video"),
+    "data-background-image": ("section",),
+}
 # A server that answers so knows the page but talks to people only.
 SHY = (401, 403, 405, 406, 418, 429, 503, 999)
 
@@ -74,8 +84,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.files = {path.relative_to(folder).as_posix()
-                      for path in folder.rglob("*") if path.is_file()}
+        self.files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         self.pages = sorted(name for name in self.files if name.endswith(".html"))
 
     @functools.cache
@@ -86,8 +95,10 @@ class Site:
     def anchors(self, name: str) -> frozenset[str]:
         """The identifiers that a page defines."""
         soup = self._soup(name)
-        return frozenset({tag["id"] for tag in soup.find_all(id=True)}
-                         | {tag["name"] for tag in soup.find_all("a", attrs={"name": True})})
+        return frozenset(
+            {tag["id"] for tag in soup.find_all(id=True)}
+            | {tag["name"] for tag in soup.find_all("a", attrs={"name": True})}
+        )
 
     @functools.cache
     def references(self, name: str) -> list[str]:
@@ -136,20 +147,25 @@ class Site:
                 goal = f"{goal}/index.html".lstrip("./")
             if goal not in self.files:
                 alike = [file for file in self.files if file.lower() == goal.lower()]
-                return (f"spelled {alike[0]} on disk" if alike else "there is no such file")
+                return f"spelled {alike[0]} on disk" if alike else "there is no such file"
         anchor = unquote(parts.fragment)
         if not anchor or not goal.endswith(".html"):
             return None
         slide = anchor.lstrip("/").split("/")[0]  # reveal.js: #/slide or #/slide/fragment
-        if anchor in self.anchors(goal) or (anchor.startswith("/") and (
-                slide.isdigit() or slide in self.anchors(goal) or not slide)):
+        if anchor in self.anchors(goal) or (
+            anchor.startswith("/") and (slide.isdigit() or slide in self.anchors(goal) or not slide)
+        ):
             return None
         return f"{goal} has no anchor #{anchor}"
 
     def external(self) -> list[Reference]:
         """The links of all pages that leave the site."""
-        return [Reference(name, target) for name in self.pages
-                for target in self.references(name) if target.startswith(("http:", "https:", "//"))]
+        return [
+            Reference(name, target)
+            for name in self.pages
+            for target in self.references(name)
+            if target.startswith(("http:", "https:", "//"))
+        ]
 
 
 def _joined(name: str, path: str) -> str | None:
@@ -170,13 +186,21 @@ def _joined(name: str, path: str) -> str | None:
 
 def repository_texts(root: Path = ROOT) -> list[str]:
     """The texts whose links count, among the files that git tracks or would track."""
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others",
-                             "--exclude-standard"], cwd=root, capture_output=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=root,
+        capture_output=True,
+        check=True,
+    )
     names = listed.stdout.decode("utf-8").split("\0")
-    return sorted({name for name in names
-                   if name.endswith(TEXTS) and not name.startswith(NOT_READ)
-                   and (root / name).is_file()} | ({"LICENSE"} if (root / "LICENSE").is_file()
-                                                   else set()))
+    return sorted(
+        {
+            name
+            for name in names
+            if name.endswith(TEXTS) and not name.startswith(NOT_READ) and (root / name).is_file()
+        }
+        | ({"LICENSE"} if (root / "LICENSE").is_file() else set())
+    )
 
 
 @functools.cache
@@ -208,8 +232,11 @@ def slugs(markdown: str) -> set[str]:
     for heading in re.findall(r"(?m)^#{1,6}\s+(.+?)\s*#*$", text):
         heading = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading)
         slug = re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
-        unique = next(name for name in itertools.chain(
-            [slug], (f"{slug}-{number}" for number in itertools.count(1))) if name not in found)
+        unique = next(
+            name
+            for name in itertools.chain([slug], (f"{slug}-{number}" for number in itertools.count(1)))
+            if name not in found
+        )
         found.add(unique)
     return found
 
@@ -252,8 +279,9 @@ def external(site: Site | None, root: Path = ROOT) -> dict[str, list[str]]:
         if not NO_LINK.match(target):
             places[html.unescape(target).split("#")[0]].add(f"_site/{reference.place}")
     own = own_repository(root)
-    return {address: sorted(places[address]) for address in sorted(places)
-            if not own or f"/{own}" not in address}
+    return {
+        address: sorted(places[address]) for address in sorted(places) if not own or f"/{own}" not in address
+    }
 
 
 # --- the list ----------------------------------------------------------------------------
@@ -289,8 +317,11 @@ def ask(address: str, patience: float = 20) -> Answer:
     """Ask one address whether it is there."""
     last = Answer("silent", "")
     for method in ("HEAD", "GET"):
-        request = urllib.request.Request(address, method=method, headers={
-            "User-Agent": "Mozilla/5.0 (link check of a course)", "Accept": "*/*"})
+        request = urllib.request.Request(
+            address,
+            method=method,
+            headers={"User-Agent": "Mozilla/5.0 (link check of a course)", "Accept": "*/*"},
+        )
         try:
             with urllib.request.urlopen(request, timeout=patience) as response:
                 return Answer("there", str(response.status))
@@ -318,8 +349,7 @@ def ask_all(listed: Iterable[str], patience: float = 20) -> dict[str, Answer]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a check; the exit status is 1 when a link is broken or not listed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.links",
-                                     description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.links", description=__doc__.split("\n")[0])
     parser.add_argument("--site", type=Path, default=ROOT / "_site", help="the built site")
     parser.add_argument("--write", action="store_true", help="bring the list up to date")
     parser.add_argument("--network", action="store_true", help="ask each address")
@@ -346,15 +376,17 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 days[address]["answered"] = today
                 if answer.verdict == "shy":
-                    print(f"{address}: there, but not for programs ({answer.detail}); look "
-                          "yourself")
+                    print(f"{address}: there, but not for programs ({answer.detail}); look yourself")
         print(f"{len(answers)} addresses asked.")
     if options.write:
         write_list(days)
         print(f"{LIST.relative_to(ROOT).as_posix()}: {len(days)} addresses.")
     else:
-        problems += [f"{address}: not in {LIST.name}; in {', '.join(used[address])}"
-                     for address in used if address not in listed]
+        problems += [
+            f"{address}: not in {LIST.name}; in {', '.join(used[address])}"
+            for address in used
+            if address not in listed
+        ]
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:

@@ -6,12 +6,12 @@ states, what follows, and holds the model to the latter.
 
 import math
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import numpy as np
 import pytest
 import torch
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import architectures
 from course.architectures import (
     C3_CONNECTIONS,
@@ -58,9 +58,12 @@ def meta():
     """The large models, without weights."""
     with without_weights():
         return {
-            "alexnet": alexnet(), "alexnet, one card": alexnet(groups=1),
-            "googlenet": googlenet(), "googlenet, auxiliary": googlenet(auxiliary=True),
-            "resnet34": resnet34(), "resnet34, zeros": resnet34(projection=False),
+            "alexnet": alexnet(),
+            "alexnet, one card": alexnet(groups=1),
+            "googlenet": googlenet(),
+            "googlenet, auxiliary": googlenet(auxiliary=True),
+            "resnet34": resnet34(),
+            "resnet34, zeros": resnet34(projection=False),
             "plain34": resnet34(residual=False),
         }
 
@@ -68,8 +71,15 @@ def meta():
 # --- LeNet-5: LeCun, Bottou, Bengio and Haffner (1998), section II.B ---------------------------
 
 
-LENET_SHAPES = {"C1": "28 × 28 × 6", "S2": "14 × 14 × 6", "C3": "10 × 10 × 16",
-                "S4": "5 × 5 × 16", "C5": "1 × 1 × 120", "F6": "84", "output": "10"}
+LENET_SHAPES = {
+    "C1": "28 × 28 × 6",
+    "S2": "14 × 14 × 6",
+    "C3": "10 × 10 × 16",
+    "S4": "5 × 5 × 16",
+    "C5": "1 × 1 × 120",
+    "F6": "84",
+    "output": "10",
+}
 
 
 @pytest.mark.parametrize("build", [lenet5, lenet5_1998])
@@ -126,11 +136,14 @@ def test_partly_connected_convolution_equals_torchs_with_a_mask():
         for source in seen:
             full[target, source] = kernels[..., position]
             position += 1
-    expected = torch.tanh(torch.nn.functional.conv2d(
-        torch.tensor(images).permute(0, 3, 1, 2), torch.tensor(full),
-        torch.tensor(keras.ops.convert_to_numpy(layer.bias)))).permute(0, 2, 3, 1)
-    np.testing.assert_allclose(
-        keras.ops.convert_to_numpy(layer(images)), expected.numpy(), atol=1e-5)
+    expected = torch.tanh(
+        torch.nn.functional.conv2d(
+            torch.tensor(images).permute(0, 3, 1, 2),
+            torch.tensor(full),
+            torch.tensor(keras.ops.convert_to_numpy(layer.bias)),
+        )
+    ).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(layer(images)), expected.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("seen", [(0, 6), (-1, 2), (1, 1)])
@@ -167,8 +180,9 @@ def test_lenet5_of_1998_survives_storing(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     image = np.random.default_rng(0).normal(size=(2, 32, 32, 1)).astype("float32")
-    np.testing.assert_allclose(again.predict(image, verbose=0), model.predict(image, verbose=0),
-                               rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        again.predict(image, verbose=0), model.predict(image, verbose=0), rtol=1e-5, atol=1e-4
+    )
 
 
 # --- AlexNet: Krizhevsky, Sutskever and Hinton (2012), section 3.5, figure 2 -------------------
@@ -177,21 +191,37 @@ def test_lenet5_of_1998_survives_storing(tmp_path):
 def test_alexnet_has_the_papers_layers(meta):
     found = outputs(meta["alexnet"])
     assert found["input"] == "227 × 227 × 3"
-    stated = {"conv1": "55 × 55 × 96", "pool1": "27 × 27 × 96", "conv2": "27 × 27 × 256",
-              "pool2": "13 × 13 × 256", "conv3": "13 × 13 × 384", "conv4": "13 × 13 × 384",
-              "conv5": "13 × 13 × 256", "pool5": "6 × 6 × 256", "fc6": "4,096", "fc7": "4,096",
-              "fc8": "1,000"}
+    stated = {
+        "conv1": "55 × 55 × 96",
+        "pool1": "27 × 27 × 96",
+        "conv2": "27 × 27 × 256",
+        "pool2": "13 × 13 × 256",
+        "conv3": "13 × 13 × 384",
+        "conv4": "13 × 13 × 384",
+        "conv5": "13 × 13 × 256",
+        "pool5": "6 × 6 × 256",
+        "fc6": "4,096",
+        "fc7": "4,096",
+        "fc8": "1,000",
+    }
     assert {name: found[name] for name in stated} == stated
     assert depth(meta["alexnet"]) == 8
 
 
 def test_alexnet_has_the_papers_kernels(meta):
     """ "256 kernels of size 5 × 5 × 48", 3 × 3 × 256, 3 × 3 × 192, 3 × 3 × 192."""
-    shapes = {layer.name: tuple(layer.kernel.shape) for layer in meta["alexnet"].layers
-              if layer.name.startswith("conv")}
-    assert shapes == {"conv1": (11, 11, 3, 96), "conv2": (5, 5, 48, 256),
-                      "conv3": (3, 3, 256, 384), "conv4": (3, 3, 192, 384),
-                      "conv5": (3, 3, 192, 256)}
+    shapes = {
+        layer.name: tuple(layer.kernel.shape)
+        for layer in meta["alexnet"].layers
+        if layer.name.startswith("conv")
+    }
+    assert shapes == {
+        "conv1": (11, 11, 3, 96),
+        "conv2": (5, 5, 48, 256),
+        "conv3": (3, 3, 256, 384),
+        "conv4": (3, 3, 192, 384),
+        "conv5": (3, 3, 192, 256),
+    }
 
 
 def test_alexnet_has_about_60_million_parameters(meta):
@@ -201,8 +231,11 @@ def test_alexnet_has_about_60_million_parameters(meta):
 
 def test_alexnets_neurons(meta):
     """Figure 2: 253,440–186,624–64,896–64,896–43,264–4096–4096–1000; the abstract: 650,000."""
-    neurons = {layer.name: math.prod(layer.output.shape[1:]) for layer in meta["alexnet"].layers
-               if multiply_adds(layer)}
+    neurons = {
+        layer.name: math.prod(layer.output.shape[1:])
+        for layer in meta["alexnet"].layers
+        if multiply_adds(layer)
+    }
     assert list(neurons.values())[1:] == [186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000]
     # The first number of the figure does not follow from 55 × 55 × 96, the abstract's total does.
     assert neurons["conv1"] == 290_400 != 253_440
@@ -222,20 +255,35 @@ def test_local_response_normalisation_equals_torchs():
 
 # stage: output size, parameters in K, operations in M; None where the table has no entry
 GOOGLENET = {
-    "conv1": ("112 × 112 × 64", 2.7, 34), "pool1": ("56 × 56 × 64", None, None),
-    "conv2": ("56 × 56 × 192", 112, 360), "pool2": ("28 × 28 × 192", None, None),
-    "inception_3a": ("28 × 28 × 256", 159, 128), "inception_3b": ("28 × 28 × 480", 380, 304),
+    "conv1": ("112 × 112 × 64", 2.7, 34),
+    "pool1": ("56 × 56 × 64", None, None),
+    "conv2": ("56 × 56 × 192", 112, 360),
+    "pool2": ("28 × 28 × 192", None, None),
+    "inception_3a": ("28 × 28 × 256", 159, 128),
+    "inception_3b": ("28 × 28 × 480", 380, 304),
     "pool3": ("14 × 14 × 480", None, None),
-    "inception_4a": ("14 × 14 × 512", 364, 73), "inception_4b": ("14 × 14 × 512", 437, 88),
-    "inception_4c": ("14 × 14 × 512", 463, 100), "inception_4d": ("14 × 14 × 528", 580, 119),
-    "inception_4e": ("14 × 14 × 832", 840, 170), "pool4": ("7 × 7 × 832", None, None),
-    "inception_5a": ("7 × 7 × 832", 1072, 54), "inception_5b": ("7 × 7 × 1,024", 1388, 71),
-    "average_pool": ("1,024", None, None), "dropout": ("1,024", None, None),
+    "inception_4a": ("14 × 14 × 512", 364, 73),
+    "inception_4b": ("14 × 14 × 512", 437, 88),
+    "inception_4c": ("14 × 14 × 512", 463, 100),
+    "inception_4d": ("14 × 14 × 528", 580, 119),
+    "inception_4e": ("14 × 14 × 832", 840, 170),
+    "pool4": ("7 × 7 × 832", None, None),
+    "inception_5a": ("7 × 7 × 832", 1072, 54),
+    "inception_5b": ("7 × 7 × 1,024", 1388, 71),
+    "average_pool": ("1,024", None, None),
+    "dropout": ("1,024", None, None),
     "linear": ("1,000", 1000, 1),
 }
 # Rows whose stated number does not follow from the widths that the same row states.
-OTHER_PARAMETERS = {"conv1", "inception_4a", "inception_4c", "inception_4d",
-                    "inception_4e", "inception_5a", "inception_5b"}
+OTHER_PARAMETERS = {
+    "conv1",
+    "inception_4a",
+    "inception_4c",
+    "inception_4d",
+    "inception_4e",
+    "inception_5a",
+    "inception_5b",
+}
 OTHER_OPERATIONS = {"conv1", "inception_5a"}
 
 
@@ -259,8 +307,17 @@ def test_googlenets_parameters_and_operations(meta, stage):
 
 
 def test_parameters_of_the_modules_follow_from_the_widths(meta):
-    channels = {"3a": 192, "3b": 256, "4a": 480, "4b": 512, "4c": 512, "4d": 512, "4e": 528,
-                "5a": 832, "5b": 832}
+    channels = {
+        "3a": 192,
+        "3b": 256,
+        "4a": 480,
+        "4b": 512,
+        "4c": 512,
+        "4d": 512,
+        "4e": 528,
+        "5a": 832,
+        "5b": 832,
+    }
     found = dict(stage_table(meta["googlenet"])[["stage", "parameters"]].itertuples(index=False))
     for number, (one, reduce3, three, reduce5, five, pool) in INCEPTION_MODULES.items():
         c = channels[number]
@@ -273,8 +330,7 @@ def test_googlenet_has_22_layers_and_5_poolings(meta):
     """ "22 layers deep when counting only layers with parameters (or 27 … pooling)" """
     model = meta["googlenet"]
     assert depth(model) == 22
-    between = [layer for layer in model.layers
-               if "ooling" in type(layer).__name__ and "__" not in layer.name]
+    between = [layer for layer in model.layers if "ooling" in type(layer).__name__ and "__" not in layer.name]
     assert depth(model) + len(between) == 27
     # "1.5 billion multiply-adds at inference time" is a budget that the design keeps roughly
     assert arithmetic(model) == pytest.approx(1.5e9, rel=0.06)
@@ -296,10 +352,16 @@ def test_auxiliary_classifiers_have_the_papers_shapes(meta):
 
 def test_resnet34_has_the_papers_stages(meta):
     found = outputs(meta["resnet34"])
-    stated = {"conv1": "112 × 112 × 64", "pool1": "56 × 56 × 64",
-              "conv2_3__add": "56 × 56 × 64", "conv3_4__add": "28 × 28 × 128",
-              "conv4_6__add": "14 × 14 × 256", "conv5_3__add": "7 × 7 × 512",
-              "average_pool": "512", "dense": "1,000"}
+    stated = {
+        "conv1": "112 × 112 × 64",
+        "pool1": "56 × 56 × 64",
+        "conv2_3__add": "56 × 56 × 64",
+        "conv3_4__add": "28 × 28 × 128",
+        "conv4_6__add": "14 × 14 × 256",
+        "conv5_3__add": "7 × 7 × 512",
+        "average_pool": "512",
+        "dense": "1,000",
+    }
     assert {name: found[name] for name in stated} == stated
     assert "conv2_4__add" not in found and "conv5_4__add" not in found
     assert depth(meta["resnet34"]) == depth(meta["plain34"]) == 34
@@ -375,8 +437,9 @@ def test_the_momentum_of_a_residual_block_reaches_all_its_averages():
 
     def momenta(**options):
         model = keras.Model(inputs, residual_block(inputs, 5, stride=2, **options))
-        return [layer.momentum for layer in model.layers
-                if isinstance(layer, keras.layers.BatchNormalization)]
+        return [
+            layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)
+        ]
 
     assert momenta(momentum=0.9) == [0.9] * 3
     assert momenta() == [keras.layers.BatchNormalization().momentum] * 3
@@ -392,7 +455,8 @@ def test_an_inception_module_joins_its_branches_in_the_papers_order():
     for part, width in [("1x1", 1), ("3x3", 3), ("5x5", 5), ("pool_projection", 6)]:
         branch = keras.Model(inputs, model.get_layer(f"module__{part}").output)
         np.testing.assert_allclose(
-            branch.predict(image, verbose=0), whole[..., start:start + width], rtol=1e-6)
+            branch.predict(image, verbose=0), whole[..., start : start + width], rtol=1e-6
+        )
         start += width
 
 
@@ -430,9 +494,14 @@ def test_tables_add_up(meta):
 def test_kinds_are_in_words(meta):
     kinds = set().union(*(layer_table(model)["kind"] for model in meta.values()))
     kinds |= set(layer_table(lenet5_1998())["kind"])
-    assert {"convolution 11 × 11, stride 4", "convolution 5 × 5, 2 groups",
-            "max pooling 3 × 3, stride 2", "convolution 5 × 5, partly connected",
-            "sub-sampling 2 × 2", "dense"} <= kinds
+    assert {
+        "convolution 11 × 11, stride 4",
+        "convolution 5 × 5, 2 groups",
+        "max pooling 3 × 3, stride 2",
+        "convolution 5 × 5, partly connected",
+        "sub-sampling 2 × 2",
+        "dense",
+    } <= kinds
 
 
 def test_depth_takes_the_longest_way():
@@ -444,7 +513,15 @@ def test_depth_takes_the_longest_way():
 
 
 def test_public_functions_say_where_they_come_from():
-    for build in (lenet5, lenet5_1998, alexnet, googlenet, inception_module, resnet34,
-                  residual_block, cifar_resnet):
+    for build in (
+        lenet5,
+        lenet5_1998,
+        alexnet,
+        googlenet,
+        inception_module,
+        resnet34,
+        residual_block,
+        cifar_resnet,
+    ):
         assert any(name in build.__doc__ for name in ("LeCun", "Krizhevsky", "Szegedy", "He et al"))
         assert build.__module__ == architectures.__name__

@@ -13,18 +13,16 @@ import tempfile
 import textwrap
 from pathlib import Path
 
-import course  # noqa: F401
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
+import course  # noqa: F401
 from course import artefacts, recipes, speed
 from course.artefacts import ArtefactError, ArtefactWarning, artefact_metrics, fit_or_load
 
-SETTINGS = (
-    "COURSE_STRICT", "COURSE_REFIT", "COURSE_DATA", "COURSE_NOTEBOOK", "COURSE_THREADS"
-)
+SETTINGS = ("COURSE_STRICT", "COURSE_REFIT", "COURSE_DATA", "COURSE_NOTEBOOK", "COURSE_THREADS")
 
 
 def make_data(n=24, seed=0):
@@ -197,8 +195,9 @@ def test_optimiser_state_is_not_stored(stored):
     model.fit(X, Y, verbose=0)
     model.save(full)
     assert (stored / "tiny.keras").stat().st_size < full.stat().st_size
-    import h5py
     import zipfile
+
+    import h5py
 
     with zipfile.ZipFile(stored / "tiny.keras") as archive:
         archive.extract("model.weights.h5", stored)
@@ -233,10 +232,7 @@ class Halve(keras.callbacks.Callback):
 
 
 CHANGES = {
-    "filters": (
-        dict(build_model=lambda: build(filters=3)),
-        "architecture: layer 2 (conv2d): filters 2 → 3",
-    ),
+    "filters": (dict(build_model=lambda: build(filters=3)), "architecture: layer 2 (conv2d): filters 2 → 3"),
     "layer added": (
         dict(build_model=lambda: build(extra=[lambda: layers.Dropout(0.2)])),
         "architecture: layer 3 (dropout) added",
@@ -266,18 +262,9 @@ CHANGES = {
     "no callback": (dict(callbacks=()), "callbacks: [EarlyStopping] → none"),
     "own callback": (dict(callbacks=[Halve()]), "callbacks: EarlyStopping → Halve"),
     "seed": (dict(seed=124), "seed 123 → 124"),
-    "one image": (
-        dict(X=changed_image()),
-        "training data: 1 of 24 rows differ (in their inputs)",
-    ),
-    "one label": (
-        dict(y=changed_label()),
-        "training data: 1 of 24 rows differ (in their targets)",
-    ),
-    "order": (
-        dict(X=X[::-1], y=Y[::-1]),
-        "training data: the same 24 rows in another order",
-    ),
+    "one image": (dict(X=changed_image()), "training data: 1 of 24 rows differ (in their inputs)"),
+    "one label": (dict(y=changed_label()), "training data: 1 of 24 rows differ (in their targets)"),
+    "order": (dict(X=X[::-1], y=Y[::-1]), "training data: the same 24 rows in another order"),
     "rows": (dict(X=X[:20], y=Y[:20]), "4 rows removed, 0 added"),
     "image type": (dict(X=X.astype("float32")), "inputs uint8 24×4×3×1 → float32 24×4×3×1"),
     "validation data": (
@@ -321,8 +308,7 @@ def test_loaded_starting_weights_are_an_ingredient(cache, capsys):
         def build_pretrained():
             model = build()
             kernel, bias = model.layers[1].get_weights()
-            model.layers[1].set_weights([np.linspace(0, value, kernel.size).reshape(kernel.shape),
-                                         bias])
+            model.layers[1].set_weights([np.linspace(0, value, kernel.size).reshape(kernel.shape), bias])
             return model
 
         return build_pretrained
@@ -385,8 +371,9 @@ def test_code_of_an_own_loss_is_an_ingredient(cache, monkeypatch):
 
     def recipe_of(build_model):
         data = {"train": recipes.fingerprint((X, Y))}
-        return recipes.recipe(build_model, data=data, seed=1, epochs=1, batch_size=8,
-                              callbacks=(), augment=None, prepared_by=())
+        return recipes.recipe(
+            build_model, data=data, seed=1, epochs=1, batch_size=8, callbacks=(), augment=None, prepared_by=()
+        )
 
     first, second = version("y_pred - y_true"), version("(y_pred - y_true) ** 2")
     assert recipes.differences(first, second, {}, {}) == ["loss: code changed"]
@@ -416,9 +403,8 @@ def unrelated():
 '''
 
 
-def code_of(tmp_path, text, number=[0]):
-    number[0] += 1
-    path = tmp_path / f"preparation_{number[0]}.py"
+def code_of(tmp_path, text):
+    path = tmp_path / f"preparation_{len(list(tmp_path.iterdir()))}.py"
     path.write_text(text, encoding="utf-8")
     spec = importlib.util.spec_from_file_location("lecture_preparation", path)
     module = importlib.util.module_from_spec(spec)
@@ -520,10 +506,7 @@ DAMAGE = {
         lambda folder: (folder / "manifest.json").write_text("[1]", encoding="utf-8"),
         "manifest.json is damaged",
     ),
-    "manifest missing": (
-        lambda folder: (folder / "manifest.json").unlink(),
-        "no stored artefact",
-    ),
+    "manifest missing": (lambda folder: (folder / "manifest.json").unlink(), "no stored artefact"),
 }
 
 
@@ -589,12 +572,8 @@ def test_interrupted_fit_leaves_the_old_artefact_whole(stored, capsys):
 
 
 @pytest.mark.parametrize("failing", ["tiny.keras", "tiny_history.json", "manifest.json"])
-@pytest.mark.parametrize(
-    "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt()]
-)
-def test_failure_while_files_are_replaced_leaves_all_as_they_were(
-    stored, monkeypatch, failing, error
-):
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt()])
+def test_failure_while_files_are_replaced_leaves_all_as_they_were(stored, monkeypatch, failing, error):
     before = contents(stored)
     replace = os.replace
 
@@ -881,7 +860,8 @@ def test_unknown_artefact_is_named(stored):
 
 LAYERS = {
     "as in the lecture": lambda: [
-        layers.Conv2D(4, 3, padding="same", activation="relu"), layers.MaxPooling2D(2)
+        layers.Conv2D(4, 3, padding="same", activation="relu"),
+        layers.MaxPooling2D(2),
     ],
     "even kernel": lambda: [layers.Conv2D(4, (2, 4), padding="same")],
     "valid, dilated": lambda: [layers.Conv2D(4, 3, dilation_rate=(2, 1), activation="tanh")],
@@ -901,17 +881,12 @@ def test_fast_convolutions_change_no_result(case):
     images = rng.random((5, 9, 6, 2)).astype("float32")
     labels = np.arange(5) % 3
     keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [layers.Input((9, 6, 2)), *LAYERS[case](), layers.Flatten(), layers.Dense(3)]
-    )
+    model = keras.Sequential([layers.Input((9, 6, 2)), *LAYERS[case](), layers.Flatten(), layers.Dense(3)])
     start = model.get_weights()
 
     def results():
         model.set_weights(start)
-        model.compile(
-            keras.optimizers.SGD(0.1),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
+        model.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         logits = model.predict(images, verbose=0)
         model.fit(images, labels, epochs=3, shuffle=False, verbose=0)
         return [logits, *model.get_weights()]

@@ -4,12 +4,12 @@ import hashlib
 import json
 import shutil
 
-import course  # noqa: F401
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+import course  # noqa: F401
 from course import artefacts, browser_model
 
 
@@ -58,8 +58,9 @@ def test_another_model_is_named_and_strict_fails(copies, monkeypatch):
     assert browser_model.REMEDY in str(error.value)
 
 
-@pytest.mark.parametrize("key, words", [
-    ("handwriting", "the shipped handwriting changed"), ("code", "the code changed: look")])
+@pytest.mark.parametrize(
+    "key, words", [("handwriting", "the shipped handwriting changed"), ("code", "the code changed: look")]
+)
 def test_each_other_ingredient_is_named(copies, key, words):
     text = browser_model.WEIGHTS.read_text(encoding="utf-8")
     head, _, rest = text.partition("Network = ")
@@ -68,8 +69,7 @@ def test_each_other_ingredient_is_named(copies, key, words):
         content["recipe"]["code"]["look"] = "0"
     else:
         content["recipe"][key] = "0"
-    browser_model.WEIGHTS.write_text(
-        f"{head}Network = {json.dumps(content)};\n", encoding="utf-8")
+    browser_model.WEIGHTS.write_text(f"{head}Network = {json.dumps(content)};\n", encoding="utf-8")
     assert browser_model.stale() == [words]
 
 
@@ -79,11 +79,14 @@ def test_picture_of_another_recipe_is_noticed(copies):
     assert [reason for reason in browser_model.stale() if "another recipe" in reason]
 
 
-@pytest.mark.parametrize("damage", [
-    lambda path: path.unlink(),
-    lambda path: path.write_text("", encoding="utf-8"),
-    lambda path: path.write_bytes(path.read_bytes()[:1000]),
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_text("", encoding="utf-8"),
+        lambda path: path.write_bytes(path.read_bytes()[:1000]),
+    ],
+)
 def test_missing_and_damaged_weights_are_stale_with_the_remedy(copies, damage):
     damage(browser_model.WEIGHTS)
     (reason,) = browser_model.stale()
@@ -118,34 +121,50 @@ def test_model_of_other_classes_is_refused(copies, monkeypatch):
         browser_model.write()
 
 
-@pytest.mark.parametrize("layer, words", [
-    (keras.layers.Conv2D(2, 3, strides=2), "Conv2D"),
-    (keras.layers.Conv2D(2, 3, activation="tanh"), "tanh"),
-    (keras.layers.AveragePooling2D(2), "AveragePooling2D"),
-    (keras.layers.MaxPooling2D(2, padding="same"), "MaxPooling2D"),
-])
+@pytest.mark.parametrize(
+    "layer, words",
+    [
+        (keras.layers.Conv2D(2, 3, strides=2), "Conv2D"),
+        (keras.layers.Conv2D(2, 3, activation="tanh"), "tanh"),
+        (keras.layers.AveragePooling2D(2), "AveragePooling2D"),
+        (keras.layers.MaxPooling2D(2, padding="same"), "MaxPooling2D"),
+    ],
+)
 def test_unknown_layers_are_named(layer, words):
-    model = keras.Sequential([keras.Input((8, 8, 1)), layer, keras.layers.Flatten(),
-                              keras.layers.Dense(3)])
+    model = keras.Sequential([keras.Input((8, 8, 1)), layer, keras.layers.Flatten(), keras.layers.Dense(3)])
     with pytest.raises(browser_model.BrowserModelError, match=words):
         browser_model.export(model)
 
 
 def test_a_softmax_at_the_end_is_refused():
-    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(),
-                              keras.layers.Dense(3, activation="softmax")])
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
+    )
     with pytest.raises(browser_model.BrowserModelError, match="softmax"):
         browser_model.export(model)
 
 
 def test_export_follows_any_sequence_of_known_layers():
-    model = keras.Sequential([
-        keras.Input((9, 7, 1)), keras.layers.Rescaling(1 / 127.5, -1),
-        keras.layers.Conv2D(3, (2, 3)), keras.layers.MaxPooling2D((2, 1)),
-        keras.layers.Flatten(), keras.layers.Dropout(0.5), keras.layers.Dense(4)])
+    model = keras.Sequential(
+        [
+            keras.Input((9, 7, 1)),
+            keras.layers.Rescaling(1 / 127.5, -1),
+            keras.layers.Conv2D(3, (2, 3)),
+            keras.layers.MaxPooling2D((2, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(4),
+        ]
+    )
     layers, weights = browser_model.export(model)
     assert [layer["type"] for layer in layers] == [
-        "Rescaling", "Conv2D", "MaxPooling2D", "Flatten", "Dropout", "Dense"]
+        "Rescaling",
+        "Conv2D",
+        "MaxPooling2D",
+        "Flatten",
+        "Dropout",
+        "Dense",
+    ]
     assert layers[0]["offset"] == -1 and layers[2]["size"] == [2, 1]
     assert len(weights) == model.count_params()
 
@@ -155,7 +174,7 @@ def write_scans(folder, margins):
     (folder / "一").mkdir(parents=True)
     for number, margin in enumerate(margins):
         image = np.full((6 + 2 * margin, 40 + 2 * margin), 255, np.uint8)
-        image[margin:margin + 6, margin:margin + 40] = 90
+        image[margin : margin + 6, margin : margin + 40] = 90
         Image.fromarray(image).save(folder / "一" / f"{number}.png")
 
 

@@ -24,7 +24,6 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course.casia import gnt as gnt_module
 from course.casia import (
     MAX_SIDE,
     CasiaError,
@@ -39,6 +38,7 @@ from course.casia import (
     read_gnt,
     sources,
 )
+from course.casia import gnt as gnt_module
 from course.casia.__main__ import main
 from course.casia.sources import split_of
 from course.data import handwriting_folder
@@ -46,9 +46,21 @@ from course.loaders import load_images_from_directory
 
 # Written down by hand, so that a mistake in the importer's coding cannot cancel out.
 CODES = {
-    "啊": b"\xb0\xa1", "人": b"\xc8\xcb", "从": b"\xb4\xd3", "火": b"\xbb\xf0", "啖": b"\xe0\xa2",
-    "囡": b"\xe0\xef", "丂": b"\x81\x40", "、": b"\xa1\xa2", "！": b"\xa3\xa1",
-    "!": b"!\0", "*": b"*\0", "A": b"A\0", "a": b"a\0", "0": b"0\0", "/": b"/\0",
+    "啊": b"\xb0\xa1",
+    "人": b"\xc8\xcb",
+    "从": b"\xb4\xd3",
+    "火": b"\xbb\xf0",
+    "啖": b"\xe0\xa2",
+    "囡": b"\xe0\xef",
+    "丂": b"\x81\x40",
+    "、": b"\xa1\xa2",
+    "！": b"\xa3\xa1",
+    "!": b"!\0",
+    "*": b"*\0",
+    "A": b"A\0",
+    "a": b"a\0",
+    "0": b"0\0",
+    "/": b"/\0",
 }
 
 
@@ -86,7 +98,8 @@ def images_below(folder: Path) -> dict[str, np.ndarray]:
 def files_below(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*")) if path.is_file()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
 
 
@@ -115,16 +128,20 @@ class Dribble(io.RawIOBase):
 samples_strategy = st.lists(
     st.tuples(
         st.sampled_from(sorted(CODES)),
-        st.integers(1, 30), st.integers(1, 30), st.integers(0, 2**16),
+        st.integers(1, 30),
+        st.integers(1, 30),
+        st.integers(0, 2**16),
         st.sampled_from(["noise", "white", "zero"]),
     ).map(
         lambda t: (
             t[0],
-            noise(t[1], t[2], t[3]) if t[4] == "noise"
+            noise(t[1], t[2], t[3])
+            if t[4] == "noise"
             else np.full((t[1], t[2]), 255 if t[4] == "white" else 0, np.uint8),
         )
     ),
-    min_size=1, max_size=12,
+    min_size=1,
+    max_size=12,
 )
 
 
@@ -269,8 +286,7 @@ def test_codes():
                 count += 1
                 assert character == bytes((lead, trail)).decode("gb2312")
     assert count == 6763  # the Chinese characters of GB2312
-    for code in (b"\0\0", b" \0", b"\x7f\0", b"\x80\0", b"\xff\xff", b"AB",
-                 b"\xa1\xa1", b"\xaa\xa1"):
+    for code in (b"\0\0", b" \0", b"\x7f\0", b"\x80\0", b"\xff\xff", b"AB", b"\xa1\xa1", b"\xaa\xa1"):
         assert character_of(code) is None
     for character in ("人从", "", " ", "é漢", "😀"):
         with pytest.raises(ValueError, match="GB coding"):
@@ -301,11 +317,20 @@ def test_folder_names_suit_every_system():
 @pytest.mark.parametrize(
     ("name", "split"),
     [
-        ("Gnt1.1TrainPart1.zip", "Train"), ("Gnt1.1Test.zip", "Test"),
-        ("HWDB1.1trn_gnt.zip", "Train"), ("HWDB1.0tst_gnt", "Test"),
-        ("1.0train-gb1.gnt", "Train"), ("1.0test-gb1.gnt", "Test"), ("TRAIN", "Train"),
-        ("competition-gnt.zip", "Test"), ("1001-c.gnt", None), ("latest", None), ("contest", None),
-        ("train_and_test", None), ("strain", None), ("", None),
+        ("Gnt1.1TrainPart1.zip", "Train"),
+        ("Gnt1.1Test.zip", "Test"),
+        ("HWDB1.1trn_gnt.zip", "Train"),
+        ("HWDB1.0tst_gnt", "Test"),
+        ("1.0train-gb1.gnt", "Train"),
+        ("1.0test-gb1.gnt", "Test"),
+        ("TRAIN", "Train"),
+        ("competition-gnt.zip", "Test"),
+        ("1001-c.gnt", None),
+        ("latest", None),
+        ("contest", None),
+        ("train_and_test", None),
+        ("strain", None),
+        ("", None),
     ],
 )
 def test_split_by_name(name, split):
@@ -338,8 +363,10 @@ def test_import_round_trip(official, tmp_path):
     result = import_gnt([official], tmp_path / "out", progress=False)
     expected = {}
     for split, prefix, characters, seed in (
-        ("Train", "1001-c", "人从人火a", 1), ("Train", "1002-c", "火人*!", 2),
-        ("Train", "1.0train-gb1", "啖囡人", 4), ("Test", "1241-c", "人从火*A", 3),
+        ("Train", "1001-c", "人从人火a", 1),
+        ("Train", "1002-c", "火人*!", 2),
+        ("Train", "1.0train-gb1", "啖囡人", 4),
+        ("Test", "1241-c", "人从火*A", 3),
     ):
         for index, (character, pixels) in enumerate(sample_list(characters, seed)):
             expected[f"{split}/{folder_of(character)}/{prefix}-{index:05d}.png"] = pixels
@@ -429,12 +456,10 @@ def test_train_and_test_are_given_or_asked_for(tmp_path):
     with pytest.raises(CasiaError, match="1-f.gnt.*--train FILE or --test FILE"):
         import_gnt([work / "1-f.gnt"], tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
-    import_gnt(train=[work / "1-f.gnt"], test=[work / "2-f.gnt"], out=tmp_path / "out",
-               progress=False)
+    import_gnt(train=[work / "1-f.gnt"], test=[work / "2-f.gnt"], out=tmp_path / "out", progress=False)
     assert list(images_below(tmp_path / "out")) == ["Test/人/2-f-00000.png", "Train/人/1-f-00000.png"]
     with pytest.raises(CasiaError, match="same file, once for Train and once for Test"):
-        import_gnt(train=[work / "1-f.gnt"], test=[work / "1-f.gnt"], out=tmp_path / "o2",
-                   progress=False)
+        import_gnt(train=[work / "1-f.gnt"], test=[work / "1-f.gnt"], out=tmp_path / "o2", progress=False)
     with pytest.raises(CasiaError, match="does not exist"):
         import_gnt([tmp_path / "nowhere"], tmp_path / "o2", progress=False)
     with pytest.raises(CasiaError, match="Nothing to import"):
@@ -446,8 +471,7 @@ def test_a_file_given_twice_counts_once_and_equal_names_do_not_meet(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1-f.gnt").write_bytes(gnt(sample_list("人从", seed)))
     result = import_gnt(
-        [tmp_path / "train a", tmp_path / "train b", tmp_path / "train c"], tmp_path / "out",
-        progress=False,
+        [tmp_path / "train a", tmp_path / "train b", tmp_path / "train c"], tmp_path / "out", progress=False
     )
     assert len(images_below(tmp_path / "out")) == 4
     assert any("is the same file as" in note for note in result.notes)
@@ -466,9 +490,7 @@ def small_steps(monkeypatch):
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
 @pytest.mark.parametrize("stop", [0, 1, 3, 7, 11, 16])
-def test_an_interrupted_import_continues(
-    official, tmp_path, monkeypatch, small_steps, stop, failure
-):
+def test_an_interrupted_import_continues(official, tmp_path, monkeypatch, small_steps, stop, failure):
     import_gnt([official], tmp_path / "whole", progress=False)
     write, count = importer._write_images, [0]
 
@@ -670,15 +692,18 @@ def test_bad_archives_are_reported_and_the_rest_imported(tmp_path, monkeypatch):
 
     result = import_gnt([folder], tmp_path / "out", progress=False)
     assert kinds(result) == {
-        "encrypted": 1, "not a zip": 3, "unreadable archive": 3, "unsafe path": 5, "zip bomb": 1,
+        "encrypted": 1,
+        "not a zip": 3,
+        "unreadable archive": 3,
+        "unsafe path": 5,
+        "zip bomb": 1,
     }
     assert result.problems == 13
     images = images_below(tmp_path / "out")
-    assert set(images) == {
-        "Train/人/0-c-00000.png", "Train/从/0-c-00001.png", "Train/火/5-c-00000.png",
+    assert set(images) == {"Train/人/0-c-00000.png", "Train/从/0-c-00001.png", "Train/火/5-c-00000.png"}
+    reports = {
+        f"{Path(r.where.partition('!')[0]).name} {r.where.partition('!')[2]}": r for r in result.reports
     }
-    reports = {f"{Path(r.where.partition('!')[0]).name} {r.where.partition('!')[2]}": r
-               for r in result.reports}
     offset = zipfile.ZipFile(folder / "tricks.zip").getinfo("../1-c.gnt").header_offset
     assert reports["tricks.zip ../1-c.gnt"].offset == offset
     assert reports["tricks.zip inner.zip"].offset > 0
@@ -692,9 +717,7 @@ def test_archives_that_claim_too_much(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "train.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(20):
             archive.writestr(f"{number}-c.gnt", gnt(sample_list("人", number)))
-    for limit, value in (
-        ("MAX_ENTRIES", 10), ("MAX_ARCHIVE_BYTES", 100), ("MAX_DIRECTORY_BYTES", 100)
-    ):
+    for limit, value in (("MAX_ENTRIES", 10), ("MAX_ARCHIVE_BYTES", 100), ("MAX_DIRECTORY_BYTES", 100)):
         with monkeypatch.context() as patch:
             patch.setattr(sources, limit, value)
             result = import_gnt([tmp_path / "train.zip"], tmp_path / "out", progress=False)
@@ -711,9 +734,7 @@ def test_a_huge_zip64_directory_is_noticed_before_it_is_read(tmp_path):
     end = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 1, 1, 0xFFFFFFFF, 0xFFFFFFFF, 0)
     (tmp_path / "train.zip").write_bytes(record + locator + end)
     result = import_gnt([tmp_path / "train.zip"], tmp_path / "out", progress=False)
-    assert [(r.kind, "1,099,511,627,776 bytes" in r.message) for r in result.reports] == [
-        ("zip bomb", True)
-    ]
+    assert [(r.kind, "1,099,511,627,776 bytes" in r.message) for r in result.reports] == [("zip bomb", True)]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -812,12 +833,13 @@ def test_command_exit_status(official, tmp_path, capsys, monkeypatch):
 
 def test_command_in_a_plain_locale(official, tmp_path):
     environment = {
-        name: value for name, value in os.environ.items()
-        if not name.startswith(("LC_", "LANG", "PYTHON"))
+        name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHON"))
     }
     run = subprocess.run(
         [sys.executable, "-m", "course.casia", official, "--all", "--out", tmp_path / "出 去"],
-        env=environment | {"LANG": "C", "LC_ALL": "C"}, capture_output=True, check=False,
+        env=environment | {"LANG": "C", "LC_ALL": "C"},
+        capture_output=True,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     assert len(images_below(tmp_path / "出 去")) == 17
@@ -891,8 +913,12 @@ def test_an_interrupted_adoption_leaves_the_old_manifest_and_checksums(tmp_path,
 
 @pytest.mark.parametrize(
     ("train", "test"),
-    [("train", "test"), ("TRAIN", "tst"), ("CASIA-HWDB_Train/Train", "CASIA-HWDB_Test/Test"),
-     ("Train/Train", "Test/Test")],
+    [
+        ("train", "test"),
+        ("TRAIN", "tst"),
+        ("CASIA-HWDB_Train/Train", "CASIA-HWDB_Test/Test"),
+        ("Train/Train", "Test/Test"),
+    ],
 )
 def test_adopt_finds_other_spellings(tmp_path, train, test):
     folder = unpacked(tmp_path / "unpacked", train, test)
@@ -919,9 +945,7 @@ def test_adopt_reports_faults_and_copies_the_rest(tmp_path, capsys):
     png(train / "U+002A" / "0.png", noise(5, 5, 3))
     before = files_below(folder)
     result = adopt(folder, tmp_path / "copy", progress=False)
-    assert kinds(result) == {
-        "damaged image": 2, "empty file": 1, "stray file": 2, "unknown class": 1,
-    }
+    assert kinds(result) == {"damaged image": 2, "empty file": 1, "stray file": 2, "unknown class": 1}
     assert files_below(folder) == before
     assert set(result.manifest["characters"]) == {"人", "从", "乱", "*"}
     assert result.manifest["images"] == {"Train": 8, "Test": 4}

@@ -28,7 +28,8 @@ def folder(tmp_path_factory) -> Path:
 def test_scores_are_those_of_the_networks(folder):
     scores = read(folder)
     assert [(s.network, s.subset) for s in scores] == [
-        (title, subset) for title in NETWORKS.values() for subset in ("Train", "Test")]
+        (title, subset) for title in NETWORKS.values() for subset in ("Train", "Test")
+    ]
     names = sorted(CHARACTERS)
     with pytest.warns(UserWarning, match="No images"):
         X, y, _ = load_images_from_directory(folder / "Test", class_names=names)

@@ -27,8 +27,7 @@ def test_a_check_praises_once_and_returns_nothing(capsys):
     assert capsys.readouterr().out == "✓ Task 7, an example: right. Nicely done.\n"
 
 
-@pytest.mark.parametrize("blank", [
-    ..., None, (1, ...), [None], {"a": ...}, np.array([[1, ...]]), ([...],)])
+@pytest.mark.parametrize("blank", [..., None, (1, ...), [None], {"a": ...}, np.array([[1, ...]]), ([...],)])
 def test_every_kind_of_blank_is_called_blank(blank):
     with pytest.raises(CheckFailed, match="Task 7, an example: still blank"):
         example(blank)
@@ -38,8 +37,7 @@ def test_the_message_replaces_the_traceback():
     with pytest.raises(CheckFailed) as problem:
         example(-1)
     assert str(problem.value) == "Task 7, an example: It should be positive."
-    assert problem.value._render_traceback_() == [
-        "✗ Task 7, an example: It should be positive."]
+    assert problem.value._render_traceback_() == ["✗ Task 7, an example: It should be positive."]
     long = CheckFailed("word " * 60)._render_traceback_()
     assert len(long) > 1 and max(map(len, long)) <= 88
 
@@ -53,8 +51,10 @@ def test_call_protects_its_arguments_and_names_what_went_wrong():
 
     assert call(spoil, given) == 1 and given.tolist() == [0, 1, 2]
     with pytest.raises(CheckFailed, match=r"divide\(0\) stops with ZeroDivisionError"):
+
         def divide(x):
             return 1 / x
+
         call(divide, 0)
     with pytest.raises(CheckFailed, match="still blank"):
         call(lambda: ...)
@@ -97,19 +97,25 @@ def test_compare_hints_at_known_mistakes():
 
 
 def test_hashes_for_authors():
-    done = subprocess.run([sys.executable, "-m", "course.checks", "q", "4", "yes", "(1, 2)"],
-                          capture_output=True, text=True, cwd=REPOSITORY, encoding="utf-8")
-    expected = [f"{digest('q', answer)} {text}"
-                for answer, text in ((4, "4"), ("yes", "yes"), ((1, 2), "(1, 2)"))]
+    done = subprocess.run(
+        [sys.executable, "-m", "course.checks", "q", "4", "yes", "(1, 2)"],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        encoding="utf-8",
+    )
+    expected = [
+        f"{digest('q', answer)} {text}" for answer, text in ((4, "4"), ("yes", "yes"), ((1, 2), "(1, 2)"))
+    ]
     assert done.stdout.splitlines() == expected, done.stderr
-    assert subprocess.run([sys.executable, "-m", "course.checks"], capture_output=True,
-                          cwd=REPOSITORY).returncode
+    assert subprocess.run(
+        [sys.executable, "-m", "course.checks"], capture_output=True, cwd=REPOSITORY
+    ).returncode
 
 
 def test_checks_need_no_keras():
     """An exercise on tensors starts at once: importing its checks brings neither Keras nor torch."""
-    code = ("import sys, course.checks.exercise_01\n"
-            "sys.exit(bool({'keras', 'torch'} & set(sys.modules)))")
+    code = "import sys, course.checks.exercise_01\nsys.exit(bool({'keras', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
 
 

@@ -34,10 +34,29 @@ from render.quarto_post_render import repository as read_address
 
 # What Colab has and the course uses, by its import name (Colab's own list: `pip list` there, and
 # github.com/googlecolab/backend-info). Packages are these with all that they depend on.
-ON_COLAB = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib", "pillow",
-            "opencv-python-headless", "keras", "torch", "tqdm", "filelock", "platformdirs",
-            "ipywidgets", "ipykernel", "seaborn", "statsmodels", "scikit-image", "grpcio",
-            "protobuf", "six", "psutil")
+ON_COLAB = (
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-learn",
+    "matplotlib",
+    "pillow",
+    "opencv-python-headless",
+    "keras",
+    "torch",
+    "tqdm",
+    "filelock",
+    "platformdirs",
+    "ipywidgets",
+    "ipykernel",
+    "seaborn",
+    "statsmodels",
+    "scikit-image",
+    "grpcio",
+    "protobuf",
+    "six",
+    "psutil",
+)
 
 
 def project():
@@ -81,8 +100,13 @@ def test_every_lecture_and_exercise_has_a_notebook():
 def test_address_stands_in_one_place():
     """Only _quarto.yml names the repository; what is generated from it does, and nothing else."""
     repository = Repository.of(project())
-    listed = subprocess.run(["git", "grep", "-lF", repository.url], cwd=REPOSITORY,
-                            capture_output=True, text=True, encoding="utf-8").stdout.split()
+    listed = subprocess.run(
+        ["git", "grep", "-lF", repository.url],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    ).stdout.split()
     generated = {path.relative_to(REPOSITORY).as_posix() for path in notebooks()}
     # The format of CITATION.cff has the address in it; it must be the same.
     assert set(listed) - generated <= {"_quarto.yml", "CITATION.cff"}
@@ -100,8 +124,9 @@ def test_the_ref_is_the_release():
 @pytest.mark.parametrize("url", ["", "https://example.org/a/b", "https://github.com/owner", "a b"])
 def test_bad_addresses_are_refused(tmp_path, url):
     (tmp_path / "_quarto.yml").write_text(
-        "project:\n  type: website\n  execute-dir: project\nwebsite:\n"
-        f"  title: T\n  repo-url: '{url}'\n", encoding="utf-8")
+        f"project:\n  type: website\n  execute-dir: project\nwebsite:\n  title: T\n  repo-url: '{url}'\n",
+        encoding="utf-8",
+    )
     with pytest.raises(RenderError, match="repo-url"):
         Repository.of(Project.load(tmp_path))
 
@@ -111,13 +136,19 @@ def test_bad_addresses_are_refused(tmp_path, url):
 
 def imported_modules():
     """Top-level modules that students' notebooks import, themselves or through `course`."""
-    texts = {path: "\n".join(
-        cell.source for cell in nbformat.read(path, as_version=4).cells
-        if cell.cell_type == "code") for path in notebooks()}
+    texts = {
+        path: "\n".join(
+            cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
+        )
+        for path in notebooks()
+    }
     # Making the data and looking over a machine are no part of what runs on Colab.
-    ours = [path for path in (REPOSITORY / "course").rglob("*.py")
-            if path.relative_to(REPOSITORY / "course").parts[0] not in (
-                "casia", "handwriting", "preflight", "sheet")]
+    ours = [
+        path
+        for path in (REPOSITORY / "course").rglob("*.py")
+        if path.relative_to(REPOSITORY / "course").parts[0]
+        not in ("casia", "handwriting", "preflight", "sheet")
+    ]
     texts |= {path: path.read_text(encoding="utf-8") for path in ours}
     found = {}
     for path, text in texts.items():
@@ -137,8 +168,7 @@ def imported_modules():
 
 def test_table_of_packages_is_what_is_imported():
     # IPython comes with any notebook, threadpoolctl with scikit-learn.
-    known = {"course", "google", "IPython", "matplotlib_inline", "threadpoolctl",
-             *sys.stdlib_module_names}
+    known = {"course", "google", "IPython", "matplotlib_inline", "threadpoolctl", *sys.stdlib_module_names}
     found = {name: where for name, where in imported_modules().items() if name not in known}
     needed = {each.split(".")[0] for each in colab.NEEDED}
     assert set(found) <= needed, "course/colab.py: NEEDED lacks modules"
@@ -158,8 +188,11 @@ def closure(names):
         except importlib.metadata.PackageNotFoundError:
             continue
         found[name] = distribution
-        waiting += [re.split(r"[\s;<>=!~\[(]", each)[0] for each in distribution.requires or []
-                    if "extra ==" not in each]
+        waiting += [
+            re.split(r"[\s;<>=!~\[(]", each)[0]
+            for each in distribution.requires or []
+            if "extra ==" not in each
+        ]
     return found
 
 
@@ -190,11 +223,12 @@ def wheel(distribution, folder, version=None):
                 continue
             packed.write(source, file.as_posix())
         requires = "".join(f"Requires-Dist: {each}\n" for each in distribution.requires or [])
-        packed.writestr(f"{info}/METADATA",
-                        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}")
-        packed.writestr(f"{info}/WHEEL",
-                        "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
-                        "Tag: py3-none-any\n")
+        packed.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}"
+        )
+        packed.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         packed.writestr(f"{info}/RECORD", "")
     return path
 
@@ -203,12 +237,15 @@ def decoy(name, version, folder, requires=()):
     """A newer version of a package, which pip would love to install."""
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as packed:
-        packed.writestr(f"{name}-{version}.dist-info/METADATA",
-                        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-                        + "".join(f"Requires-Dist: {each}\n" for each in requires))
-        packed.writestr(f"{name}-{version}.dist-info/WHEEL",
-                        "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
-                        "Tag: py3-none-any\n")
+        packed.writestr(
+            f"{name}-{version}.dist-info/METADATA",
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+            + "".join(f"Requires-Dist: {each}\n" for each in requires),
+        )
+        packed.writestr(
+            f"{name}-{version}.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         packed.writestr(f"{name}-{version}.dist-info/RECORD", "")
 
 
@@ -219,9 +256,15 @@ def colab_machine(tmp_path_factory):
     venv.create(folder / "python", with_pip=True)
     scripts = "Scripts" if os.name == "nt" else "bin"
     python = folder / "python" / scripts / "python"
-    site = Path(subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True, text=True, check=True, encoding="utf-8").stdout.strip())
+    site = Path(
+        subprocess.run(
+            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+            capture_output=True,
+            text=True,
+            check=True,
+            encoding="utf-8",
+        ).stdout.strip()
+    )
     brought = closure(ON_COLAB)
     ours = {name for name in closure(set(colab.NEEDED.values())) if name not in brought}
     assert {"watermark", "mlxtend"} <= ours, "the test needs packages that Colab lacks"
@@ -242,31 +285,47 @@ def colab_machine(tmp_path_factory):
     identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
     git = ["git", f"--work-tree={REPOSITORY}", f"--git-dir={published / '.git'}", *identity]
     subprocess.run([*git, "add", "--all"], check=True, cwd=REPOSITORY, capture_output=True)
-    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "now"], check=True,
-                   cwd=REPOSITORY)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "now"], check=True, cwd=REPOSITORY)
     repository = Repository.of(project())
-    subprocess.run([*git, "tag", "--force", repository.ref], check=True, cwd=REPOSITORY,
-                   capture_output=True)
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith(("COURSE_", "PYTHON", "PIP_", "GIT_"))}
+    subprocess.run([*git, "tag", "--force", repository.ref], check=True, cwd=REPOSITORY, capture_output=True)
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("COURSE_", "PYTHON", "PIP_", "GIT_"))
+    }
     environment |= {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{(published / '.git').as_uri()}.insteadOf",
         "GIT_CONFIG_VALUE_0": repository.url,
-        "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(wheels),
+        "PIP_CONFIG_FILE": os.devnull,
     }
     return python, environment, wheels
 
 
 def versions(python, environment):
-    done = subprocess.run([python, "-m", "pip", "list", "--format=json"], env=environment,
-                          capture_output=True, text=True, check=True, encoding="utf-8")
+    done = subprocess.run(
+        [python, "-m", "pip", "list", "--format=json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
+    )
     return {each["name"].lower(): each["version"] for each in json.loads(done.stdout)}
 
 
 def run(python, code, folder, environment):
-    return subprocess.run([python, "-c", code], cwd=folder, env=environment, text=True,
-                          capture_output=True, timeout=300, encoding="utf-8")
+    return subprocess.run(
+        [python, "-c", code],
+        cwd=folder,
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        encoding="utf-8",
+    )
 
 
 def test_setup_cell_on_colab(colab_machine, tmp_path):
@@ -301,9 +360,11 @@ print("course at", os.path.dirname(course.__file__))
 
 def test_setup_cell_does_nothing_elsewhere(tmp_path):
     cell = Repository.of(project()).setup()
-    code = ("import os, sys, subprocess\nbefore = (os.getcwd(), list(sys.path))\n"
-            "subprocess.run = None\n" + cell + "\nassert (os.getcwd(), sys.path) == before\n"
-            "assert 'course' not in sys.modules")
+    code = (
+        "import os, sys, subprocess\nbefore = (os.getcwd(), list(sys.path))\n"
+        "subprocess.run = None\n" + cell + "\nassert (os.getcwd(), sys.path) == before\n"
+        "assert 'course' not in sys.modules"
+    )
     done = run(sys.executable, code, tmp_path, dict(os.environ))
     assert done.returncode == 0, done.stderr
     assert not done.stdout and not list(tmp_path.iterdir())
@@ -314,13 +375,21 @@ def test_a_package_that_wants_another_numpy_is_refused(colab_machine, tmp_path, 
     python, environment, wheels = colab_machine
     decoy("needs_new_numpy", "1.0", wheels, ["numpy>=99"])
     before = versions(python, environment)
-    code = ("import sys; sys.path.insert(0, sys.argv[1])\n"
-            "from course import colab\n"
-            "colab.NEEDED = {'needs_new_numpy': 'needs_new_numpy'}\n"
-            "colab._specified = lambda: {'needs_new_numpy': 'needs_new_numpy'}\n"
-            "colab.prepare()")
-    done = subprocess.run([python, "-c", code, str(REPOSITORY)], env=environment, cwd=tmp_path,
-                          capture_output=True, text=True, encoding="utf-8")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from course import colab\n"
+        "colab.NEEDED = {'needs_new_numpy': 'needs_new_numpy'}\n"
+        "colab._specified = lambda: {'needs_new_numpy': 'needs_new_numpy'}\n"
+        "colab.prepare()"
+    )
+    done = subprocess.run(
+        [python, "-c", code, str(REPOSITORY)],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
     assert done.returncode and "could not install needs_new_numpy" in done.stderr
     assert versions(python, environment) == before
 
@@ -351,7 +420,9 @@ def test_badge_follows_each_link_to_a_notebook():
     assert list(found) == [f"{base}/notebooks/01-a.ipynb", f"{base}/exercises/01-a.ipynb"]
     assert {image["src"] for image in found.values()} == {f"../{BADGE}"}
     assert [image["alt"] for image in found.values()] == [
-        "Open the notebook in Colab", "Open the exercise in Colab"]
+        "Open the notebook in Colab",
+        "Open the exercise in Colab",
+    ]
     assert add_badges(made, url, "v1") == made, "a second run changes nothing"
     assert add_badges(text, "", "main") == text
 
@@ -377,13 +448,17 @@ def test_badges_are_on_the_rendered_notes(tmp_path):
         + "".join(line + "\n" for line in config.splitlines() if "  repo-" in line)
         + "format:\n  html:\n    theme: default\n"
         "    html-math-method: mathml\n  revealjs:\n    output-ext: slides.html\n"
-        "    html-math-method: mathml\n    menu: false\n", encoding="utf-8")
+        "    html-math-method: mathml\n    menu: false\n",
+        encoding="utf-8",
+    )
     (tmp_path / "lectures" / "01-a.qmd").write_text(
-        "---\ntitle: A\n---\n\n## One\n\nOpen the [notebook](../notebooks/01-a.ipynb).\n",
-        encoding="utf-8")
+        "---\ntitle: A\n---\n\n## One\n\nOpen the [notebook](../notebooks/01-a.ipynb).\n", encoding="utf-8"
+    )
     done = run_render(tmp_path, "--engine", "pip")
     assert done.returncode == 0, done.stderr.decode()
-    notes, slides = ((tmp_path / "_site" / "lectures" / f"01-a{ending}").read_text("utf-8")
-                     for ending in (".html", ".slides.html"))
+    notes, slides = (
+        (tmp_path / "_site" / "lectures" / f"01-a{ending}").read_text("utf-8")
+        for ending in (".html", ".slides.html")
+    )
     address = Repository.of(project()).colab("notebooks/01-a.ipynb")
     assert f'class="colab" href="{address}"' in notes and "colab" not in slides

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-
 from test_workflows import make_targets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,24 +35,27 @@ def rendered(tmp_path_factory):
     folder = tmp_path_factory.mktemp("copy") / "course-repository"
     folder.mkdir()
     for name in ("assets", "course", "exercises", "notebooks", "render"):
-        shutil.copytree(ROOT / name, folder / name,
-                        ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        )
     for name in ("_quarto.yml", "references.bib", "index.qmd"):
         shutil.copy(ROOT / name, folder)
     (folder / "lectures").mkdir()
     frame = block("Add a lecture")
     before, summary = frame.split("# Summary", 1)
-    added = "\n".join(block(title) for title in
-                      ("Add a slide", "Add a figure", "Add a fitted model"))
-    (folder / "lectures/08-claims.qmd").write_text(
-        f"{before}{added}\n# Summary{summary}", encoding="utf-8")
-    variables = {name: value for name, value in os.environ.items()
-                 if not name.startswith("COURSE_")}
-    variables |= {"PYTHONPATH": str(folder), "COURSE_CACHE": str(folder / "cache"),
-                  "PYTHONUTF8": "1"}
+    added = "\n".join(block(title) for title in ("Add a slide", "Add a figure", "Add a fitted model"))
+    (folder / "lectures/08-claims.qmd").write_text(f"{before}{added}\n# Summary{summary}", encoding="utf-8")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("COURSE_")}
+    variables |= {"PYTHONPATH": str(folder), "COURSE_CACHE": str(folder / "cache"), "PYTHONUTF8": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "render", "--engine", "pip", "lectures/08-claims.qmd"],
-        cwd=folder, env=variables, capture_output=True, text=True, encoding="utf-8", timeout=300)
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -65,8 +67,14 @@ def _page(folder: Path, name: str) -> BeautifulSoup:
 def test_the_slides_show_what_the_guide_says(rendered) -> None:
     slides = _page(rendered, "08-claims.slides.html")
     titles = {heading.get_text(strip=True) for heading in slides.find_all(["h1", "h2"])}
-    assert {"Deductibles", "What a deductible does", "Claims and what is paid",
-            "A model of digits", "Key points", "Versions"} <= titles
+    assert {
+        "Deductibles",
+        "What a deductible does",
+        "Claims and what is paid",
+        "A model of digits",
+        "Key points",
+        "Versions",
+    } <= titles
     text = slides.get_text(" ", strip=True)
     assert "Small claims disappear." in text and "Of 4 claims, 2 are paid." in text
     assert "would be negative becomes nothing" not in text
@@ -108,6 +116,7 @@ def test_commands_files_and_titles_exist() -> None:
         base = ROOT / module.replace(".", "/")
         assert base.with_suffix(".py").is_file() or base.is_dir(), module
     made = section("What is made from what")
-    for name in re.findall(r"`((?:assets|tests|docs|course|data)/[\w./-]+\.(?:py|toml|txt|md))`",
-                           made + section("Add a helper")):
+    for name in re.findall(
+        r"`((?:assets|tests|docs|course|data)/[\w./-]+\.(?:py|toml|txt|md))`", made + section("Add a helper")
+    ):
         assert (ROOT / name).exists(), name

@@ -30,9 +30,12 @@ def png(seed: int) -> bytes:
 
 
 def shipped_files(seed: int = 0) -> dict[str, bytes]:
-    files = {f"{part}/{label}/{number}.png": png(hash_of(part, label, number, seed))
-             for part, count in (("Train", 3), ("Test", 2), ("Notebook", 1))
-             for label in "人大" for number in range(1, count + 1)}
+    files = {
+        f"{part}/{label}/{number}.png": png(hash_of(part, label, number, seed))
+        for part, count in (("Train", 3), ("Test", 2), ("Notebook", 1))
+        for label in "人大"
+        for number in range(1, count + 1)
+    }
     manifest = {"sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}}
     return {**files, "manifest.json": json.dumps(manifest).encode(), "LICENSE.txt": b"CC BY"}
 
@@ -56,8 +59,11 @@ def write_archive(path: Path, files: dict[str, bytes]) -> None:
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in folder.rglob("*") if path.is_file() and path.name != data._STAMP}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != data._STAMP
+    }
 
 
 @pytest.fixture(params=["handwriting.zip", "handwriting.tar.xz"])
@@ -89,6 +95,7 @@ def own(tmp_path, archive, monkeypatch) -> Path:
 
 # --- The shipped archive -----------------------------------------------------------------
 
+
 def test_the_archive_is_unpacked_on_first_use(archive):
     folder = handwriting_folder()
     assert folder == archive.parent / "handwriting"
@@ -97,8 +104,7 @@ def test_the_archive_is_unpacked_on_first_use(archive):
     stamp = (folder / data._STAMP).stat().st_mtime_ns
     assert handwriting_folder() == folder
     assert (folder / data._STAMP).stat().st_mtime_ns == stamp
-    assert sorted(path.name for path in archive.parent.iterdir()) == sorted(
-        ["handwriting", archive.name])
+    assert sorted(path.name for path in archive.parent.iterdir()) == sorted(["handwriting", archive.name])
 
 
 def test_a_new_archive_replaces_the_unpacked_folder(archive):
@@ -110,8 +116,7 @@ def test_a_new_archive_replaces_the_unpacked_folder(archive):
 
 def test_files_changed_by_hand_are_reported_and_kept(archive, capsys):
     folder = handwriting_folder()
-    changed, removed, added = (
-        folder / "Train/人" / name for name in ("1.png", "2.png", "mine.png"))
+    changed, removed, added = (folder / "Train/人" / name for name in ("1.png", "2.png", "mine.png"))
     size = changed.stat().st_size
     changed.write_bytes(bytes(size))
     removed.unlink()
@@ -179,9 +184,17 @@ def test_an_archive_with_a_flipped_bit_is_refused(archive):
     assert [path.name for path in archive.parent.iterdir()] == [archive.name]
 
 
-@pytest.mark.parametrize("name", [
-    "../outside.png", "Train/../../outside.png", "/absolute.png", "C:/drive.png",
-    "Train\\..\\..\\outside.png", "Train/人/1.png"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.png",
+        "Train/../../outside.png",
+        "/absolute.png",
+        "C:/drive.png",
+        "Train\\..\\..\\outside.png",
+        "Train/人/1.png",
+    ],
+)
 def test_an_archive_with_an_unsafe_name_is_refused(archive, tmp_path, name):
     if archive.suffix == ".xz":
         with tarfile.open(archive, "w:xz") as opened:
@@ -241,8 +254,7 @@ def test_an_archive_that_disagrees_with_its_manifest_is_refused(archive, change)
     assert [path.name for path in archive.parent.iterdir()] == [archive.name]
 
 
-def test_where_data_cannot_be_written_the_user_cache_serves(archive, tmp_path, monkeypatch,
-                                                           capsys):
+def test_where_data_cannot_be_written_the_user_cache_serves(archive, tmp_path, monkeypatch, capsys):
     real = data.tempfile.mkdtemp
 
     def read_only(*arguments, dir, **options):
@@ -293,12 +305,20 @@ def test_a_system_without_chinese_file_names_is_told(archive, monkeypatch):
 
 
 def test_two_processes_may_unpack_at_once(archive):
-    code = ("import sys; from pathlib import Path; from course import data; "
-            "data.DATA = Path(sys.argv[1]).parent; data.ARCHIVES = (Path(sys.argv[1]),); "
-            "data.USER_CACHE = Path('never'); print(data.handwriting_folder())")
-    running = [subprocess.Popen([sys.executable, "-X", "utf8", "-c", code, str(archive)],
-                                cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-               for _ in range(3)]
+    code = (
+        "import sys; from pathlib import Path; from course import data; "
+        "data.DATA = Path(sys.argv[1]).parent; data.ARCHIVES = (Path(sys.argv[1]),); "
+        "data.USER_CACHE = Path('never'); print(data.handwriting_folder())"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-X", "utf8", "-c", code, str(archive)],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]
     for process in running:
         output, errors = process.communicate()
         assert process.returncode == 0, errors.decode()
@@ -318,13 +338,13 @@ def test_losing_the_race_keeps_the_winner(archive):
 
 # --- The reader's own data ---------------------------------------------------------------
 
+
 def test_course_data_takes_the_place_of_the_archive(own, archive):
     assert handwriting_folder() == own
     assert not (archive.parent / "handwriting").exists()
 
 
-def test_a_relative_course_data_counts_from_here_or_from_the_repository(own, monkeypatch,
-                                                                       tmp_path):
+def test_a_relative_course_data_counts_from_here_or_from_the_repository(own, monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_DATA", own.name)
     monkeypatch.chdir(own.parent)
     assert handwriting_folder() == own
@@ -390,6 +410,7 @@ def test_an_empty_own_notebook_is_named(own, monkeypatch, tmp_path):
 
 
 # --- The characters ----------------------------------------------------------------------
+
 
 def test_the_55_characters():
     assert len(CHARACTERS) == len(set(CHARACTERS)) == 55

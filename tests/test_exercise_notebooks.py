@@ -86,8 +86,7 @@ def other_characters(tmp_path_factory):
 def cache(tmp_path_factory):
     """The shipped cache, copied, so that models of other data go nowhere else."""
     folder = tmp_path_factory.mktemp("cache") / "cache"
-    shutil.copytree(REPOSITORY / "cache", folder,
-                    ignore=shutil.ignore_patterns("own-data", ".*"))
+    shutil.copytree(REPOSITORY / "cache", folder, ignore=shutil.ignore_patterns("own-data", ".*"))
     return folder
 
 
@@ -95,8 +94,16 @@ def cache(tmp_path_factory):
 def test_notebook_runs_on_other_characters(path, other_characters, cache):
     # Models are fitted to the new data, which COURSE_STRICT forbids. One thread: networks so small
     # gain nothing from a second, and other tests run beside.
-    done = run(path, 900, COURSE_DATA=str(other_characters), COURSE_CACHE=str(cache),
-               COURSE_STRICT="", COURSE_REFIT="", COURSE_NOTEBOOK="",
-               COURSE_THREADS="1", OMP_NUM_THREADS="1")
+    done = run(
+        path,
+        900,
+        COURSE_DATA=str(other_characters),
+        COURSE_CACHE=str(cache),
+        COURSE_STRICT="",
+        COURSE_REFIT="",
+        COURSE_NOTEBOOK="",
+        COURSE_THREADS="1",
+        OMP_NUM_THREADS="1",
+    )
     expected = [cell for cell in done.cells if "raises-exception" in cell.metadata.get("tags", [])]
     assert not [errors(cell) for cell in done.cells if cell not in expected and errors(cell)]

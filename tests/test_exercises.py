@@ -9,14 +9,7 @@ import pytest
 from exercise_runs import REPOSITORY, SOURCES, Walk
 
 from course.checks import CheckFailed
-from render.exercises import (
-    FOLDER,
-    SOLUTIONS,
-    outputs,
-    read_exercise,
-    solution_lines,
-    split_answer,
-)
+from render.exercises import FOLDER, SOLUTIONS, outputs, read_exercise, solution_lines, split_answer
 from render.notebooks import outputs as lecture_notebooks
 from render.project import Project
 
@@ -45,10 +38,12 @@ def test_every_lecture_has_an_exercise():
 
 
 def test_generated_files_are_up_to_date(expected):
-    found = {path.relative_to(REPOSITORY).as_posix(): path.read_bytes()
-             for folder in (FOLDER, SOLUTIONS) for path in (REPOSITORY / folder).glob("*.ipynb")}
-    changed = sorted(name for name in expected.keys() | found.keys()
-                     if expected.get(name) != found.get(name))
+    found = {
+        path.relative_to(REPOSITORY).as_posix(): path.read_bytes()
+        for folder in (FOLDER, SOLUTIONS)
+        for path in (REPOSITORY / folder).glob("*.ipynb")
+    }
+    changed = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     assert not changed, f"run `make notebooks`; not up to date: {', '.join(changed)}"
 
 
@@ -98,11 +93,11 @@ def test_no_line_of_a_solution_is_in_a_hand_out(source):
     hidden = [line for line in solution_lines(exercise) if TELLING.search(line)]
     assert hidden
     hand_out = "\n".join(cell.source for cell in notebook(FOLDER, source.stem).cells)
-    checks = "\n".join(path.read_text(encoding="utf-8")
-                       for path in (REPOSITORY / "course" / "checks").glob("*.py"))
+    checks = "\n".join(
+        path.read_text(encoding="utf-8") for path in (REPOSITORY / "course" / "checks").glob("*.py")
+    )
     given = {line.strip() for text in (hand_out, checks) for line in text.splitlines()}
-    leaked = [line for line in hidden
-              if line in given or (len(line) >= 12 and line in hand_out + checks)]
+    leaked = [line for line in hidden if line in given or (len(line) >= 12 and line in hand_out + checks)]
     assert not leaked
     for cell in exercise.cells:
         assert "wrong" not in cell.metadata or cell.text not in hand_out, "a wrong answer is shown"

@@ -2,11 +2,11 @@
 
 import json
 
-import course  # noqa: F401
 import keras
 import numpy as np
 import pytest
 
+import course  # noqa: F401
 from course import artefacts, feature_visualisation
 from course.paths import CACHE
 
@@ -20,10 +20,15 @@ def shipped_settings(monkeypatch):
 @pytest.fixture
 def edges():
     """A model whose two channels look for ink below paper, and for ink right of paper."""
-    model = keras.Sequential([
-        keras.Input((24, 20, 1)), keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(2, 3, padding="same", activation="relu"),
-        keras.layers.Flatten(), keras.layers.Dense(3)])
+    model = keras.Sequential(
+        [
+            keras.Input((24, 20, 1)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(2, 3, padding="same", activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3),
+        ]
+    )
     kernel = np.zeros((3, 3, 1, 2), "float32")
     kernel[0, :, 0, 0], kernel[2, :, 0, 0] = 1, -1
     kernel[:, 0, 0, 1], kernel[:, 2, 0, 1] = 1, -1
@@ -32,8 +37,7 @@ def edges():
 
 
 def test_patterns_show_what_the_channels_look_for(edges):
-    found = feature_visualisation.activation_maximisation(
-        edges, edges.layers[1], [0, 1], seed=1, steps=80)
+    found = feature_visualisation.activation_maximisation(edges, edges.layers[1], [0, 1], seed=1, steps=80)
     assert found.shape == (2, 24, 20) and found.dtype == np.uint8
     inner = found[:, 4:-4, 4:-4].astype(float)
     down = np.abs(np.diff(inner, axis=1)).mean((1, 2))
@@ -49,15 +53,16 @@ def test_each_class_prefers_its_stored_pattern_to_noise_and_paper():
     paper = np.full((1, *patterns.shape[1:]), 255)
     batch = np.concatenate([patterns, noise, paper])[..., np.newaxis]
     scores = model.predict(batch.astype("float32"), verbose=0)
-    of_patterns, of_others = scores[: len(units), units], scores[len(units):, units]
+    of_patterns, of_others = scores[: len(units), units], scores[len(units) :, units]
     assert (np.diag(of_patterns) > of_others.max(axis=0)).all()
     assert (scores[: len(units)].argmax(axis=1) == units).all(), "each is read as its class"
 
 
 def test_same_seed_same_pattern(edges):
     first, second, other = (
-        feature_visualisation.activation_maximisation(
-            edges, edges.layers[1], [0], seed=seed, steps=5) for seed in (1, 1, 2))
+        feature_visualisation.activation_maximisation(edges, edges.layers[1], [0], seed=seed, steps=5)
+        for seed in (1, 1, 2)
+    )
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
 
@@ -113,11 +118,14 @@ def test_patterns_are_stored_and_read_again(cache, monkeypatch):
     assert sorted(path.name for path in cache.iterdir()) == ["cnn.keras", "feature_patterns.npz"]
 
 
-@pytest.mark.parametrize("change, words", [
-    (lambda cache, patch: (cache / "cnn.keras").write_bytes(b"another"), "cnn.keras changed"),
-    (lambda cache, patch: patch.setattr(feature_visualisation, "SEED", 5), "seed 123 → 5"),
-    (lambda cache, patch: patch.setattr(feature_visualisation, "INK_PRICE", 0.5), "INK_PRICE"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda cache, patch: (cache / "cnn.keras").write_bytes(b"another"), "cnn.keras changed"),
+        (lambda cache, patch: patch.setattr(feature_visualisation, "SEED", 5), "seed 123 → 5"),
+        (lambda cache, patch: patch.setattr(feature_visualisation, "INK_PRICE", 0.5), "INK_PRICE"),
+    ],
+)
 def test_each_ingredient_is_named_and_strict_fails(cache, monkeypatch, capsys, change, words):
     feature_visualisation.feature_patterns()
     stored = (cache / feature_visualisation.FILE).read_bytes()
@@ -170,9 +178,12 @@ def test_shipped_patterns_belong_to_the_shipped_model():
     recipe = feature_visualisation._recipe("cnn")
     patterns, reasons = feature_visualisation._read(CACHE / feature_visualisation.FILE, recipe)
     assert reasons == [], "make them again: make train"
-    assert recipe["model"]["sha256"] == json.loads(
-        (CACHE / artefacts.MANIFEST).read_text(encoding="utf-8")
-    )["artefacts"]["cnn"]["files"]["cnn.keras"]["sha256"]
+    assert (
+        recipe["model"]["sha256"]
+        == json.loads((CACHE / artefacts.MANIFEST).read_text(encoding="utf-8"))["artefacts"]["cnn"]["files"][
+            "cnn.keras"
+        ]["sha256"]
+    )
     for units, images in patterns.values():
         assert images.shape == (len(units), 80, 60) and images.dtype == np.uint8
 
@@ -181,7 +192,8 @@ def test_the_network_reads_its_own_class_patterns():
     """Each stored class pattern gets a higher score for its class than plain paper does."""
     model, _ = artefacts.load_artefact("cnn")
     units, images = feature_visualisation._read(
-        CACHE / feature_visualisation.FILE, feature_visualisation._recipe("cnn"))[0]["classes"]
+        CACHE / feature_visualisation.FILE, feature_visualisation._recipe("cnn")
+    )[0]["classes"]
     batch = np.concatenate([images, np.full((1, 80, 60), 255, np.uint8)])[..., np.newaxis]
     scores = model.predict(batch, verbose=0)
     assert (scores[np.arange(len(units)), units] > scores[-1, units]).all()

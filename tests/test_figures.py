@@ -19,9 +19,28 @@ from scipy.signal import correlate2d
 
 from course import figures
 from course.figures import (
-    KERNEL, OUTPUT, Cells, cross_correlate, draw_box, draw_cells, draw_channels, draw_layer,
-    draw_pointwise, draw_sliding, draw_stack, draw_tensor_ranks, draw_uses, ink_on, outline, sheet,
-    show_frames, show_pictures, show_planes, tint, write)
+    KERNEL,
+    OUTPUT,
+    Cells,
+    cross_correlate,
+    draw_box,
+    draw_cells,
+    draw_channels,
+    draw_layer,
+    draw_pointwise,
+    draw_sliding,
+    draw_stack,
+    draw_tensor_ranks,
+    draw_uses,
+    ink_on,
+    outline,
+    sheet,
+    show_frames,
+    show_pictures,
+    show_planes,
+    tint,
+    write,
+)
 from course.plots import use_course_style
 
 GRID = np.arange(25).reshape(5, 5)
@@ -53,9 +72,16 @@ def numbers(figure) -> list[float]:
 
 # --- What is computed --------------------------------------------------------------------
 
+
 @settings(max_examples=40, deadline=None)
-@given(data=st.data(), height=st.integers(1, 4), width=st.integers(1, 4),
-       down=st.integers(1, 3), across=st.integers(1, 3), padding=st.integers(0, 2))
+@given(
+    data=st.data(),
+    height=st.integers(1, 4),
+    width=st.integers(1, 4),
+    down=st.integers(1, 3),
+    across=st.integers(1, 3),
+    padding=st.integers(0, 2),
+)
 def test_cross_correlation_is_scipys(data, height, width, down, across, padding):
     rows = data.draw(st.integers(height, 8))
     columns = data.draw(st.integers(width, 8))
@@ -67,15 +93,22 @@ def test_cross_correlation_is_scipys(data, height, width, down, across, padding)
     assert np.array_equal(ours, whole[::down, ::across])
 
 
-@pytest.mark.parametrize("arguments, words_of_error", [
-    ({"kernel": np.ones((6, 1))}, "does not fit"), ({"stride": (0, 1)}, "stride"),
-    ({"padding": -1}, "padding -1"), ({"values": np.ones(5)}, "does not fit")])
+@pytest.mark.parametrize(
+    "arguments, words_of_error",
+    [
+        ({"kernel": np.ones((6, 1))}, "does not fit"),
+        ({"stride": (0, 1)}, "stride"),
+        ({"padding": -1}, "padding -1"),
+        ({"values": np.ones(5)}, "does not fit"),
+    ],
+)
 def test_what_cannot_slide_is_said(arguments, words_of_error):
     with pytest.raises(ValueError, match=words_of_error):
         cross_correlate(**({"values": GRID, "kernel": EDGES} | arguments))
 
 
 # --- Primitives --------------------------------------------------------------------------
+
 
 def test_cells_show_their_numbers_and_know_their_places():
     figure, axis = sheet(8, 6)
@@ -90,20 +123,26 @@ def test_cells_are_filled_with_the_levels_given():
     _, axis = sheet(4, 4)
     draw_cells(axis, (1, 2), fill=np.array([[0, 255]]))
     draw_cells(axis, (1, 1), fill=np.array([[[255, 163, 177]]]))
-    colours = [patch.get_facecolor()[:3] for patch in axis.patches
-               if isinstance(patch, Rectangle) and patch.get_fill()]
+    colours = [
+        patch.get_facecolor()[:3]
+        for patch in axis.patches
+        if isinstance(patch, Rectangle) and patch.get_fill()
+    ]
     assert colours[0] == (0, 0, 0) and colours[1] == (1, 1, 1)
     assert np.allclose(colours[2], np.array([255, 163, 177]) / 255)
 
 
-@pytest.mark.parametrize("call, words_of_error", [
-    (lambda axis: draw_cells(axis, np.ones(3)), r"two axes, not \(3,\)"),
-    (lambda axis: draw_cells(axis, (2, 2), fill=np.ones((3, 3))), r"shape \(2, 2\)"),
-    (lambda axis: draw_stack(axis, 0, 2, 2), "not 0"),
-    (lambda axis: draw_stack(axis, 3, 2, 2, colours=["red"]), "1 colours for 3"),
-    (lambda axis: draw_box(axis, 0, 0, 1, 0, 1), "positive sides"),
-    (lambda axis: write(axis, 0, 0, "small print", fontsize=9), "too small to read"),
-])
+@pytest.mark.parametrize(
+    "call, words_of_error",
+    [
+        (lambda axis: draw_cells(axis, np.ones(3)), r"two axes, not \(3,\)"),
+        (lambda axis: draw_cells(axis, (2, 2), fill=np.ones((3, 3))), r"shape \(2, 2\)"),
+        (lambda axis: draw_stack(axis, 0, 2, 2), "not 0"),
+        (lambda axis: draw_stack(axis, 3, 2, 2, colours=["red"]), "1 colours for 3"),
+        (lambda axis: draw_box(axis, 0, 0, 1, 0, 1), "positive sides"),
+        (lambda axis: write(axis, 0, 0, "small print", fontsize=9), "too small to read"),
+    ],
+)
 def test_bad_input_of_primitives_is_named(call, words_of_error):
     _, axis = sheet(4, 4)
     with pytest.raises(ValueError, match=words_of_error):
@@ -125,8 +164,7 @@ def test_stack_is_drawn_from_the_back_and_returned_from_the_front():
 def test_text_can_be_read_on_any_fill():
     def luminance(colour):
         c = np.array(to_rgb(colour))
-        return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ (
-            0.2126, 0.7152, 0.0722)
+        return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
 
     for level in np.linspace(0, 1, 52):
         colour = (level, level, level)
@@ -137,10 +175,10 @@ def test_text_can_be_read_on_any_fill():
 
 # --- Drawings ----------------------------------------------------------------------------
 
+
 def test_tensor_ranks_are_named_and_counted():
     figure = draw_tensor_ranks(list("abcde"), ["()", "(1,)", "(2, 2)", "(3, 3, 3)", "(4, 3, 3, 3)"])
-    assert [word for word in words(figure) if word.startswith("rank")] == [
-        f"rank {k}" for k in range(5)]
+    assert [word for word in words(figure) if word.startswith("rank")] == [f"rank {k}" for k in range(5)]
     svg(figure)
     with pytest.raises(ValueError, match="4 examples"):
         draw_tensor_ranks(list("abcd"), list("abcde"))
@@ -161,18 +199,22 @@ def test_colours_beyond_a_byte_are_cut_off_not_wrapped():
     assert [int(axis.images[0].get_array()[0, 0, 0]) for axis in figure.axes] == [255, 0]
 
 
-@pytest.mark.parametrize("call, words_of_error", [
-    (lambda: show_pictures([]), "no picture"),
-    (lambda: show_pictures([GRID], ["a", "b"]), "2 titles for 1"),
-    (lambda: show_pictures([GRID], frames=["red", "blue"]), "2 frames for 1"),
-    (lambda: show_pictures([np.ones((2, 2, 4))]), r"\(2, 2, 4\)"),
-    (lambda: show_planes(GRID), r"not \(5, 5\)"),
-    (lambda: draw_sliding(GRID, EDGES, 9), "step=9, but there are 9"),
-    (lambda: draw_uses(2, 9, (3, 3), (1, 1)), "does not fit"),
-    (lambda: draw_channels(np.ones((3, 3, 3)), np.ones((3, 3, 2)), 0), "kernel for each channel"),
-    (lambda: draw_layer(6, 7), "7 filters"), (lambda: draw_pointwise(0, 1), "channels=0"),
-    (lambda: show_frames([]), "at least one"),
-])
+@pytest.mark.parametrize(
+    "call, words_of_error",
+    [
+        (lambda: show_pictures([]), "no picture"),
+        (lambda: show_pictures([GRID], ["a", "b"]), "2 titles for 1"),
+        (lambda: show_pictures([GRID], frames=["red", "blue"]), "2 frames for 1"),
+        (lambda: show_pictures([np.ones((2, 2, 4))]), r"\(2, 2, 4\)"),
+        (lambda: show_planes(GRID), r"not \(5, 5\)"),
+        (lambda: draw_sliding(GRID, EDGES, 9), "step=9, but there are 9"),
+        (lambda: draw_uses(2, 9, (3, 3), (1, 1)), "does not fit"),
+        (lambda: draw_channels(np.ones((3, 3, 3)), np.ones((3, 3, 2)), 0), "kernel for each channel"),
+        (lambda: draw_layer(6, 7), "7 filters"),
+        (lambda: draw_pointwise(0, 1), "channels=0"),
+        (lambda: show_frames([]), "at least one"),
+    ],
+)
 def test_bad_input_of_drawings_is_named(call, words_of_error):
     with pytest.raises(ValueError, match=words_of_error):
         call()
@@ -192,7 +234,7 @@ def test_sliding_shows_the_right_outputs_and_sum(stride, padding):
     step = outputs.size // 2
     figure = draw_sliding(GRID, EDGES, step, stride=stride, padding=padding)
     shown = numbers(figure)
-    assert shown[-(step + 1):] == outputs.flat[:step + 1].tolist()
+    assert shown[-(step + 1) :] == outputs.flat[: step + 1].tolist()
     sum_written = words(figure)[-1]
     left, right = sum_written.replace("\n", " ").split("=")
     assert eval(left.replace("×", "*")) == float(right) == outputs.flat[step]
@@ -206,11 +248,15 @@ def test_sliding_fills_all_outputs_where_asked():
 
 
 def test_footprint_lies_over_the_inputs_that_it_uses():
-    figure = draw_sliding(GRID, EDGES, 5)                       # row 1, column 2
-    frames = [patch for patch in figure.axes[0].patches
-              if isinstance(patch, Rectangle) and not patch.get_fill()
-              and np.allclose(patch.get_edgecolor()[:3], to_rgb(KERNEL))
-              and patch.get_linewidth() == figures.THICKEST]
+    figure = draw_sliding(GRID, EDGES, 5)  # row 1, column 2
+    frames = [
+        patch
+        for patch in figure.axes[0].patches
+        if isinstance(patch, Rectangle)
+        and not patch.get_fill()
+        and np.allclose(patch.get_edgecolor()[:3], to_rgb(KERNEL))
+        and patch.get_linewidth() == figures.THICKEST
+    ]
     assert len(frames) == 1
     grid = [patch for patch in figure.axes[0].patches if patch.get_width() == 5][0]
     assert np.subtract(frames[0].get_xy(), grid.get_xy()).tolist() == [2, 1]
@@ -222,7 +268,7 @@ def test_uses_are_counted():
     expected = np.zeros((7, 9), int)
     for row in (0, 2, 4):
         for column in (0, 3, 6):
-            expected[row:row + 3, column:column + 3] += 1
+            expected[row : row + 3, column : column + 3] += 1
     assert shown == expected.ravel().tolist()
     assert set(numbers(draw_uses(9, 9, (3, 3), (3, 3)))) == {1}
     assert 0 in numbers(draw_uses(9, 9, (3, 3), (4, 4)))
@@ -255,27 +301,37 @@ def test_drawings_are_the_same_from_run_to_run():
 
 
 def test_every_text_is_legible():
-    for figure in (draw_sliding(GRID, EDGES), draw_layer(6, 4), draw_pointwise(3, 2),
-                   draw_uses(7, 9, (3, 3), (2, 3)), draw_tensor_ranks(list("abcde"), list("abcde")),
-                   draw_channels(np.ones((3, 3, 3)), np.ones((3, 3, 3)), 0)):
+    for figure in (
+        draw_sliding(GRID, EDGES),
+        draw_layer(6, 4),
+        draw_pointwise(3, 2),
+        draw_uses(7, 9, (3, 3), (2, 3)),
+        draw_tensor_ranks(list("abcde"), list("abcde")),
+        draw_channels(np.ones((3, 3, 3)), np.ones((3, 3, 3)), 0),
+    ):
         sizes = [text.get_fontsize() for axis in figure.axes for text in axis.texts]
         assert min(sizes) >= figures.SMALL
 
 
 def test_texts_lie_inside_of_their_sheet():
-    for figure in (draw_sliding(GRID, EDGES), draw_sliding(GRID, EDGES, padding=1),
-                   draw_layer(6, 4), draw_pointwise(300, 175), draw_uses(7, 9, (3, 3), (2, 3)),
-                   draw_tensor_ranks(["a\nb"] * 5, ["(32, 272, 320, 3)"] * 5),
-                   draw_channels(np.ones((3, 3, 3)), np.ones((3, 3, 3)), 0)):
+    for figure in (
+        draw_sliding(GRID, EDGES),
+        draw_sliding(GRID, EDGES, padding=1),
+        draw_layer(6, 4),
+        draw_pointwise(300, 175),
+        draw_uses(7, 9, (3, 3), (2, 3)),
+        draw_tensor_ranks(["a\nb"] * 5, ["(32, 272, 320, 3)"] * 5),
+        draw_channels(np.ones((3, 3, 3)), np.ones((3, 3, 3)), 0),
+    ):
         figure.canvas.draw()
         width, height = figure.canvas.get_width_height()
         for text in figure.axes[0].texts:
             box = text.get_window_extent()
-            assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height, (
-                text.get_text())
+            assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height, text.get_text()
 
 
 # --- Animations --------------------------------------------------------------------------
+
 
 def test_frames_are_shown_in_order_and_closed(monkeypatch):
     shown = []

@@ -1,11 +1,11 @@
 """Drawings of networks and of pooling show the shapes and numbers that they are given."""
 
-import course  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import course  # noqa: F401
 from course.figures import networks
 
 
@@ -20,16 +20,35 @@ def texts(figure):
 
 
 def small_cnn(size=8):
-    return keras.Sequential([
-        keras.Input((size, 6, 1)), keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(4, 3, padding="same"), keras.layers.MaxPooling2D(2),
-        keras.layers.Flatten(), keras.layers.Dense(1000), keras.layers.Dense(3)])
+    return keras.Sequential(
+        [
+            keras.Input((size, 6, 1)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(4, 3, padding="same"),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1000),
+            keras.layers.Dense(3),
+        ]
+    )
 
 
 def test_network_names_each_shape_of_the_model():
     found = texts(networks.draw_network(small_cnn()))
-    assert found == ["input", "8 × 6\n× 1", "conv", "8 × 6\n× 4", "pool", "4 × 3\n× 4",
-                     "flatten", "48", "dense", "1,000", "dense", "3"]
+    assert found == [
+        "input",
+        "8 × 6\n× 1",
+        "conv",
+        "8 × 6\n× 4",
+        "pool",
+        "4 × 3\n× 4",
+        "flatten",
+        "48",
+        "dense",
+        "1,000",
+        "dense",
+        "3",
+    ]
 
 
 def test_blocks_are_to_scale():
@@ -51,8 +70,8 @@ def test_pooling_shows_maxima_and_means():
     found = texts(networks.draw_pooling(values))
     assert found[:8] == ["1", "3", "0", "2", "5", "7", "4", "2"]
     assert found.count("max") == found.count("average") == 1
-    assert found[found.index("max") - 2:found.index("max")] == ["7", "4"]
-    assert found[found.index("average") - 2:found.index("average")] == ["4", "2"]
+    assert found[found.index("max") - 2 : found.index("max")] == ["7", "4"]
+    assert found[found.index("average") - 2 : found.index("average")] == ["4", "2"]
 
 
 def test_pooling_needs_whole_blocks():

@@ -45,15 +45,17 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(tmp_path, monkeypa
 def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path) -> None:
     path = tmp_path / "a"
     files.write_whole(path, b"old")
-    code = ("import os, pathlib, sys\nfrom course import files\n"
-            "os.replace = lambda *_: os._exit(9)\n"
-            "files.write_whole(pathlib.Path(sys.argv[1]), b'new')\n")
+    code = (
+        "import os, pathlib, sys\nfrom course import files\n"
+        "os.replace = lambda *_: os._exit(9)\n"
+        "files.write_whole(pathlib.Path(sys.argv[1]), b'new')\n"
+    )
     ended = subprocess.run([sys.executable, "-c", code, str(path)], timeout=60)
     assert ended.returncode == 9
     assert path.read_bytes() == b"old"
     for neighbour in (".a.lock", ".a.b.12345678", ".b.12345678", "a.12345678"):
         (tmp_path / neighbour).touch()
-    left, = files.left_by_write_whole(path)
+    (left,) = files.left_by_write_whole(path)
     assert left.read_bytes() == b"new"
 
 
@@ -64,7 +66,9 @@ def test_several_files_are_replaced_together(tmp_path) -> None:
             staged[name].write_text(f"new {name}", encoding="utf-8")
         assert (tmp_path / "a").read_text(encoding="utf-8") == "old a"
     assert {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()} == {
-        "a": "new a", "b": "new b"}
+        "a": "new a",
+        "b": "new b",
+    }
 
 
 def test_no_file_is_read_whole_to_replace_it(tmp_path) -> None:
@@ -95,8 +99,7 @@ def test_if_one_of_several_fails_all_are_as_before(tmp_path, monkeypatch, failin
         with files.replaced_together(tmp_path, ["a", "b"]) as staged:
             for name in ("a", "b"):
                 staged[name].write_text("new", encoding="utf-8")
-    assert {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()} == {
-        "a": "old"}
+    assert {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()} == {"a": "old"}
 
 
 def folder_with(path, text):
@@ -130,12 +133,18 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch) -> None:
 
 
 def test_a_second_process_waits_for_the_lock_and_says_so(tmp_path) -> None:
-    code = ("import pathlib, sys\nfrom course import files\n"
-            "with files.locked(pathlib.Path(sys.argv[1]), 'result') as held:\n    print(held)\n")
+    code = (
+        "import pathlib, sys\nfrom course import files\n"
+        "with files.locked(pathlib.Path(sys.argv[1]), 'result') as held:\n    print(held)\n"
+    )
     with files.locked(tmp_path, "result") as held:
         assert held
-        other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], encoding="utf-8",
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        other = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)],
+            encoding="utf-8",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         said = other.stderr.readline()
         assert other.poll() is None
     out, _ = other.communicate(timeout=60)

@@ -26,8 +26,7 @@ RARE = chr(0x9F98)  # in no font of the course
 
 
 def _builder():
-    specification = importlib.util.spec_from_file_location(
-        "font_builder", ASSETS / "fonts" / "build.py")
+    specification = importlib.util.spec_from_file_location("font_builder", ASSETS / "fonts" / "build.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -39,8 +38,11 @@ def no_system_fonts(monkeypatch):
     fonts.register()
     manager = font_manager.fontManager
     bundled = Path(matplotlib.get_data_path())
-    kept = [font for font in manager.ttflist
-            if bundled in Path(font.fname).parents or ASSETS in Path(font.fname).parents]
+    kept = [
+        font
+        for font in manager.ttflist
+        if bundled in Path(font.fname).parents or ASSETS in Path(font.fname).parents
+    ]
     assert {"DejaVu Sans", fonts.FAMILY} <= {font.name for font in kept}
     monkeypatch.setattr(manager, "ttflist", kept)
     _forget()
@@ -51,8 +53,7 @@ def no_system_fonts(monkeypatch):
 
 def _forget():
     font_manager.fontManager._findfont_cached.cache_clear()
-    for cached in (fonts._glyphs_of_course_kai, fonts._system_font_with,
-                   fonts._warn_of_missing_characters):
+    for cached in (fonts._glyphs_of_course_kai, fonts._system_font_with, fonts._warn_of_missing_characters):
         cached.cache_clear()
 
 
@@ -66,6 +67,7 @@ def _draw(text: str, **properties) -> np.ndarray:
 
 
 # --- The font files ----------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("name", ["course-kai.ttf", "course-kai.woff2"])
 def test_the_font_holds_every_chinese_character_that_may_be_shown(name):
@@ -94,12 +96,12 @@ def test_the_font_is_small_renamed_and_licensed(name):
 
 
 def test_both_formats_hold_the_same_characters():
-    with TTFont(ASSETS / "fonts/course-kai.ttf") as one, \
-            TTFont(ASSETS / "fonts/course-kai.woff2") as other:
+    with TTFont(ASSETS / "fonts/course-kai.ttf") as one, TTFont(ASSETS / "fonts/course-kai.woff2") as other:
         assert one.getBestCmap() == other.getBestCmap()
 
 
 # --- What is drawn -----------------------------------------------------------------------
+
 
 def test_every_label_is_drawn_in_the_courses_font(no_system_fonts):
     with warnings.catch_warnings():
@@ -108,15 +110,15 @@ def test_every_label_is_drawn_in_the_courses_font(no_system_fonts):
             assert _draw(character).min() < 128, f"{character} leaves no ink"
             drawn, expected = (
                 TextPath((0, 0), character, size=24, prop=font_manager.FontProperties(**options))
-                for options in ({}, {"fname": fonts.FONT_FILE}))
+                for options in ({}, {"fname": fonts.FONT_FILE})
+            )
             np.testing.assert_array_equal(drawn.vertices, expected.vertices)
 
 
 def test_bold_labels_are_drawn_without_complaint(no_system_fonts, caplog):
     from course import plots  # its style has bold titles
 
-    with warnings.catch_warnings(), caplog.at_level(logging.WARNING), \
-            matplotlib.rc_context(plots._STYLE):
+    with warnings.catch_warnings(), caplog.at_level(logging.WARNING), matplotlib.rc_context(plots._STYLE):
         warnings.simplefilter("error")
         _draw("真 not 假 (97 %)", fontweight="bold")
     assert caplog.records == []
@@ -145,6 +147,7 @@ def test_a_missing_font_file_is_named(no_system_fonts, monkeypatch, tmp_path):
 
 
 # --- Characters beyond the font ----------------------------------------------------------
+
 
 def test_without_any_font_a_code_point_is_drawn_and_said_once(no_system_fonts):
     with pytest.warns(UserWarning, match=f"No font here has {RARE}.*Install"):

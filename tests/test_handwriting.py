@@ -20,15 +20,18 @@ SOME = "人口鱼门国"
 
 
 def pixels(folder: Path) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix():
-            hashlib.sha256(cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8),
-                                        cv2.IMREAD_UNCHANGED).tobytes()).hexdigest()
-            for path in sorted(folder.rglob("*.png"))}
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(
+            cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED).tobytes()
+        ).hexdigest()
+        for path in sorted(folder.rglob("*.png"))
+    }
 
 
 def command(out: Path, *more: str, characters: str = SOME) -> int:
-    return main(["--characters", characters, "--writers", "4", "--test-writers", "2",
-                 "--out", str(out), *more])
+    return main(
+        ["--characters", characters, "--writers", "4", "--test-writers", "2", "--out", str(out), *more]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +47,11 @@ def test_layout_and_counts(written):
         assert {p.name for p in (written / group).iterdir()} == set(SOME)
         for folder in (written / group).iterdir():
             assert {p.name for p in folder.iterdir()} == {f"{n + 1}.png" for n in range(people)}
-    image = cv2.imread(str(written / "Train" / "人" / "1.png"), cv2.IMREAD_UNCHANGED) \
-        if str(written).isascii() else cv2.imdecode(np.fromfile(
-            written / "Train" / "人" / "1.png", np.uint8), cv2.IMREAD_UNCHANGED)
+    image = (
+        cv2.imread(str(written / "Train" / "人" / "1.png"), cv2.IMREAD_UNCHANGED)
+        if str(written).isascii()
+        else cv2.imdecode(np.fromfile(written / "Train" / "人" / "1.png", np.uint8), cv2.IMREAD_UNCHANGED)
+    )
     assert image.dtype == np.uint8 and image.ndim == 2 and image.max() == 255
 
 
@@ -104,20 +109,32 @@ def test_templates_know_their_strokes():
     assert load_template("门").hook[2] > 0
 
 
-@pytest.mark.parametrize("character, first, roles", [
-    ("国", {0, 1, 7}, "frame inside"), ("因", {0, 1, 5}, "frame inside"),
-    ("囡", {0, 1, 5}, "frame inside"), ("闪", {0, 1, 2}, "frame inside"),
-    ("问", {0, 1, 2}, "frame inside"), ("闲", {0, 1, 2}, "frame inside"),
-    ("吠", {0, 1, 2}, "left right"), ("吗", {0, 1, 2}, "left right"),
-    ("啖", {0, 1, 2}, "left right"), ("从", {0, 1}, "left right"),
-    ("明", {0, 1, 2, 3}, "left right"), ("炎", {0, 1, 2, 3}, "top bottom"),
-    ("众", {0, 1}, "top bottom"), ("美", set(range(6)), "top bottom"),
-    ("羔", set(range(6)), "top bottom"),
-])
+@pytest.mark.parametrize(
+    "character, first, roles",
+    [
+        ("国", {0, 1, 7}, "frame inside"),
+        ("因", {0, 1, 5}, "frame inside"),
+        ("囡", {0, 1, 5}, "frame inside"),
+        ("闪", {0, 1, 2}, "frame inside"),
+        ("问", {0, 1, 2}, "frame inside"),
+        ("闲", {0, 1, 2}, "frame inside"),
+        ("吠", {0, 1, 2}, "left right"),
+        ("吗", {0, 1, 2}, "left right"),
+        ("啖", {0, 1, 2}, "left right"),
+        ("从", {0, 1}, "left right"),
+        ("明", {0, 1, 2, 3}, "left right"),
+        ("炎", {0, 1, 2, 3}, "top bottom"),
+        ("众", {0, 1}, "top bottom"),
+        ("美", set(range(6)), "top bottom"),
+        ("羔", set(range(6)), "top bottom"),
+    ],
+)
 def test_components_are_those_that_people_write(character, first, roles):
     template = load_template(character)
-    found = {ROLES[role]: {int(s) for s in np.flatnonzero(template.role[0] == role)}
-             for role in set(template.role[0])}
+    found = {
+        ROLES[role]: {int(s) for s in np.flatnonzero(template.role[0] == role)}
+        for role in set(template.role[0])
+    }
     rest = set(range(template.strokes)) - first
     assert found == dict(zip(roles.split(), (first, rest)))
 
@@ -145,21 +162,36 @@ def pieces(hand, characters="王木国朋", times=6) -> float:
 
 def test_a_writer_with_gaps_leaves_strokes_apart():
     hand = dataclasses.replace(
-        make_writer(np.random.default_rng(3)), fluency=0.05, sloppiness=0.3, join=0.0, inertia=6.0,
-        lead_out=0.0, lead_in=0.0, flourish=0.0, taper=0.0, gap=0.0)
+        make_writer(np.random.default_rng(3)),
+        fluency=0.05,
+        sloppiness=0.3,
+        join=0.0,
+        inertia=6.0,
+        lead_out=0.0,
+        lead_in=0.0,
+        flourish=0.0,
+        taper=0.0,
+        gap=0.0,
+    )
     past, touching, apart = (pieces(dataclasses.replace(hand, gap=gap)) for gap in (-40, 0, 100))
     assert past < touching < apart and apart > past + 1
 
 
 def test_a_flourish_draws_out_a_stroke():
     hand = dataclasses.replace(
-        make_writer(np.random.default_rng(3)), fluency=0.05, sloppiness=0.3, flourish=0.0)
+        make_writer(np.random.default_rng(3)), fluency=0.05, sloppiness=0.3, flourish=0.0
+    )
     tall = []
     for flourish in (0.0, 1.0):
         own = dataclasses.replace(hand, flourish=flourish)
-        tall.append(np.mean([
-            np.ptp(write(load_template("牛"), own, np.random.default_rng(n)).points[:, 1])
-            for n in range(20)]))
+        tall.append(
+            np.mean(
+                [
+                    np.ptp(write(load_template("牛"), own, np.random.default_rng(n)).points[:, 1])
+                    for n in range(20)
+                ]
+            )
+        )
     assert tall[1] > 1.08 * tall[0]
 
 
@@ -171,8 +203,11 @@ def test_statistics_agree_with_real_scans(scan):
     course's: a percentile that stands on the next step is off by a whole one. With 60 writers
     chance decides that. The shipped set is held to 15 % below.
     """
-    images = (image_of(person(11, "Train", number), load_template(character), scan)
-              for number in range(1, 151) for character in archive.CHARACTERS[number % 2::2])
+    images = (
+        image_of(person(11, "Train", number), load_template(character), scan)
+        for number in range(1, 151)
+        for character in archive.CHARACTERS[number % 2 :: 2]
+    )
     table = compare.compare(images, scan)
     worst = {name: np.abs(table[name][2]).max() for name in compare.BOUND}
     assert max(worst.values()) < 25.0, worst
@@ -198,8 +233,7 @@ def test_measures_on_a_drawn_bar():
 
 def test_archive_is_what_the_generator_makes():
     """Manifest against content, and pixels of a sample of people against a fresh run."""
-    chosen = {("Train", 1), ("Train", 60), ("Train", 61), ("Train", 150), ("Test", 16),
-              ("Notebook", 1)}
+    chosen = {("Train", 1), ("Train", 60), ("Train", 61), ("Train", 150), ("Test", 16), ("Notebook", 1)}
     tasks = [t for t in archive.shipped_tasks() if (t.group, t.number) in chosen]
     wanted = dict(generate.perform(tasks, progress=False))
     with tarfile.open(archive.ARCHIVE) as tar:
@@ -219,8 +253,9 @@ def test_archive_is_what_the_generator_makes():
     assert sum(counts["Notebook"].values()) == 385
     assert archive.ARCHIVE.stat().st_size <= 10_000_000
     for path, data in wanted.items():
-        ours, theirs = (cv2.imdecode(np.frombuffer(d, np.uint8), cv2.IMREAD_UNCHANGED)
-                        for d in (data, content[path]))
+        ours, theirs = (
+            cv2.imdecode(np.frombuffer(d, np.uint8), cv2.IMREAD_UNCHANGED) for d in (data, content[path])
+        )
         assert ours.shape == theirs.shape, path
         # Another processor may round a few pixels the other way.
         assert (ours != theirs).mean() < 0.02, path
@@ -229,21 +264,25 @@ def test_archive_is_what_the_generator_makes():
 def test_characters_of_ones_own(tmp_path):
     folder = tmp_path / "strokes"
     folder.mkdir()
-    (folder / "十.json").write_text(json.dumps({"medians": [
-        [[120, 400], [880, 430]], [[500, 800], [505, -60]]]}), encoding="utf-8")
+    (folder / "十.json").write_text(
+        json.dumps({"medians": [[[120, 400], [880, 430]], [[500, 800], [505, -60]]]}), encoding="utf-8"
+    )
     assert command(tmp_path / "out", "--strokes", str(folder), characters="十") == 0
     assert len(pixels(tmp_path / "out")) == 6
 
 
-@pytest.mark.parametrize("content, message", [
-    (None, "does not exist"),
-    ("", "Cannot read"),
-    ("{\"medians\": [[[0, 0]", "Cannot read"),
-    ("[]", "holds no strokes"),
-    ("{\"medians\": []}", "holds no strokes"),
-    ("{\"medians\": [[[1, 2], [3, \"x\"]]]}", "stroke 1"),
-    ("{\"medians\": [[[1, 2], [3, 4]], [[5, 6]]]}", "stroke 2"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "does not exist"),
+        ("", "Cannot read"),
+        ('{"medians": [[[0, 0]', "Cannot read"),
+        ("[]", "holds no strokes"),
+        ('{"medians": []}', "holds no strokes"),
+        ('{"medians": [[[1, 2], [3, "x"]]]}', "stroke 1"),
+        ('{"medians": [[[1, 2], [3, 4]], [[5, 6]]]}', "stroke 2"),
+    ],
+)
 def test_bad_stroke_data_are_named_and_nothing_is_written(tmp_path, capsys, content, message):
     folder = tmp_path / "strokes"
     folder.mkdir()
@@ -257,15 +296,18 @@ def test_bad_stroke_data_are_named_and_nothing_is_written(tmp_path, capsys, cont
         load_template("丁", folder)
 
 
-@pytest.mark.parametrize("more, message", [
-    (["--writers", "-1"], "not between"),
-    (["--writers", "many"], "not a whole number"),
-    (["--seed", "1.5"], "not a whole number"),
-    (["--workers", "0"], "not between"),
-    (["--scan", "fax"], "invalid choice"),
-    (["--writers", "0", "--test-writers", "0"], "nobody writes"),
-    (["--strokes", "no such folder"], "is not a folder"),
-])
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--writers", "-1"], "not between"),
+        (["--writers", "many"], "not a whole number"),
+        (["--seed", "1.5"], "not a whole number"),
+        (["--workers", "0"], "not between"),
+        (["--scan", "fax"], "invalid choice"),
+        (["--writers", "0", "--test-writers", "0"], "nobody writes"),
+        (["--strokes", "no such folder"], "is not a folder"),
+    ],
+)
 def test_bad_options_are_explained(tmp_path, capsys, more, message):
     with pytest.raises(SystemExit) as stopped:
         command(tmp_path / "out", *more)

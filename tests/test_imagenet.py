@@ -15,7 +15,6 @@ import time
 import zlib
 from pathlib import Path
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import h5py
 import keras
 import numpy as np
@@ -26,6 +25,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from PIL import Image
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course.imagenet import efficientnet_lite, photos, weights
 from course.imagenet.classify import classify_imagenet
 
@@ -72,27 +72,29 @@ def test_every_weight_is_used_and_every_layer_set(network) -> None:
 
 def test_photos_are_named_right(network, images) -> None:
     found = efficientnet_lite.decode_predictions(
-        network.predict(efficientnet_lite.preprocess_input(images), verbose=0), top=3)
-    named = {path.stem: [name for _, name, _ in best] for path, best in zip(SAMPLES, found,
-                                                                           strict=True)}
+        network.predict(efficientnet_lite.preprocess_input(images), verbose=0), top=3
+    )
+    named = {path.stem: [name for _, name, _ in best] for path, best in zip(SAMPLES, found, strict=True)}
     assert "hen" in named["chicken"] and "bison" in named["bison"] and "daisy" in named["flower"]
 
 
 def test_other_sizes_and_no_top(images) -> None:
-    body = efficientnet_lite.EfficientNetLite0(
-        include_top=False, input_shape=(96, 64, 3), weights=None)
+    body = efficientnet_lite.EfficientNetLite0(include_top=False, input_shape=(96, 64, 3), weights=None)
     assert body.output_shape == (None, 3, 2, 1280)
     pooled = efficientnet_lite.EfficientNetLite0(include_top=False, pooling="avg")
     assert pooled.predict(np.zeros((1, 224, 224, 3), "float32"), verbose=0).shape == (1, 1280)
 
 
-@pytest.mark.parametrize("options, word", [
-    (dict(weights="cifar"), "weights"),
-    (dict(pooling="max"), "pooling"),
-    (dict(classes=10), "1000 classes"),
-    (dict(input_shape=(16, 224, 3)), "input_shape"),
-    (dict(input_shape=(224, 224, 1)), "input_shape"),
-])
+@pytest.mark.parametrize(
+    "options, word",
+    [
+        (dict(weights="cifar"), "weights"),
+        (dict(pooling="max"), "pooling"),
+        (dict(classes=10), "1000 classes"),
+        (dict(input_shape=(16, 224, 3)), "input_shape"),
+        (dict(input_shape=(224, 224, 1)), "input_shape"),
+    ],
+)
 def test_arguments_that_make_no_sense(options, word) -> None:
     with pytest.raises(ValueError, match=word):
         efficientnet_lite.EfficientNetLite0(**options)
@@ -194,27 +196,35 @@ def test_grey_and_sixteen_bits(tmp_path) -> None:
 
 def bomb(width: int = 30_000, height: int = 30_000) -> bytes:
     """A PNG of a few hundred bytes that claims to be huge."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data
         return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-            + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
 
 
 def heic() -> bytes:
     return struct.pack(">I", 24) + b"ftypheic" + b"\0\0\0\0" + b"mif1heic" + b"\0" * 100
 
 
-@pytest.mark.parametrize("name, content, word", [
-    ("bomb.png", bomb(), "at most 120,000,000 are read"),
-    ("less.png", bomb(12_000, 10_001), "12,000 × 10,001 pixels"),
-    ("phone.heic", heic(), "HEIC.*Save it as JPEG"),
-    ("phone.jpg", heic(), "HEIC"),
-    ("empty.jpg", b"", "empty"),
-    ("text.jpg", b"no picture at all", "save it as JPEG or PNG"),
-])
+@pytest.mark.parametrize(
+    "name, content, word",
+    [
+        ("bomb.png", bomb(), "at most 120,000,000 are read"),
+        ("less.png", bomb(12_000, 10_001), "12,000 × 10,001 pixels"),
+        ("phone.heic", heic(), "HEIC.*Save it as JPEG"),
+        ("phone.jpg", heic(), "HEIC"),
+        ("empty.jpg", b"", "empty"),
+        ("text.jpg", b"no picture at all", "save it as JPEG or PNG"),
+    ],
+)
 def test_files_that_are_refused_by_name(tmp_path, name, content, word) -> None:
     path = tmp_path / name
     path.write_bytes(content)
@@ -272,7 +282,7 @@ class Server:
         release = self.release
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 asked.append(self.path)
                 if self.path in silent:
                     release.wait(20)
@@ -415,8 +425,9 @@ def keras_server(server, monkeypatch):
 
 
 def classify(paths=None):
-    return classify_imagenet(paths or SAMPLES[:2], keras.applications.mobilenet,
-                             keras.applications.MobileNet, 224)
+    return classify_imagenet(
+        paths or SAMPLES[:2], keras.applications.mobilenet, keras.applications.MobileNet, 224
+    )
 
 
 def test_weights_are_downloaded_checked_and_used(
@@ -478,38 +489,40 @@ def test_a_missing_file_leaves_the_network_out(keras_server, keras_home, capsys)
     assert "404" in one_line(capsys)
 
 
-def test_a_damaged_file_in_the_cache_leaves_the_network_out(
-    keras_server, keras_home, capsys
-) -> None:
+def test_a_damaged_file_in_the_cache_leaves_the_network_out(keras_server, keras_home, capsys) -> None:
     keras_home.mkdir(parents=True)
     (keras_home / NAME).write_bytes(b"no weights")
     assert classify() is None
     assert "delete it" in one_line(capsys)
 
 
-def test_a_cached_file_with_another_hash_is_downloaded_again(
-    server, keras_home, monkeypatch, capsys
-) -> None:
+def test_a_cached_file_with_another_hash_is_downloaded_again(server, keras_home, monkeypatch, capsys) -> None:
     """InceptionV3's hash is stated by Keras: what does not have it is no cache hit."""
     name = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
-    monkeypatch.setitem(keras.applications.InceptionV3.__globals__, "WEIGHTS_PATH",
-                        f"{server.url}/{name}")
+    monkeypatch.setitem(keras.applications.InceptionV3.__globals__, "WEIGHTS_PATH", f"{server.url}/{name}")
     keras_home.mkdir(parents=True)
     (keras_home / name).write_bytes(b"damaged")
     server.files[f"/{name}"] = b"damaged as well"
-    assert classify_imagenet(SAMPLES[:1], keras.applications.inception_v3,
-                             keras.applications.InceptionV3, (299, 299)) is None
+    assert (
+        classify_imagenet(
+            SAMPLES[:1], keras.applications.inception_v3, keras.applications.InceptionV3, (299, 299)
+        )
+        is None
+    )
     assert "MD5" in capsys.readouterr().out
     assert server.asked == [f"/{name}"]
     assert (keras_home / name).read_bytes() == b"damaged"
 
 
-@pytest.mark.parametrize("module, build, size", [
-    ("mobilenet", "MobileNet", 224), ("mobilenet_v2", "MobileNetV2", 224),
-    ("inception_v3", "InceptionV3", 299)])
-def test_the_three_networks_run_from_the_cache(
-    tmp_path, monkeypatch, capsys, module, build, size
-) -> None:
+@pytest.mark.parametrize(
+    "module, build, size",
+    [
+        ("mobilenet", "MobileNet", 224),
+        ("mobilenet_v2", "MobileNetV2", 224),
+        ("inception_v3", "InceptionV3", 299),
+    ],
+)
+def test_the_three_networks_run_from_the_cache(tmp_path, monkeypatch, capsys, module, build, size) -> None:
     """Weights under the name that Keras asks for; made here, so the answers mean nothing."""
     make = getattr(keras.applications, build)
     model = make(weights=None)
@@ -540,8 +553,12 @@ def test_keras_still_calls_get_file_as_we_expect(keras_home, monkeypatch) -> Non
 
 
 def test_classify_prints_three_per_photo(capsys) -> None:
-    found = classify_imagenet([str(path) for path in SAMPLES[:3]], efficientnet_lite,
-                              efficientnet_lite.EfficientNetLite0, (224, 224))
+    found = classify_imagenet(
+        [str(path) for path in SAMPLES[:3]],
+        efficientnet_lite,
+        efficientnet_lite.EfficientNetLite0,
+        (224, 224),
+    )
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4 and len(found) == 3
     for best in found:
@@ -551,8 +568,9 @@ def test_classify_prints_three_per_photo(capsys) -> None:
 
 def test_classify_names_a_photo_that_is_missing(tmp_path) -> None:
     with pytest.raises(photos.PhotoError, match="gone.jpg does not exist"):
-        classify_imagenet([tmp_path / "gone.jpg"], efficientnet_lite,
-                          efficientnet_lite.EfficientNetLite0, 224)
+        classify_imagenet(
+            [tmp_path / "gone.jpg"], efficientnet_lite, efficientnet_lite.EfficientNetLite0, 224
+        )
 
 
 # --- the recipe that the lecture shows ---------------------------------------------------------
@@ -564,8 +582,12 @@ def test_the_lectures_xception_code_runs() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.uniform(0, 255, (8, 71, 71, 3)).astype("float32"), np.arange(8) % 2
     scope = {"keras": keras, "X_train": X, "y_train": y, "X_val": X, "y_val": y}
-    changes = (('weights="imagenet"', "weights=None"), ("150, 150, 3", "71, 71, 3"),
-               ("epochs=20", "epochs=1"), ("epochs=10", "epochs=1"))
+    changes = (
+        ('weights="imagenet"', "weights=None"),
+        ("150, 150, 3", "71, 71, 3"),
+        ("epochs=20", "epochs=1"),
+        ("epochs=10", "epochs=1"),
+    )
     trainable = []
     for label in ("xception-extract", "xception-tune"):
         source = re.search(rf"#\| label: {label}\n#\| eval: false\n(.*?)```", text, re.S)[1]

@@ -14,8 +14,11 @@ LECTURES = sorted((ROOT / "lectures").glob("[0-9]*.qmd"))
 
 def rows(table: str) -> list[list[str]]:
     """The cells of a Markdown table's rows, without its head."""
-    found = [[cell.strip() for cell in line.strip().strip("|").split("|")]
-             for line in table.splitlines() if line.startswith("|")]
+    found = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")]
+        for line in table.splitlines()
+        if line.startswith("|")
+    ]
     return found[2:]
 
 
@@ -31,21 +34,18 @@ def plan(lecture: Path) -> tuple[dict[str, int], int]:
 def sections() -> dict[int, str]:
     """The guide's text on each lecture, by its number."""
     parts = re.split(r"(?m)^## ", GUIDE)
-    return {int(match[1]): part for part in parts
-            if (match := re.match(r"Lecture (\d+): ", part))}
+    return {int(match[1]): part for part in parts if (match := re.match(r"Lecture (\d+): ", part))}
 
 
 def glance() -> dict[int, list[int]]:
     """The table of all lectures: minutes, short version, exercise, by lecture number."""
     text = re.search(r"(?ms)^## At a glance$(.*?)^## ", GUIDE)[1]
-    return {int(name.split(".")[0]): [int(value) for value in values]
-            for name, *values in rows(text)}
+    return {int(name.split(".")[0]): [int(value) for value in values] for name, *values in rows(text)}
 
 
 def titles(lecture: Path) -> set[str]:
     text = re.sub(r"(?ms)^```.*?^```", "", lecture.read_text(encoding="utf-8"))
-    return {re.sub(r"\s*\{[^}]*\}$", "", title).strip()
-            for title in re.findall(r"(?m)^##? +(.+)$", text)}
+    return {re.sub(r"\s*\{[^}]*\}$", "", title).strip() for title in re.findall(r"(?m)^##? +(.+)$", text)}
 
 
 @pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
@@ -87,8 +87,7 @@ def test_slides_that_are_named_exist(lecture) -> None:
 @pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
 def test_minutes_of_exercises_are_those_of_their_tasks(lecture) -> None:
     source = ROOT / "exercises/source" / f"{lecture.stem}.py"
-    tasks = re.findall(r"(?m)^# ## Task \d+: .*\((\d+) minutes\)$",
-                       source.read_text(encoding="utf-8"))
+    tasks = re.findall(r"(?m)^# ## Task \d+: .*\((\d+) minutes\)$", source.read_text(encoding="utf-8"))
     assert sum(map(int, tasks)) == glance()[int(lecture.name[:2])][2]
 
 

@@ -18,8 +18,9 @@ PHOTO = ASSETS / "images" / "photos" / "cat.png"
 
 def fields(script: str) -> dict:
     """What the script puts into window.CourseKernelPhoto."""
-    return {name: json.loads(value)
-            for name, value in re.findall(r"^  (\w+): (.*),$", script, flags=re.MULTILINE)}
+    return {
+        name: json.loads(value) for name, value in re.findall(r"^  (\w+): (.*),$", script, flags=re.MULTILINE)
+    }
 
 
 def shipped() -> str:
@@ -28,7 +29,8 @@ def shipped() -> str:
 
 def test_shipped_script_is_made_from_the_shipped_photo():
     assert shipped() == BUILD["script"](), (
-        "the photo or its builder has changed: run python assets/js/build_kernel_explorer.py")
+        "the photo or its builder has changed: run python assets/js/build_kernel_explorer.py"
+    )
 
 
 def test_script_holds_the_grey_levels_of_the_photo():
@@ -48,8 +50,7 @@ def test_a_changed_photo_changes_the_script(tmp_path):
     assert BUILD["script"](tmp_path / "cat.png") != shipped()
 
 
-@pytest.mark.parametrize("script", ["kernel-explorer.js", "kernel-explorer-photo.js",
-                                    "animation.js"])
+@pytest.mark.parametrize("script", ["kernel-explorer.js", "kernel-explorer-photo.js", "animation.js"])
 def test_scripts_are_classic_and_need_no_network(script):
     """Browsers refuse modules and fetched files in a page that is opened from disk."""
     text = (ASSETS / "js" / script).read_text(encoding="utf-8")

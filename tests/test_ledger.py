@@ -31,16 +31,27 @@ def test_the_ledger_is_complete_and_true() -> None:
 
 
 def test_the_command_agrees() -> None:
-    done = subprocess.run([sys.executable, ROOT / "assets/ledger.py"], capture_output=True,
-                          text=True, encoding="utf-8", timeout=120)
+    done = subprocess.run(
+        [sys.executable, ROOT / "assets/ledger.py"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"\d+ items cover \d+ files of the repository\.\n", done.stdout)
 
 
 def test_known_assets_are_seen_as_such() -> None:
     names = set(ledger.assets())
-    assert {"assets/fonts/course-kai.ttf", "assets/images/mark.svg", "data/handwriting.tar.xz",
-            "cache/cnn.keras", "cache/manifest.json", "data/strokes/人.json"} <= names
+    assert {
+        "assets/fonts/course-kai.ttf",
+        "assets/images/mark.svg",
+        "data/handwriting.tar.xz",
+        "cache/cnn.keras",
+        "cache/manifest.json",
+        "data/strokes/人.json",
+    } <= names
     assert not {"README.md", "data/README.md", "course/fonts.py", "assets/ledger.toml"} & names
 
 
@@ -51,15 +62,17 @@ def test_license_names_what_comes_from_elsewhere(item) -> None:
     if "package" in item:
         places = [item["package"]]
     else:
-        places = [place.as_posix() for name in ledger.patterns(item)
-                  for place in (PurePosixPath(name), *PurePosixPath(name).parents)
-                  if len(place.parts) >= 2]
+        places = [
+            place.as_posix()
+            for name in ledger.patterns(item)
+            for place in (PurePosixPath(name), *PurePosixPath(name).parents)
+            if len(place.parts) >= 2
+        ]
     assert any(place in text for place in places), f"LICENSE names none of {places}"
     assert LICENCES[item["licence"]] in text
 
 
-@pytest.mark.parametrize("item", [item for item in FOREIGN if "notice" in item],
-                         ids=ledger.label)
+@pytest.mark.parametrize("item", [item for item in FOREIGN if "notice" in item], ids=ledger.label)
 def test_the_notice_holds_the_licence_and_a_copyright(item) -> None:
     text = (ROOT / item["notice"]).read_text(encoding="utf-8")
     name = re.sub(r" [\d.]+$", "", LICENCES[item["licence"]])
@@ -127,10 +140,18 @@ def test_writing_hashes_again_changes_nothing(small) -> None:
     assert small.read_bytes() == before
 
 
-@pytest.mark.parametrize("name, content", [
-    ("pictures/dog.jpg", b"dog"), ("font.woff2", b"font"), ("table.csv", b"a,b"),
-    ("weights.npz", b"weights"), ("data/new.json", b"{}"), ("cache/new.keras", b"model"),
-    ("unnamed", b"a\0b")])
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("pictures/dog.jpg", b"dog"),
+        ("font.woff2", b"font"),
+        ("table.csv", b"a,b"),
+        ("weights.npz", b"weights"),
+        ("data/new.json", b"{}"),
+        ("cache/new.keras", b"model"),
+        ("unnamed", b"a\0b"),
+    ],
+)
 def test_a_file_without_entry_is_named(small, name, content) -> None:
     (small.parent / name).parent.mkdir(exist_ok=True)
     (small.parent / name).write_bytes(content)
@@ -142,18 +163,21 @@ def test_changed_content_is_named(small) -> None:
     assert "pictures/cat.png: the content changed" in _problem(small)
 
 
-@pytest.mark.parametrize("old, new, said", [
-    ('author = "A. Photographer"\n', "", "author is missing"),
-    ('source = "https://example.org/cat"', 'source = "my-disk/cat"', "neither an address nor"),
-    ('licence = "MIT"\n', 'licence = "Unknown-1.0"\n', "'Unknown-1.0' is not in [licences]"),
-    ('alt = "A cat asleep on a policy"\n', "", "alt is missing"),
-    ('kind = "photo"', 'kind = "picture"', "is none of figure"),
-    ('used_in = ["page.qmd"]', 'used_in = ["gone.qmd"]', "gone.qmd, which does not exist"),
-    ('used_in = ["page.qmd"]', 'used_in = ["pictures/LICENSE.txt"]', "names none of: cat.png"),
-    ('notice = "pictures/LICENSE.txt"', "", "`notice` must name"),
-    ('kind = "photo"', 'kind = "photo"\nlicense = "MIT"', "the field license is not known"),
-    ('"pictures/cat.png"', '["pictures/cat.png", "pictures/gone*.png"]', "there is no such file"),
-])
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ('author = "A. Photographer"\n', "", "author is missing"),
+        ('source = "https://example.org/cat"', 'source = "my-disk/cat"', "neither an address nor"),
+        ('licence = "MIT"\n', 'licence = "Unknown-1.0"\n', "'Unknown-1.0' is not in [licences]"),
+        ('alt = "A cat asleep on a policy"\n', "", "alt is missing"),
+        ('kind = "photo"', 'kind = "picture"', "is none of figure"),
+        ('used_in = ["page.qmd"]', 'used_in = ["gone.qmd"]', "gone.qmd, which does not exist"),
+        ('used_in = ["page.qmd"]', 'used_in = ["pictures/LICENSE.txt"]', "names none of: cat.png"),
+        ('notice = "pictures/LICENSE.txt"', "", "`notice` must name"),
+        ('kind = "photo"', 'kind = "photo"\nlicense = "MIT"', "the field license is not known"),
+        ('"pictures/cat.png"', '["pictures/cat.png", "pictures/gone*.png"]', "there is no such file"),
+    ],
+)
 def test_a_poor_entry_is_named(small, old, new, said) -> None:
     text = small.read_text(encoding="utf-8")
     assert old in text
@@ -165,7 +189,7 @@ def test_a_poor_entry_is_named(small, old, new, said) -> None:
 
 def test_a_file_listed_twice_is_named(small) -> None:
     text = small.read_text(encoding="utf-8")
-    small.write_text(text + text[text.index("[[item]]"):], encoding="utf-8")
+    small.write_text(text + text[text.index("[[item]]") :], encoding="utf-8")
     assert "listed twice" in _problem(small)
 
 
@@ -180,7 +204,9 @@ def test_a_broken_ledger_is_an_error(small) -> None:
 
 def test_a_package_that_is_missing_is_named(small) -> None:
     text = small.read_text(encoding="utf-8")
-    small.write_text(text + """
+    small.write_text(
+        text
+        + """
 [[item]]
 package = "no-such-package-here"
 path = "x/y.npz"
@@ -191,7 +217,9 @@ licence = "MIT"
 source = "https://example.org"
 sha256 = "0"
 used_in = ["page.qmd"]
-""", encoding="utf-8")
+""",
+        encoding="utf-8",
+    )
     assert "no-such-package-here is not installed" in _problem(small)
 
 
@@ -201,7 +229,9 @@ def test_hashes_in_a_record_are_compared(small) -> None:
     model.write_bytes(b"weights")
     record = small.parent / "cache/manifest.json"
     good = ledger.digest({"net": model})
-    text = small.read_text(encoding="utf-8") + """
+    text = (
+        small.read_text(encoding="utf-8")
+        + """
 [[item]]
 path = "cache/net.keras"
 kind = "weights"
@@ -224,9 +254,11 @@ hashes = "self"
 used_in = ["page.qmd"]
 called = ["cat"]
 """
+    )
     small.write_text(text, encoding="utf-8")
-    record.write_text('{"net": {"files": {"net.keras": {"sha256": "%s"}}}}' % good,
-                      encoding="utf-8")
+    record.write_text(
+        '{"net": {"files": {"net.keras": {"sha256": "HASH"}}}}'.replace("HASH", good), encoding="utf-8"
+    )
     assert ledger.problems(small, small.parent) == []
     model.write_bytes(b"others")
     assert "cache/net.keras: its SHA-256 is not the one in" in _problem(small)

@@ -9,9 +9,8 @@ import subprocess
 import threading
 from pathlib import Path
 
-import pytest
-
 import links
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,28 +68,46 @@ def _site(folder: Path, body: str, **files: str) -> links.Site:
     return links.Site(folder)
 
 
-@pytest.mark.parametrize("good", [
-    '<a href="#top">', '<a href="#字">', '<a href="#%E5%AD%97">', '<a href="#old">',
-    '<a href="index.html#top">', '<a href="./index.html?x=1">', '<a href="#">',
-    '<a href="#/top">', '<a href="#/2">', '<a href="#/top/1">', '<a href="#/">',
-    '<a href="https://out.example.org/x">', '<a href="mailto:a@b.c">', '<img src="data:,x">'])
+@pytest.mark.parametrize(
+    "good",
+    [
+        '<a href="#top">',
+        '<a href="#字">',
+        '<a href="#%E5%AD%97">',
+        '<a href="#old">',
+        '<a href="index.html#top">',
+        '<a href="./index.html?x=1">',
+        '<a href="#">',
+        '<a href="#/top">',
+        '<a href="#/2">',
+        '<a href="#/top/1">',
+        '<a href="#/">',
+        '<a href="https://out.example.org/x">',
+        '<a href="mailto:a@b.c">',
+        '<img src="data:,x">',
+    ],
+)
 def test_good_references_are_good(tmp_path, good) -> None:
     assert _site(tmp_path, good).broken() == []
 
 
-@pytest.mark.parametrize("bad, said", [
-    ('<a href="gone.html">', "gone.html: there is no such file"),
-    ('<a href="#gone">', "index.html has no anchor #gone"),
-    ('<a href="other.html#gone">', "other.html has no anchor #gone"),
-    ('<a href="#/gone">', "has no anchor #/gone"),
-    ('<a href="Other.html">', "spelled other.html on disk"),
-    ('<a href="../up.html">', "leads out of the site"),
-    ('<a href="/index.html">', "starts at the server's root"),
-    ('<img src="gone.png">', "gone.png: there is no such file"),
-    ('<script src="gone.js"></script>', "gone.js: there is no such file"),
-    ('<img srcset="a.css 1x, gone.png 2x" src="a.css">', "gone.png: there is no such file"),
-    ('<section data-background-image="gone.jpg"></section>', "gone.jpg: there is no such"),
-    ('<a href="ftp://x/y">', "ftp: is not known")])
+@pytest.mark.parametrize(
+    "bad, said",
+    [
+        ('<a href="gone.html">', "gone.html: there is no such file"),
+        ('<a href="#gone">', "index.html has no anchor #gone"),
+        ('<a href="other.html#gone">', "other.html has no anchor #gone"),
+        ('<a href="#/gone">', "has no anchor #/gone"),
+        ('<a href="Other.html">', "spelled other.html on disk"),
+        ('<a href="../up.html">', "leads out of the site"),
+        ('<a href="/index.html">', "starts at the server's root"),
+        ('<img src="gone.png">', "gone.png: there is no such file"),
+        ('<script src="gone.js"></script>', "gone.js: there is no such file"),
+        ('<img srcset="a.css 1x, gone.png 2x" src="a.css">', "gone.png: there is no such file"),
+        ('<section data-background-image="gone.jpg"></section>', "gone.jpg: there is no such"),
+        ('<a href="ftp://x/y">', "ftp: is not known"),
+    ],
+)
 def test_bad_references_are_named(tmp_path, bad, said) -> None:
     (found,) = _site(tmp_path, bad, other="<p>Other</p>").broken()
     assert said in found
@@ -108,8 +125,11 @@ def test_a_folder_stands_for_its_index(tmp_path) -> None:
 
 
 def test_links_that_leave_are_collected(tmp_path) -> None:
-    site = _site(tmp_path, '<a href="https://b.org/x?a=1&amp;b=2#part"><a href="//c.org/y">'
-                           '<img src="https://d.org/z.png"><a href="index.html">')
+    site = _site(
+        tmp_path,
+        '<a href="https://b.org/x?a=1&amp;b=2#part"><a href="//c.org/y">'
+        '<img src="https://d.org/z.png"><a href="index.html">',
+    )
     used = links.external(site)
     assert used["https://b.org/x?a=1&b=2"] == ["_site/index.html"]
     assert {"https://c.org/y", "https://d.org/z.png"} <= set(used)
@@ -126,9 +146,9 @@ def texts(tmp_path) -> Path:
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     (tmp_path / "docs").mkdir()
     (tmp_path / "_quarto.yml").write_text(
-        "website:\n  repo-url: https://github.com/me/course\n", encoding="utf-8")
-    (tmp_path / "docs/b.md").write_text("# A heading, `code` & more\n## Twice\n## Twice\n",
-                                        encoding="utf-8")
+        "website:\n  repo-url: https://github.com/me/course\n", encoding="utf-8"
+    )
+    (tmp_path / "docs/b.md").write_text("# A heading, `code` & more\n## Twice\n## Twice\n", encoding="utf-8")
     return tmp_path
 
 
@@ -138,35 +158,52 @@ def _broken(texts: Path, markdown: str) -> list[str]:
 
 
 def test_links_of_texts_are_followed(texts) -> None:
-    assert _broken(texts, """
+    assert (
+        _broken(
+            texts,
+            """
 # Here
 [one](docs/b.md) [two](docs/b.md#a-heading-code--more) [three](#here) [four](docs)
 [five](docs/b.md#twice-1) [six](https://x.org) `[no](link)`
 ```
 [code](gone.md)
 ```
-""") == []
+""",
+        )
+        == []
+    )
 
 
-@pytest.mark.parametrize("link, said", [
-    ("docs/gone.md", "there is no such file"), ("docs/b.md#gone", "docs/b.md has no such"),
-    ("#gone", "a.md has no such heading"), ("../outside.md", "there is no such file")])
+@pytest.mark.parametrize(
+    "link, said",
+    [
+        ("docs/gone.md", "there is no such file"),
+        ("docs/b.md#gone", "docs/b.md has no such"),
+        ("#gone", "a.md has no such heading"),
+        ("../outside.md", "there is no such file"),
+    ],
+)
 def test_bad_links_of_texts_are_named(texts, link, said) -> None:
     (found,) = _broken(texts, f"See [this]({link}).")
     assert said in found and link in found
 
 
 def test_addresses_in_texts_are_collected(texts) -> None:
-    (texts / "c.bib").write_text("@misc{a, url = {https://b.org/x}, \n  doi = {10.1/y}\n}",
-                                 encoding="utf-8")
+    (texts / "c.bib").write_text("@misc{a, url = {https://b.org/x}, \n  doi = {10.1/y}\n}", encoding="utf-8")
     (texts / "a.md").write_text(
         "See <https://a.org/x>, [b](https://b.org/w_(film)), (https://c.org). http://localhost:8 "
         "https://example.org/x https://github.com/me/course/blob/main/a https://d.org/x#part.",
-        encoding="utf-8")
+        encoding="utf-8",
+    )
     used = links.external(None, texts)
-    assert used == {"https://a.org/x": ["a.md"], "https://b.org/w_(film)": ["a.md"],
-                    "https://b.org/x": ["c.bib"], "https://c.org": ["a.md"],
-                    "https://d.org/x": ["a.md"], "https://doi.org/10.1/y": ["c.bib"]}
+    assert used == {
+        "https://a.org/x": ["a.md"],
+        "https://b.org/w_(film)": ["a.md"],
+        "https://b.org/x": ["c.bib"],
+        "https://c.org": ["a.md"],
+        "https://d.org/x": ["a.md"],
+        "https://doi.org/10.1/y": ["c.bib"],
+    }
 
 
 # --- asking, over a network of this machine's own ------------------------------------------
@@ -180,8 +217,14 @@ class _Server(http.server.BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, body: bool) -> None:
-        code = {"/good": 200, "/gone": 404, "/shy": 403, "/moved": 301,
-                "/nohead": 200 if body else 501, "/broken": 500}[self.path]
+        code = {
+            "/good": 200,
+            "/gone": 404,
+            "/shy": 403,
+            "/moved": 301,
+            "/nohead": 200 if body else 501,
+            "/broken": 500,
+        }[self.path]
         self.send_response(code)
         if code == 301:
             self.send_header("Location", "/good")
@@ -201,9 +244,17 @@ def server():
     running.server_close()
 
 
-@pytest.mark.parametrize("path, verdict", [
-    ("/good", "there"), ("/moved", "there"), ("/nohead", "there"), ("/gone", "gone"),
-    ("/broken", "gone"), ("/shy", "shy")])
+@pytest.mark.parametrize(
+    "path, verdict",
+    [
+        ("/good", "there"),
+        ("/moved", "there"),
+        ("/nohead", "there"),
+        ("/gone", "gone"),
+        ("/broken", "gone"),
+        ("/shy", "shy"),
+    ],
+)
 def test_answers_are_understood(server, path, verdict) -> None:
     assert links.ask(server + path, patience=10).verdict == verdict
 
@@ -238,8 +289,7 @@ def test_the_command_names_what_is_not_listed(command, capsys) -> None:
 
 def test_the_command_names_what_is_gone(command, capsys) -> None:
     used = {"https://a.org": ["a.md"], "https://b.org": ["b.md"]}
-    answers = {"https://a.org": links.Answer("gone", "404"),
-               "https://b.org": links.Answer("there", "200")}
+    answers = {"https://a.org": links.Answer("gone", "404"), "https://b.org": links.Answer("there", "200")}
     day = {"listed": datetime.date(2026, 1, 1)}
     assert command(used, answers, "--network", listed={name: day for name in used}) == 1
     assert capsys.readouterr().err == "https://a.org: gone (404); in a.md\n"
@@ -252,8 +302,10 @@ def test_the_command_says_when_there_is_no_network(command, capsys) -> None:
 
 
 def test_the_command_notes_answers(command, tmp_path) -> None:
-    old = {"https://a.org": {"listed": datetime.date(2026, 1, 1)},
-           "https://unused.org": {"listed": datetime.date(2026, 1, 1)}}
+    old = {
+        "https://a.org": {"listed": datetime.date(2026, 1, 1)},
+        "https://unused.org": {"listed": datetime.date(2026, 1, 1)},
+    }
     answers = {"https://a.org": links.Answer("there", "200")}
     assert command({"https://a.org": ["a.md"]}, answers, "--network", "--write", listed=old) == 0
     text = (tmp_path / "external-links.toml").read_text(encoding="utf-8")

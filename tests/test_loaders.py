@@ -60,9 +60,13 @@ def folder(tmp_path) -> Path:
 
 
 def plain_loop(root: Path, height: int = 80, width: int = 60) -> np.ndarray:
-    return np.array([preprocess_image(path / f"{number}.png", height, width)
-                     for _, path in class_folders(root)
-                     for number in range(1, 1 + len(list(path.glob("*.png"))))])
+    return np.array(
+        [
+            preprocess_image(path / f"{number}.png", height, width)
+            for _, path in class_folders(root)
+            for number in range(1, 1 + len(list(path.glob("*.png"))))
+        ]
+    )
 
 
 def packed_copies() -> list[Path]:
@@ -70,6 +74,7 @@ def packed_copies() -> list[Path]:
 
 
 # --- What is loaded ----------------------------------------------------------------------
+
 
 def test_loading_gives_what_the_plain_loop_gives(folder):
     X, y, class_names = load_images_from_directory(folder)
@@ -88,8 +93,12 @@ def test_second_load_and_other_sizes_are_equal_to_the_plain_loop(folder):
 
 
 @settings(max_examples=60, deadline=None)
-@given(sizes=st.lists(st.tuples(st.integers(1, 90), st.integers(1, 90)), min_size=1, max_size=8),
-       height=st.integers(1, 90), width=st.integers(1, 90), seed=st.integers(0, 99))
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 90), st.integers(1, 90)), min_size=1, max_size=8),
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    seed=st.integers(0, 99),
+)
 def test_resizing_together_equals_resizing_one_by_one(sizes, height, width, seed):
     images = [grey_image(seed, *size) for size in sizes]
     together = loaders._resize_together(images, height, width)
@@ -136,6 +145,7 @@ def test_a_size_without_pixels_is_refused(folder, height, width):
 
 
 # --- Kinds of image ----------------------------------------------------------------------
+
 
 def _variants() -> dict[str, Image.Image]:
     """The same drawing in every kind of image that a folder may hold."""
@@ -203,6 +213,7 @@ def test_a_photo_turned_in_the_camera_is_turned_back(tmp_path):
 
 # --- Bad files ---------------------------------------------------------------------------
 
+
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -217,10 +228,10 @@ def _bad_files() -> dict[str, bytes]:
         "cut short.png": good[: len(good) // 2],
         "one bit flipped.png": good[:900] + bytes([good[900] ^ 1]) + good[901:],
         "not an image.png": b"hello, I am a text file",
-        "no pixels.png": (b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", b"")
-                          + _chunk(b"IEND", b"")),
-        "bad stream.png": (b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", b"not deflate" * 9)
-                           + _chunk(b"IEND", b"")),
+        "no pixels.png": (b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", b"") + _chunk(b"IEND", b"")),
+        "bad stream.png": (
+            b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", b"not deflate" * 9) + _chunk(b"IEND", b"")
+        ),
     }
 
 
@@ -257,9 +268,18 @@ def test_a_missing_image_is_named(tmp_path):
 
 def test_stray_files_and_hidden_folders_are_ignored(folder):
     expected = plain_loop(folder)
-    for stray in ("人/.DS_Store", "人/Thumbs.db", "人/._1.png", "人/desktop.ini", "大/notes.txt",
-                  ".DS_Store", "readme.txt", "__MACOSX/人/1.png", ".git/1.png",
-                  ".ipynb_checkpoints/1.png"):
+    for stray in (
+        "人/.DS_Store",
+        "人/Thumbs.db",
+        "人/._1.png",
+        "人/desktop.ini",
+        "大/notes.txt",
+        ".DS_Store",
+        "readme.txt",
+        "__MACOSX/人/1.png",
+        ".git/1.png",
+        ".ipynb_checkpoints/1.png",
+    ):
         path = folder / stray
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"not an image")
@@ -325,6 +345,7 @@ def test_decomposed_folder_names_are_composed(tmp_path):
 
 # --- Classes and labels ------------------------------------------------------------------
 
+
 def test_labels_follow_the_class_names_given(folder):
     X, y, class_names = load_images_from_directory(folder, class_names=["虫", "人", "鱼", "大"])
     assert class_names == ["虫", "人", "鱼", "大"]
@@ -348,8 +369,7 @@ def test_an_unknown_class_is_refused_or_skipped(folder):
     with pytest.raises(ValueError, match="鱼"):
         load_images_from_directory(folder, class_names=["人", "大", "虫"])
     with pytest.warns(UserWarning, match="Left out.*鱼"):
-        X, y, _ = load_images_from_directory(
-            folder, class_names=["人", "大", "虫"], skip_unknown=True)
+        X, y, _ = load_images_from_directory(folder, class_names=["人", "大", "虫"], skip_unknown=True)
     assert len(X) == 36 and set(y) == {0, 1, 2}
 
 
@@ -376,19 +396,23 @@ def test_counts_and_dimensions(folder):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
 def test_chinese_folders_under_the_c_locale(folder):
-    code = ("import sys; from pathlib import Path; from course import loaders; "
-            "loaders.PACKED = loaders.USER_CACHE = Path(sys.argv[2]); "
-            "print(ascii(loaders.load_images_from_directory(Path(sys.argv[1]))[2]))")
-    for settings_ in ({"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0",
-                                        "PYTHONCOERCECLOCALE": "0"}):
+    code = (
+        "import sys; from pathlib import Path; from course import loaders; "
+        "loaders.PACKED = loaders.USER_CACHE = Path(sys.argv[2]); "
+        "print(ascii(loaders.load_images_from_directory(Path(sys.argv[1]))[2]))"
+    )
+    for settings_ in ({"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
         result = subprocess.run(
             [sys.executable, "-c", code, os.fspath(folder), os.fspath(loaders.PACKED)],
-            env={**os.environ, **settings_}, cwd=REPOSITORY, capture_output=True, check=True)
+            env={**os.environ, **settings_},
+            cwd=REPOSITORY,
+            capture_output=True,
+            check=True,
+        )
         assert result.stdout.decode().strip() == ascii(sorted(CLASSES))
 
 
 # --- The packed copy ---------------------------------------------------------------------
-
 
 
 def _change(folder: Path) -> None:
@@ -426,8 +450,8 @@ def _move_to_other_class(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [_change, _change_and_restore_its_time, _add, _remove, _swap, _add_class,
-               _move_to_other_class])
+    "change", [_change, _change_and_restore_its_time, _add, _remove, _swap, _add_class, _move_to_other_class]
+)
 def test_a_change_of_the_folder_is_noticed(folder, change):
     load_images_from_directory(folder)
     before = packed_copies()
@@ -498,8 +522,7 @@ def test_copies_of_folders_that_are_gone_are_removed(folder, tmp_path):
     assert len(packed_copies()) == 1
 
 
-def test_where_the_repository_cannot_be_written_the_user_cache_serves(
-        folder, own_stores, monkeypatch):
+def test_where_the_repository_cannot_be_written_the_user_cache_serves(folder, own_stores, monkeypatch):
     (own_stores / "a file").write_bytes(b"")
     monkeypatch.setattr(loaders, "PACKED", own_stores / "a file" / "packed")
     for _ in range(2):
@@ -507,8 +530,7 @@ def test_where_the_repository_cannot_be_written_the_user_cache_serves(
     assert len(list((own_stores / "user" / "packed").glob("*/*.npy"))) == 1
 
 
-def test_without_any_place_for_a_copy_the_images_load_all_the_same(
-        folder, own_stores, monkeypatch):
+def test_without_any_place_for_a_copy_the_images_load_all_the_same(folder, own_stores, monkeypatch):
     (own_stores / "a file").write_bytes(b"")
     monkeypatch.setattr(loaders, "PACKED", own_stores / "a file" / "packed")
     monkeypatch.setattr(loaders, "USER_CACHE", own_stores / "a file" / "user")
@@ -528,8 +550,7 @@ def _open_on_a_full_disk(path, mode, **options):
     return _FullDisk(path, mode) if mode == "r+b" else open(path, mode, **options)
 
 
-def test_a_full_disk_leaves_nothing_behind_and_loads_all_the_same(
-        folder, own_stores, monkeypatch):
+def test_a_full_disk_leaves_nothing_behind_and_loads_all_the_same(folder, own_stores, monkeypatch):
     with monkeypatch.context() as full:
         full.setattr(loaders, "open", _open_on_a_full_disk, raising=False)
         X, _, _ = load_images_from_directory(folder)
@@ -580,9 +601,14 @@ def test_an_unreadable_image_in_another_process_is_named(folder, three_cores):
     assert [path for path in loaders.PACKED.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize("command", [
-    [sys.executable, "-c", "raise SystemExit(3)"], [sys.executable, "-c", "print('what?')"],
-    ["no-such-python"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-c", "raise SystemExit(3)"],
+        [sys.executable, "-c", "print('what?')"],
+        ["no-such-python"],
+    ],
+)
 def test_a_process_that_fails_has_its_work_done_here(folder, three_cores, monkeypatch, command):
     start = loaders.subprocess.Popen
     monkeypatch.setattr(loaders.subprocess, "Popen", lambda _, **options: start(command, **options))

@@ -39,8 +39,10 @@ def tidy():
 
 def images(labels: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Images whose every pixel is the image's position."""
-    X = np.zeros((len(labels), 8, 6, 1), np.uint8) + np.arange(len(labels), dtype=np.uint8)[
-        :, None, None, None]
+    X = (
+        np.zeros((len(labels), 8, 6, 1), np.uint8)
+        + np.arange(len(labels), dtype=np.uint8)[:, None, None, None]
+    )
     return X, np.array(labels)
 
 
@@ -71,6 +73,7 @@ def save(figure) -> bytes:
 
 # --- Characters --------------------------------------------------------------------------
 
+
 def test_characters_are_shown_by_class_under_their_names():
     X, y = images([2, 0, 2, 1, 0, 0, 2, 2])
     figure, axes = plot_mandarin_characters(X, y, NAMES, n=3, hands=3)
@@ -95,8 +98,7 @@ def test_fewer_classes_than_asked_for_are_no_error():
     assert axes.shape == (3, 1)
 
 
-@pytest.mark.parametrize("arguments, words", [
-    ({"n": 0}, "n=0"), ({"hands": 0}, "hands=0")])
+@pytest.mark.parametrize("arguments, words", [({"n": 0}, "n=0"), ({"hands": 0}, "hands=0")])
 def test_nothing_to_plot_is_said(arguments, words):
     X, y = images([0, 1])
     with pytest.raises(ValueError, match=words):
@@ -117,16 +119,24 @@ def test_a_single_image_is_explained():
 # --- Training curves ---------------------------------------------------------------------
 
 HISTORY = {
-    "accuracy": [0.2, 0.5, 0.8, 0.9], "loss": [3.0, 2.0, 1.0, 0.5],
-    "sparse_top_k_categorical_accuracy": [0.5, 0.8, 0.9, 1.0], "learning_rate": [1, 1, 1, 1],
-    "val_accuracy": [0.2, 0.6, 0.4, 0.5], "val_loss": [3.0, 2.0, 1.5, 1.8],
+    "accuracy": [0.2, 0.5, 0.8, 0.9],
+    "loss": [3.0, 2.0, 1.0, 0.5],
+    "sparse_top_k_categorical_accuracy": [0.5, 0.8, 0.9, 1.0],
+    "learning_rate": [1, 1, 1, 1],
+    "val_accuracy": [0.2, 0.6, 0.4, 0.5],
+    "val_loss": [3.0, 2.0, 1.5, 1.8],
     "val_sparse_top_k_categorical_accuracy": [0.5, 0.8, 0.8, 0.8],
 }
 
 
-@pytest.mark.parametrize("wrap", [
-    lambda curves: curves, lambda curves: {"epoch": [0, 1, 2, 3], "history": curves},
-    lambda curves: types.SimpleNamespace(history=curves)])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda curves: curves,
+        lambda curves: {"epoch": [0, 1, 2, 3], "history": curves},
+        lambda curves: types.SimpleNamespace(history=curves),
+    ],
+)
 def test_history_shows_loss_and_each_metric(wrap):
     figure, axes = plot_history(wrap(HISTORY))
     assert [axis.get_title(loc="left") for axis in axes] == ["Loss", "Accuracy", "Top-5 accuracy"]
@@ -170,12 +180,14 @@ def test_an_unknown_series_to_monitor_is_named():
 
 # --- Predictions -------------------------------------------------------------------------
 
-PROBABILITIES = np.array([
-    [0.97, 0.01, 0.01, 0.01],  # wrong: 大
-    [0.10, 0.60, 0.20, 0.10],  # right: 大
-    [0.20, 0.20, 0.20, 0.40],  # wrong: 太
-    [0.05, 0.05, 0.80, 0.10],  # wrong: 犬
-])
+PROBABILITIES = np.array(
+    [
+        [0.97, 0.01, 0.01, 0.01],  # wrong: 大
+        [0.10, 0.60, 0.20, 0.10],  # right: 大
+        [0.20, 0.20, 0.20, 0.40],  # wrong: 太
+        [0.05, 0.05, 0.80, 0.10],  # wrong: 犬
+    ]
+)
 TRUE = [1, 1, 2, 3]
 
 
@@ -190,10 +202,14 @@ def test_large_logits_do_not_overflow():
     np.testing.assert_allclose(found, [[1, 0], [0, 1]])
 
 
-@pytest.mark.parametrize("order, titles", [
-    ("most confident", ["大 not 人 (97%)", "犬 not 太 (80%)", "太 not 犬 (40%)"]),
-    ("least confident", ["太 not 犬 (40%)", "犬 not 太 (80%)", "大 not 人 (97%)"]),
-    ("as given", ["大 not 人 (97%)", "太 not 犬 (40%)", "犬 not 太 (80%)"])])
+@pytest.mark.parametrize(
+    "order, titles",
+    [
+        ("most confident", ["大 not 人 (97%)", "犬 not 太 (80%)", "太 not 犬 (40%)"]),
+        ("least confident", ["太 not 犬 (40%)", "犬 not 太 (80%)", "大 not 人 (97%)"]),
+        ("as given", ["大 not 人 (97%)", "太 not 犬 (40%)", "犬 not 太 (80%)"]),
+    ],
+)
 def test_failed_predictions_are_titled_true_not_predicted(order, titles):
     X, y = images(TRUE)
     figure, axes = plot_failed_predictions(Model(PROBABILITIES), X, y, NAMES, order=order)
@@ -220,8 +236,10 @@ def test_a_model_without_mistakes_is_said_to_make_none():
     save(figure)
 
 
-@pytest.mark.parametrize("arguments, words", [
-    ({"order": "random"}, "'random'"), ({"n": 0}, "at least 1"), ({"columns": 0}, "at least 1")])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [({"order": "random"}, "'random'"), ({"n": 0}, "at least 1"), ({"columns": 0}, "at least 1")],
+)
 def test_bad_options_are_named(arguments, words):
     X, y = images(TRUE)
     with pytest.raises(ValueError, match=words):
@@ -229,6 +247,7 @@ def test_bad_options_are_named(arguments, words):
 
 
 # --- Style -------------------------------------------------------------------------------
+
 
 def test_the_style_shows_chinese_and_repeats_to_the_byte():
     use_course_style()
@@ -257,11 +276,14 @@ def test_a_system_font_found_for_the_classes_serves_later_plots(monkeypatch):
 
 
 def test_importing_the_plots_is_enough_for_chinese_labels():
-    code = ("import warnings; warnings.simplefilter('error'); "
-            "import matplotlib; matplotlib.use('Agg'); "
-            "import course.plots, matplotlib.pyplot as plt; "
-            "plt.title('\\u4eba'); plt.gcf().canvas.draw(); "
-            "assert plt.rcParams['font.family'] == ['sans-serif', 'Course Kai']")
-    result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True,
-                            env={**os.environ, "LC_ALL": "C"})
+    code = (
+        "import warnings; warnings.simplefilter('error'); "
+        "import matplotlib; matplotlib.use('Agg'); "
+        "import course.plots, matplotlib.pyplot as plt; "
+        "plt.title('\\u4eba'); plt.gcf().canvas.draw(); "
+        "assert plt.rcParams['font.family'] == ['sans-serif', 'Course Kai']"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, env={**os.environ, "LC_ALL": "C"}
+    )
     assert result.returncode == 0 and result.stderr == b"", result.stderr.decode()

@@ -36,9 +36,11 @@ def copy(tmp_path):
     """A copy of the files that ship, to damage."""
     folder = tmp_path / "repository"
     for name in ("assets", "cache", "data"):
-        shutil.copytree(ROOT / name, folder / name,
-                        ignore=shutil.ignore_patterns("handwriting", ".*", "own-data",
-                                                      "__pycache__"))
+        shutil.copytree(
+            ROOT / name,
+            folder / name,
+            ignore=shutil.ignore_patterns("handwriting", ".*", "own-data", "__pycache__"),
+        )
     for name in ("course", "lectures", "exercises", "tests/render"):  # named by `used_in`
         if (ROOT / name).is_dir():
             (folder / name).mkdir(parents=True)
@@ -73,23 +75,25 @@ def test_python_of_the_environment_is_good() -> None:
     assert finding.level == OK and "3.12.1, 64 bit" in finding.fact
 
 
-@pytest.mark.parametrize("version, bits, words", [
-    ((3, 10, 14), 64, "3.10.14"), ((2, 7, 18), 64, "2.7.18"), ((3, 12, 0), 32, "32 bit")])
+@pytest.mark.parametrize(
+    "version, bits, words",
+    [((3, 10, 14), 64, "3.10.14"), ((2, 7, 18), 64, "2.7.18"), ((3, 12, 0), 32, "32 bit")],
+)
 def test_a_python_that_cannot_serve_fails(version, bits, words) -> None:
     failed(checks.check_python(version, bits), words)
 
 
-@pytest.mark.parametrize("version, prefix, words", [
-    ((3, 12, 0), "/usr", "not the one in .venv"),
-    ((3, 99, 0), str(ROOT / ".venv"), "3.99")])
+@pytest.mark.parametrize(
+    "version, prefix, words",
+    [((3, 12, 0), "/usr", "not the one in .venv"), ((3, 99, 0), str(ROOT / ".venv"), "3.99")],
+)
 def test_a_python_that_is_unusual_is_a_warning(version, prefix, words) -> None:
     finding = checks.check_python(version, 64, prefix)
     assert finding.level == WARNING and words in finding.fact and finding.remedy
 
 
 def test_an_old_python_is_told_so_and_nothing_else(monkeypatch) -> None:
-    monkeypatch.setattr(checks, "check_python",
-                        lambda: checks.Finding(FAILURE, "Python", "3.9.0", "Install"))
+    monkeypatch.setattr(checks, "check_python", lambda: checks.Finding(FAILURE, "Python", "3.9.0", "Install"))
     monkeypatch.setattr(checks, "start_probe", lambda: pytest.fail("the probe was started"))
     assert [finding.name for finding in preflight.run()] == ["Python"]
 
@@ -108,10 +112,15 @@ def test_every_package_is_compared(tmp_path) -> None:
     failed(checks.check_packages(requirements), f"{len(names)} of {len(names) + 1} are not")
 
 
-@pytest.mark.parametrize("line, words", [
-    ("no-such-package-here~=1.0", "no-such-package-here is not installed"),
-    ("numpy==0.1", "numpy is "), ("numpy>=999  # a comment", "not >=999"),
-    ("numpy === what ever", "requirements.txt: ")])
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("no-such-package-here~=1.0", "no-such-package-here is not installed"),
+        ("numpy==0.1", "numpy is "),
+        ("numpy>=999  # a comment", "not >=999"),
+        ("numpy === what ever", "requirements.txt: "),
+    ],
+)
 def test_a_package_that_is_missing_or_another_version_fails(tmp_path, line, words) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text(f"# models\n\npip\n{line}\n", encoding="utf-8")
@@ -125,8 +134,7 @@ def test_a_package_for_another_system_is_passed_over(tmp_path) -> None:
 
 
 def test_a_course_installed_from_elsewhere_fails(tmp_path) -> None:
-    failed(checks.check_packages(root=tmp_path), "`course` is installed from another folder",
-           str(ROOT))
+    failed(checks.check_packages(root=tmp_path), "`course` is installed from another folder", str(ROOT))
 
 
 def test_missing_requirements_fail(tmp_path) -> None:
@@ -238,9 +246,12 @@ def test_a_browser_that_does_not_start_fails(program, monkeypatch) -> None:
 
 def test_a_browser_must_run_the_pages_script(program, monkeypatch) -> None:
     """A program that prints the page as it is on disk is no browser."""
-    monkeypatch.setenv("COURSE_BROWSER", program("chromium", (
-        "from urllib.request import urlopen\n"
-        "print(urlopen(sys.argv[-1]).read().decode())")))
+    monkeypatch.setenv(
+        "COURSE_BROWSER",
+        program(
+            "chromium", ("from urllib.request import urlopen\nprint(urlopen(sys.argv[-1]).read().decode())")
+        ),
+    )
     failed(checks.check_browser(), "shows no page")
 
 
@@ -295,13 +306,17 @@ def test_slides_that_are_missing_or_old_are_named(tmp_path) -> None:
 
 # --- speed -------------------------------------------------------------------------------
 
-MEASURED = {"seconds_per_epoch": 12.4, "batches": 20, "images": 6456, "threads": 2,
-            "seconds_per_epoch_when_fitted": 19.2}
+MEASURED = {
+    "seconds_per_epoch": 12.4,
+    "batches": 20,
+    "images": 6456,
+    "threads": 2,
+    "seconds_per_epoch_when_fitted": 19.2,
+}
 
 
 def _probe(code: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def test_a_measurement_says_that_it_is_extrapolated() -> None:
@@ -324,8 +339,7 @@ def test_a_probe_that_breaks_fails() -> None:
 
 
 def test_a_probe_that_finds_a_fault_fails() -> None:
-    failed(checks.judge_training({"error": "other test images", "remedy": "make train"}),
-           "other test images")
+    failed(checks.judge_training({"error": "other test images", "remedy": "make train"}), "other test images")
 
 
 def test_a_probe_that_takes_too_long_is_ended() -> None:
@@ -336,9 +350,13 @@ def test_a_probe_that_takes_too_long_is_ended() -> None:
 
 
 def _run_probe(**environment) -> dict:
-    done = subprocess.run([sys.executable, "-m", "course.preflight.probe"], cwd=ROOT,
-                          env={**os.environ, "PYTHONUTF8": "1", **environment},
-                          capture_output=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-m", "course.preflight.probe"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUTF8": "1", **environment},
+        capture_output=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -352,8 +370,7 @@ def test_the_probe_measures_the_shipped_model() -> None:
 
 
 def test_the_probe_names_models_of_other_data(tmp_path) -> None:
-    shutil.copytree(ROOT / "cache", tmp_path / "cache",
-                    ignore=shutil.ignore_patterns(".*", "own-data"))
+    shutil.copytree(ROOT / "cache", tmp_path / "cache", ignore=shutil.ignore_patterns(".*", "own-data"))
     manifest = tmp_path / "cache/manifest.json"
     content = json.loads(manifest.read_text("utf-8"))
     content["artefacts"]["cnn"]["score_data"]["test"] = "0" * 64
@@ -368,14 +385,17 @@ def test_the_probe_names_models_of_other_data(tmp_path) -> None:
 
 
 def test_the_report_counts_and_gives_remedies() -> None:
-    findings = [checks.Finding(OK, "Python", "3.12"),
-                checks.Finding(WARNING, "Memory", "little", "Close other programs"),
-                checks.Finding(FAILURE, "Graphviz", "absent", "apt install graphviz")]
+    findings = [
+        checks.Finding(OK, "Python", "3.12"),
+        checks.Finding(WARNING, "Memory", "little", "Close other programs"),
+        checks.Finding(FAILURE, "Graphviz", "absent", "apt install graphviz"),
+    ]
     text = preflight.report(findings, 1.23)
     assert "FAIL  Graphviz   absent" in text and "-> apt install graphviz" in text
     assert text.endswith("Not ready: 1 of 3 checks failed, 1 warning (1.2 s).")
     assert preflight.report(findings[:2], 1.0).endswith(
-        "Ready for class: 1 of 2 checks passed, 1 warning (1.0 s).")
+        "Ready for class: 1 of 2 checks passed, 1 warning (1.0 s)."
+    )
 
 
 def test_a_check_that_breaks_does_not_silence_the_others(monkeypatch) -> None:
@@ -386,8 +406,18 @@ def test_a_check_that_breaks_does_not_silence_the_others(monkeypatch) -> None:
     monkeypatch.setattr(checks, "start_probe", lambda: _probe(f"print('{json.dumps(MEASURED)}')"))
     findings = {finding.name: finding for finding in preflight.run(30)}
     failed(findings["Disk"], "a strange disk")
-    assert {"Python", "Packages", "Fonts", "Data", "Artefacts", "Graphviz", "Browser", "Memory",
-            "Slides", "Training"} < set(findings)
+    assert {
+        "Python",
+        "Packages",
+        "Fonts",
+        "Data",
+        "Artefacts",
+        "Graphviz",
+        "Browser",
+        "Memory",
+        "Slides",
+        "Training",
+    } < set(findings)
 
 
 @pytest.mark.parametrize("level, status", [(OK, 0), (WARNING, 0), (FAILURE, 1)])
@@ -401,9 +431,14 @@ def test_exit_status(monkeypatch, level, status) -> None:
 def test_the_command_fails_where_graphviz_is_missing(tmp_path) -> None:
     """From end to end: a PATH without `dot`, and a browser that is named but absent."""
     done = subprocess.run(
-        [sys.executable, "-m", "course.preflight", "--patience", "0.1"], cwd=ROOT,
+        [sys.executable, "-m", "course.preflight", "--patience", "0.1"],
+        cwd=ROOT,
         env={**os.environ, "PATH": str(tmp_path), "COURSE_BROWSER": str(tmp_path / "none")},
-        capture_output=True, text=True, encoding="utf-8", timeout=120)
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAIL  Graphviz" in done.stdout and "FAIL  Browser" in done.stdout
     assert "Not ready: 2 of 11 checks failed" in done.stdout

@@ -11,7 +11,14 @@ import torch
 from course.handwriting import StrokeDataError, fit_proportions, person, proportions
 from course.handwriting.__main__ import main
 from course.handwriting.strokes import (
-    KINDS, ROLES, STROKES, load_template, make_template, printed_template, read_medians)
+    KINDS,
+    ROLES,
+    STROKES,
+    load_template,
+    make_template,
+    printed_template,
+    read_medians,
+)
 from course.handwriting.writers import write
 
 SHIPPED = sorted(path.stem for path in STROKES.glob("*.json"))
@@ -20,6 +27,7 @@ SHIPPED = sorted(path.stem for path in STROKES.glob("*.json"))
 @pytest.fixture
 def other_file(monkeypatch):
     """Reads proportions from another file for the length of a test."""
+
     def use(path):
         monkeypatch.setattr(proportions, "PROPORTIONS", path)
         proportions._stored.cache_clear()
@@ -31,26 +39,29 @@ def other_file(monkeypatch):
 
 
 def drawn_xml(character, strokes) -> str:
-    lines = "".join("<stroke>" + "".join(f'<point x="{x:.1f}" y="{y:.1f}" />' for x, y in stroke)
-                    + "</stroke>" for stroke in strokes)
-    return (f'<?xml version="1.0"?><character><utf8>{character}</utf8>'
-            f"<strokes>{lines}</strokes></character>")
+    lines = "".join(
+        "<stroke>" + "".join(f'<point x="{x:.1f}" y="{y:.1f}" />' for x, y in stroke) + "</stroke>"
+        for stroke in strokes
+    )
+    return f'<?xml version="1.0"?><character><utf8>{character}</utf8><strokes>{lines}</strokes></character>'
 
 
 def squeezed(character, wide):
     """The shipped strokes of a character, y down, narrower by a factor."""
     template = printed_template(character, read_medians(STROKES / f"{character}.json"))
-    return [template.points[a:b] * [wide, 1.0]
-            for a, b in zip(template.first, template.last + 1)]
+    return [template.points[a:b] * [wide, 1.0] for a, b in zip(template.first, template.last + 1)]
 
 
-@pytest.mark.parametrize("corners, expected", [
-    ([], [0, 0.25, 0.5, 0.75, 1]),
-    ([0.4], [0, 0.2, 0.4, 0.7, 1]),
-    ([0.2, 0.6], [0, 0.2, 0.4, 0.6, 1]),
-    ([0.2, 0.4, 0.8], [0, 0.2, 0.4, 0.8, 1]),
-    ([0.2, 0.4, 0.6, 0.8], [0, 0.2, 0.6, 0.8, 1]),
-])
+@pytest.mark.parametrize(
+    "corners, expected",
+    [
+        ([], [0, 0.25, 0.5, 0.75, 1]),
+        ([0.4], [0, 0.2, 0.4, 0.7, 1]),
+        ([0.2, 0.6], [0, 0.2, 0.4, 0.6, 1]),
+        ([0.2, 0.4, 0.8], [0, 0.2, 0.4, 0.8, 1]),
+        ([0.2, 0.4, 0.6, 0.8], [0, 0.2, 0.6, 0.8, 1]),
+    ],
+)
 def test_nodes_are_the_ends_and_the_corners(corners, expected):
     along = np.linspace(0, 1, 11)
     corner = np.isin(along.round(6), corners)
@@ -63,11 +74,11 @@ def test_numpy_computes_what_pytorch_computes():
     _, places = proportions.at_nodes(template)
     seen = proportions.features(template, places, len(KINDS), len(ROLES))
     network = fit_proportions.Network(seen.shape[1]).eval()
-    weights = {name: value.numpy().astype(np.float64)
-               for name, value in network.state_dict().items()}
+    weights = {name: value.numpy().astype(np.float64) for name, value in network.state_dict().items()}
     with torch.no_grad():
-        expected = network(torch.from_numpy(seen)[None],
-                           torch.zeros(1, len(seen), dtype=torch.bool))[0].numpy()
+        expected = network(torch.from_numpy(seen)[None], torch.zeros(1, len(seen), dtype=torch.bool))[
+            0
+        ].numpy()
     found = proportions.network(seen, weights)
     assert found.shape == (8, 5, 2) and np.abs(found).max() > 10
     assert found.reshape(8, 10) == pytest.approx(expected * proportions.SCALE, abs=0.01)
@@ -85,11 +96,12 @@ def test_a_drawn_character_gets_its_own_shift_and_others_the_prediction(monkeypa
     some = next(c for c in SHIPPED if c in drawn)
     template = load_template(some)
     shares, _ = proportions.at_nodes(template)
-    along = template.along[template.first[0]:template.last[0] + 1]
+    along = template.along[template.first[0] : template.last[0] + 1]
     for node, share in enumerate(shares[0]):
         if (at := np.flatnonzero(np.abs(along - share) < 1e-9)).size:
             assert template.by_hand[template.first[0] + at[0]] == pytest.approx(
-                np.clip(drawn[some][0, node] * proportions.STEP, -260, 260))
+                np.clip(drawn[some][0, node] * proportions.STEP, -260, 260)
+            )
 
     def fail(*_):
         raise AssertionError("the network was asked")
@@ -113,18 +125,23 @@ def test_the_network_predicts_drawn_characters_better_than_print_does():
         if character not in drawn or drawn[character].shape != places.shape:
             continue
         true = drawn[character] * proportions.STEP
-        found = proportions.network(
-            proportions.features(template, places, len(KINDS), len(ROLES)), weights)
+        found = proportions.network(proportions.features(template, places, len(KINDS), len(ROLES)), weights)
         left.append(((true - found) ** 2).mean())
-        whole.append((true ** 2).mean())
+        whole.append((true**2).mean())
     assert len(left) > 30 and np.mean(left) < 0.8 * np.mean(whole)
 
 
 def test_a_writer_leans_to_print_or_to_what_hands_share():
     """Halfway between, a character has the mean of both proportions."""
     template, who = load_template("国"), person(5, "Train", 3).hand
-    traces = [write(template, dataclasses.replace(who, by_hand=share, fluency=0.0, tremor=0.0),
-                    np.random.default_rng(1)).points for share in (0.0, 0.5, 1.0)]
+    traces = [
+        write(
+            template,
+            dataclasses.replace(who, by_hand=share, fluency=0.0, tremor=0.0),
+            np.random.default_rng(1),
+        ).points
+        for share in (0.0, 0.5, 1.0)
+    ]
     sizes = np.array([np.ptp(points, axis=0) for points in traces])
     assert np.abs(sizes[2] - sizes[0]).max() > 5
     assert sizes[1] == pytest.approx((sizes[0] + sizes[2]) / 2, abs=12)
@@ -153,13 +170,11 @@ def test_a_fit_learns_what_the_drawings_share(tmp_path, capsys, other_file):
         else:
             (folder / f"{ord(character)}.xml.gz").write_bytes(gzip.compress(text.encode()))
     out = tmp_path / "proportions.npz"
-    assert fit_proportions.main(["--drawn", str(folder), "--strokes", str(STROKES),
-                                 "--out", str(out)]) == 0
+    assert fit_proportions.main(["--drawn", str(folder), "--strokes", str(STROKES), "--out", str(out)]) == 0
     assert "45 characters" in capsys.readouterr().out
     pairs = fit_proportions.make_pairs(folder, STROKES)
     network = fit_proportions.fit(pairs, size=4)  # as many steps as a full set has
-    assert (fit_proportions.deviation(network, pairs)
-            < 0.5 * fit_proportions.deviation(None, pairs))
+    assert fit_proportions.deviation(network, pairs) < 0.5 * fit_proportions.deviation(None, pairs)
     out.write_bytes(fit_proportions.packed(pairs, network))
     other_file(out)
     narrower = {}
@@ -174,10 +189,15 @@ def test_a_fit_learns_what_the_drawings_share(tmp_path, capsys, other_file):
     assert np.mean([narrower[c] for c in unseen]) < 0.9
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"<character>", b"<character><utf8>\xe4\xba\xba</utf8></character>",
-    b"<character><strokes><stroke><point x='1' y='2'/><point x='1'/></stroke></strokes>"
-    b"</character>"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<character>",
+        b"<character><utf8>\xe4\xba\xba</utf8></character>",
+        b"<character><strokes><stroke><point x='1' y='2'/><point x='1'/></stroke></strokes></character>",
+    ],
+)
 def test_drawings_that_cannot_be_read_are_named(tmp_path, capsys, content):
     path = tmp_path / "20154.xml"
     path.write_bytes(content)
@@ -188,8 +208,7 @@ def test_drawings_that_cannot_be_read_are_named(tmp_path, capsys, content):
         fit_proportions.read_drawn(tmp_path / "20155.xml.gz")
     out = tmp_path / "proportions.npz"
     out.write_bytes(b"good")
-    assert fit_proportions.main(["--drawn", str(tmp_path), "--strokes", str(STROKES),
-                                 "--out", str(out)]) == 1
+    assert fit_proportions.main(["--drawn", str(tmp_path), "--strokes", str(STROKES), "--out", str(out)]) == 1
     assert "error:" in capsys.readouterr().err and out.read_bytes() == b"good"
 
 
@@ -210,9 +229,25 @@ def test_missing_or_damaged_proportions_are_an_error(tmp_path, capsys, other_fil
     other_file(path)
     folder = tmp_path / "strokes"
     folder.mkdir()
-    (folder / "人.json").write_text(json.dumps(
-        {"medians": [[[500, 800], [100, 0]], [[500, 500], [900, 0]]]}), encoding="utf-8")
-    assert main(["--characters", "人", "--writers", "2", "--workers", "1", "--strokes",
-                 str(folder), "--out", str(tmp_path / "out")]) == 1
+    (folder / "人.json").write_text(
+        json.dumps({"medians": [[[500, 800], [100, 0]], [[500, 500], [900, 0]]]}), encoding="utf-8"
+    )
+    assert (
+        main(
+            [
+                "--characters",
+                "人",
+                "--writers",
+                "2",
+                "--workers",
+                "1",
+                "--strokes",
+                str(folder),
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 1
+    )
     assert "proportions.npz" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

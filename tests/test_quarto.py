@@ -5,16 +5,15 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
-
 from engines.compare import compare_pages, compare_sites, read_page
+from render_command import REPOSITORY, run_render
+
 from render import engine, quarto_post_render
 from render.project import Project
 from render.quarto_post_render import Bundle, NotConvertibleError, is_chinese, mend
-from render_command import REPOSITORY, run_render
 
 SCRIPT = REPOSITORY / "render" / "quarto_post_render.py"
 FIXTURE = REPOSITORY / "tests" / "render" / "site"
@@ -108,16 +107,21 @@ def test_only_what_cannot_be_loaded_from_disk_is_changed(page):
     expected = expected.replace("<pre>", '<pre tabindex="0">')
     assert page.read_bytes().decode("utf-8") == expected
     assert sorted(path.name for path in page.parent.rglob("*") if path.is_file()) == [
-        "main.classic.js", "main.js", "numbers.js", "page.html", "tabs.js",
+        "main.classic.js",
+        "main.js",
+        "numbers.js",
+        "page.html",
+        "tabs.js",
     ]
 
 
 def test_cells_that_hold_chinese_say_so(tmp_path):
-    table = ("<table><tr><th>\u5927</th><td class='a'>\u5927 \u72ac</td><td>Big \u5927</td><td>1</td>"
-             "<td lang='zh'>\u5927</td><td><span lang='zh'>\u5927</span></td></tr></table>")
+    table = (
+        "<table><tr><th>\u5927</th><td class='a'>\u5927 \u72ac</td><td>Big \u5927</td><td>1</td>"
+        "<td lang='zh'>\u5927</td><td><span lang='zh'>\u5927</span></td></tr></table>"
+    )
     mended, _, _ = mend(table, tmp_path / "page.html")
-    assert mended == (table.replace("<th>", '<th lang="zh">')
-                      .replace("<td class", '<td lang="zh" class'))
+    assert mended == (table.replace("<th>", '<th lang="zh">').replace("<td class", '<td lang="zh" class'))
     assert mend(mended, tmp_path / "page.html")[0] == mended
     assert is_chinese("\u5927 \u72ac")
     assert not is_chinese("Big \u5927") and not is_chinese("1")
@@ -125,14 +129,14 @@ def test_cells_that_hold_chinese_say_so(tmp_path):
 
 def test_the_link_that_skips_the_navigation_stands_before_it(tmp_path):
     link = '<a class="skip-link" href="#text">Skip to <em>the</em> text</a>'
-    page = ('<html>\n<body class="a">\n<nav><a href="b.html">B</a></nav>\n<main id="text">\n'
-            f"{link}\n<p><a href='c.html'>C</a></p></main></body></html>")
+    page = (
+        '<html>\n<body class="a">\n<nav><a href="b.html">B</a></nav>\n<main id="text">\n'
+        f"{link}\n<p><a href='c.html'>C</a></p></main></body></html>"
+    )
     mended, _, _ = mend(page, tmp_path / "page.html")
-    assert mended == page.replace(f"{link}\n", "").replace(
-        '<body class="a">', f'<body class="a">{link}')
+    assert mended == page.replace(f"{link}\n", "").replace('<body class="a">', f'<body class="a">{link}')
     assert mend(mended, tmp_path / "page.html")[0] == mended
-    assert mend(page.replace(link, "<p>-</p>"), tmp_path / "page.html")[0] == page.replace(
-        link, "<p>-</p>")
+    assert mend(page.replace(link, "<p>-</p>"), tmp_path / "page.html")[0] == page.replace(link, "<p>-</p>")
 
 
 def test_a_second_run_writes_nothing(page):
@@ -140,9 +144,7 @@ def test_a_second_run_writes_nothing(page):
         page.write_bytes(PAGE.replace("\n", ending).encode("utf-8"))
         assert post_render(page.parent, "page.html").returncode == 0
         before = {path: path.stat() for path in page.parent.rglob("*")}
-        assert page.read_bytes().count(b"\r\n") == (
-            page.read_bytes().count(b"\n") if ending == "\r\n" else 0
-        )
+        assert page.read_bytes().count(b"\r\n") == (page.read_bytes().count(b"\n") if ending == "\r\n" else 0)
         assert post_render(page.parent, "page.html").returncode == 0
         after = {path: path.stat() for path in page.parent.rglob("*")}
         assert {path: (each.st_ino, each.st_mtime_ns) for path, each in before.items()} == {
@@ -285,7 +287,10 @@ def write_site(folder, deck=DECK, height=1, date="2026", number="0123456789"):
 def test_a_deck_is_read_slide_by_slide(tmp_path):
     parts = read_page(write_site(tmp_path / "a") / "deck.html")
     assert [(part.title, part.level) for part in parts[:-1]] == [
-        ("Deck", 1), ("Part", 1), ("One", 2), ("Two", 2),
+        ("Deck", 1),
+        ("Part", 1),
+        ("One", 2),
+        ("Two", 2),
     ]
     one = parts[2]
     assert one.code == ("x = 1",)
@@ -300,8 +305,7 @@ def test_a_deck_is_read_slide_by_slide(tmp_path):
 
 def test_what_differs_in_each_run_is_no_difference(tmp_path):
     one = write_site(tmp_path / "a")
-    other = write_site(tmp_path / "b", DECK.replace("<p>Some", "\n <p> Some"), 1, "2027",
-                       "9876543210")
+    other = write_site(tmp_path / "b", DECK.replace("<p>Some", "\n <p> Some"), 1, "2027", "9876543210")
     assert compare_sites(one, other) == []
 
 
@@ -335,8 +339,7 @@ def test_each_kind_of_difference_is_found(tmp_path, old, new, expected):
 @pytest.mark.parametrize("way", ["./x.html", "../a/../{}/x.html", "../{}/x.html"])
 def test_two_ways_to_one_page_are_no_difference(tmp_path, way):
     one = write_site(tmp_path / "one" / "folder")
-    other = write_site(
-        tmp_path / "other" / "folder", DECK.replace("x.html", way.format("folder")))
+    other = write_site(tmp_path / "other" / "folder", DECK.replace("x.html", way.format("folder")))
     assert compare_pages(one / "deck.html", other / "deck.html") == []
 
 
@@ -380,9 +383,11 @@ def test_both_engines_make_the_same_site(tmp_path, monkeypatch):
         config = folder / "_quarto.yml"
         text = config.read_text(encoding="utf-8")
         config.write_text(
-            text.replace("  type: website\n",
-                         "  type: website\n  post-render: render/quarto_post_render.py\n"),
-            encoding="utf-8")
+            text.replace(
+                "  type: website\n", "  type: website\n  post-render: render/quarto_post_render.py\n"
+            ),
+            encoding="utf-8",
+        )
         done = run_render(folder, "--engine", name)
         assert done.returncode == 0, done.stderr.decode("utf-8")
         sites.append(folder / "_site")
@@ -410,8 +415,11 @@ def test_both_engines_make_the_same_course(tmp_path):
                 (folder / each).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(REPOSITORY / each, folder / each)
         done = subprocess.run(
-            [sys.executable, "-m", "render", "--engine", name], cwd=folder, capture_output=True,
-            env=os.environ | {"PYTHONPATH": str(folder), "QUARTO_PYTHON": sys.executable})
+            [sys.executable, "-m", "render", "--engine", name],
+            cwd=folder,
+            capture_output=True,
+            env=os.environ | {"PYTHONPATH": str(folder), "QUARTO_PYTHON": sys.executable},
+        )
         assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
         sites.append(folder / "_site")
     assert compare_sites(*sites) == []

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from test_workflows import make_targets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,8 +16,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 def table(head: str) -> list[list[str]]:
     """The rows below a table's head."""
     body = README.split(head, 1)[1].split("\n\n", 1)[0]
-    return [[cell.strip() for cell in line.strip("|").split("|")]
-            for line in body.strip().splitlines()[1:]]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in body.strip().splitlines()[1:]]
 
 
 def test_every_command_is_explained() -> None:
@@ -34,13 +32,18 @@ def test_make_lists_every_command() -> None:
 
 
 def test_every_folder_is_explained() -> None:
-    explained = {name for cells in table("| folder | holds |")
-                 for name in re.findall(r"`([\w./]+)/`", cells[0])}
-    there = {path.name for path in ROOT.iterdir()
-             if path.is_dir() and any(path.rglob("*.*"))
-             and path.name not in {".git", ".venv", ".ci", "_site", "_build", "__pycache__"}
-             and not path.name.endswith((".egg-info", "_cache", "-cache", ".quarto"))
-             and path.name not in {".hypothesis", ".pytest_cache", ".ipynb_checkpoints"}}
+    explained = {
+        name for cells in table("| folder | holds |") for name in re.findall(r"`([\w./]+)/`", cells[0])
+    }
+    there = {
+        path.name
+        for path in ROOT.iterdir()
+        if path.is_dir()
+        and any(path.rglob("*.*"))
+        and path.name not in {".git", ".venv", ".ci", "_site", "_build", "__pycache__"}
+        and not path.name.endswith((".egg-info", "_cache", "-cache", ".quarto"))
+        and path.name not in {".hypothesis", ".pytest_cache", ".ipynb_checkpoints"}
+    }
     assert explained == there
 
 

@@ -60,7 +60,7 @@ def _value(text: str, position: int, key: str) -> tuple[str, int]:
     for end in range(position, len(text)):
         depth += {"{": 1, "}": -1}.get(text[end], 0)
         if depth == 0:
-            return text[position + 1:end], end + 1
+            return text[position + 1 : end], end + 1
     raise ValueError(f"{key}: a brace is not closed")
 
 
@@ -83,8 +83,7 @@ def problems(kind: str, key: str, fields: dict[str, str]) -> list[str]:
     if kind != "book" and not any(fields.get(name) for name in LEADS):
         found.append(f"{key}: none of {', '.join(LEADS)} leads to it")
     year = fields.get("year", "")
-    if year and not (re.fullmatch(r"\d{4}", year)
-                     and 1600 <= int(year) <= datetime.date.today().year):
+    if year and not (re.fullmatch(r"\d{4}", year) and 1600 <= int(year) <= datetime.date.today().year):
         found.append(f"{key}: the year {year} cannot be")
     if "doi" in fields and not re.fullmatch(r"10\.\d{4,9}/\S+", fields["doi"]):
         found.append(f"{key}: the DOI {fields['doi']} is not of the form 10.1234/…")
@@ -93,7 +92,7 @@ def problems(kind: str, key: str, fields: dict[str, str]) -> list[str]:
     if "pages" in fields and not re.fullmatch(r"[\w:]+(--[\w:]+)?", fields["pages"]):
         found.append(f"{key}: pages {fields['pages']} are written 1--9")
     if re.search(r"\bet al\b", fields.get("author", "")):
-        found.append(f"{key}: BibTeX writes \"and others\" for et al.")
+        found.append(f'{key}: BibTeX writes "and others" for et al.')
     return found
 
 
@@ -129,8 +128,11 @@ def test_every_entry_is_cited() -> None:
 
 
 def test_every_lecture_cites_something() -> None:
-    silent = [page.name for page in PAGES if page.parent.name == "lectures"
-              and not citations(page.read_text(encoding="utf-8"))]
+    silent = [
+        page.name
+        for page in PAGES
+        if page.parent.name == "lectures" and not citations(page.read_text(encoding="utf-8"))
+    ]
     assert silent == []
 
 
@@ -150,20 +152,36 @@ def f(): ...
     assert citations(text) == {"smith2020", "doe-2019:a", "roe2018"}
 
 
-GOOD = {"author": "A, B", "title": "T", "journal": "J", "year": "2020", "volume": "1",
-        "doi": "10.1000/x", "pages": "1--2", "url": "https://x.org"}
+GOOD = {
+    "author": "A, B",
+    "title": "T",
+    "journal": "J",
+    "year": "2020",
+    "volume": "1",
+    "doi": "10.1000/x",
+    "pages": "1--2",
+    "url": "https://x.org",
+}
 
 
 def test_a_complete_entry_has_no_problems() -> None:
     assert problems("article", "k", GOOD) == []
 
 
-@pytest.mark.parametrize("change, said", [
-    ({"author": ""}, "author is missing"), ({"volume": "", "doi": ""}, "volume or doi"),
-    ({"doi": "", "url": ""}, "leads to it"), ({"year": "20"}, "cannot be"),
-    ({"year": "2999"}, "cannot be"), ({"doi": "https://doi.org/10.1000/x"}, "not of the form"),
-    ({"url": "x.org"}, "no address"), ({"pages": "1-2"}, "1--9"),
-    ({"author": "A et al."}, "and others")])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"author": ""}, "author is missing"),
+        ({"volume": "", "doi": ""}, "volume or doi"),
+        ({"doi": "", "url": ""}, "leads to it"),
+        ({"year": "20"}, "cannot be"),
+        ({"year": "2999"}, "cannot be"),
+        ({"doi": "https://doi.org/10.1000/x"}, "not of the form"),
+        ({"url": "x.org"}, "no address"),
+        ({"pages": "1-2"}, "1--9"),
+        ({"author": "A et al."}, "and others"),
+    ],
+)
 def test_a_poor_entry_is_named(change, said) -> None:
     fields = {key: value for key, value in {**GOOD, **change}.items() if value}
     assert any(said in problem for problem in problems("article", "k", fields))
@@ -171,7 +189,7 @@ def test_a_poor_entry_is_named(change, said) -> None:
 
 
 def test_braces_are_read_and_missed() -> None:
-    text = "@book{k,\n title = {A {B} c},\n year = 2020, note = \"q\"\n}\n"
+    text = '@book{k,\n title = {A {B} c},\n year = 2020, note = "q"\n}\n'
     assert entries(text) == [("book", "k", {"title": "A {B} c", "year": "2020", "note": "q"})]
     with pytest.raises(ValueError, match="brace is not closed"):
         entries("@book{k,\n title = {A {{B c},\n}\n")

@@ -68,11 +68,29 @@ def test_slides_have_quartos_titles_in_order(slides):
         for each in slides.select("div.slides section.slide")
     ]
     assert titles == [
-        "Text", "Inline results and footnotes", "Lists and pauses", "Looks", "Code",
-        "Echo, fold and annotations", "Steps", "Errors and warnings", "Where outputs go",
-        "On the next slide", "On the next slide", "From another file", "Figures", "One figure",
-        "A figure in the text", "Two figures", "Tables", "Blocks", "Callouts",
-        "Columns and conditions", "Tabs", "", "References",
+        "Text",
+        "Inline results and footnotes",
+        "Lists and pauses",
+        "Looks",
+        "Code",
+        "Echo, fold and annotations",
+        "Steps",
+        "Errors and warnings",
+        "Where outputs go",
+        "On the next slide",
+        "On the next slide",
+        "From another file",
+        "Figures",
+        "One figure",
+        "A figure in the text",
+        "Two figures",
+        "Tables",
+        "Blocks",
+        "Callouts",
+        "Columns and conditions",
+        "Tabs",
+        "",
+        "References",
     ]
 
 
@@ -100,10 +118,7 @@ def test_math_is_mathml_and_numbered(slides):
 
 
 def test_cross_references_and_citations(slides, notes):
-    links = {
-        text(each): each["href"]
-        for each in slide(slides, "Inline results and footnotes").select("a")
-    }
+    links = {text(each): each["href"] for each in slide(slides, "Inline results and footnotes").select("a")}
     assert links["Equation 1"] == "#/eq-mean"
     assert links["Section 2"] == "#/sec-code"
     assert links["2011"] == "#/references"
@@ -198,9 +213,7 @@ def test_errors_warnings_and_hidden_outputs(slides):
     assert "ZeroDivisionError: division by zero" in error.get_text()
     assert "\x1b" not in error.get_text()
     assert "take care" in found.select_one("div.cell-output-stderr").get_text()
-    assert "nobody reads this" not in "".join(
-        each.get_text() for each in found.select("div.cell-output")
-    )
+    assert "nobody reads this" not in "".join(each.get_text() for each in found.select("div.cell-output"))
     assert found.select_one("div.cell-output-stdout").get_text().split() == ["quiet", "and", "slow"]
     assert len(found.select("div.cell-output-stdout")) == 1
     assert "never_defined" in found.get_text()
@@ -350,8 +363,14 @@ def test_every_reference_of_every_page_stays_in_the_site(rendered):
 
 def test_reveal_is_set_up_as_quarto_does(slides):
     script = slides.find_all("script")[-1].string
-    for setting in ('"width": 1280', '"height": 720', '"slideNumber": "c/t"', '"hash": true',
-                    '"navigationMode": "linear"', '"transition": "none"'):
+    for setting in (
+        '"width": 1280',
+        '"height": 720',
+        '"slideNumber": "c/t"',
+        '"hash": true',
+        '"navigationMode": "linear"',
+        '"transition": "none"',
+    ):
         assert setting in script
     assert "RevealNotes" in script
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
+from render_command import REPOSITORY
 
 from render import browser
-from render_command import REPOSITORY
 
 PLACES = {
     "Darwin": [
@@ -25,8 +25,11 @@ PLACES = {
     ],
     "Windows": [
         f"{folder}/{program}"
-        for program in ("Google/Chrome/Application/chrome.exe", "Chromium/Application/chrome.exe",
-                        "Microsoft/Edge/Application/msedge.exe")
+        for program in (
+            "Google/Chrome/Application/chrome.exe",
+            "Chromium/Application/chrome.exe",
+            "Microsoft/Edge/Application/msedge.exe",
+        )
         for folder in ("Program Files", "Program Files (x86)", "AppData")
     ],
     "Linux": [],
@@ -37,10 +40,10 @@ CASES = [(system, place) for system, places in PLACES.items() for place in place
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """Give this machine another system, with folders of its own and no browser anywhere."""
+
     def pretend(system: str) -> Path:
         monkeypatch.setattr(platform, "system", lambda: system)
-        monkeypatch.setattr(browser, "MACOS_FOLDERS",
-                            (str(tmp_path / "Applications"), "~/Applications"))
+        monkeypatch.setattr(browser, "MACOS_FOLDERS", (str(tmp_path / "Applications"), "~/Applications"))
         return tmp_path
 
     (tmp_path / "bin").mkdir()
@@ -115,9 +118,13 @@ def test_what_is_named_comes_first_then_the_path_then_playwrights_own(machine, m
 
 def test_the_command_prints_the_path_or_what_to_do(tmp_path, monkeypatch) -> None:
     def run() -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, "-m", "render.browser"], cwd=REPOSITORY,
-                              capture_output=True, encoding="utf-8",
-                              env={**os.environ, "PYTHONUTF8": "1"})
+        return subprocess.run(
+            [sys.executable, "-m", "render.browser"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONUTF8": "1"},
+        )
 
     named = put(tmp_path / "手写 browser")
     monkeypatch.setenv("COURSE_BROWSER", named)

@@ -102,12 +102,12 @@ def test_unknown_setting_of_the_project(tmp_path, config, line, named):
         "Code such as `{.odd}` and `{{< video x >}}` is only shown.\n",
         "```python\n::: {.odd}\n{{< video x >}}\n```\n",
         "Math $x_{a=b}$ and a set {1, 2}.\n",
-        "## T {.smaller background-color=\"#fff\" visibility=hidden}\n",
+        '## T {.smaller background-color="#fff" visibility=hidden}\n',
         "::: {.fragment .fade-in fragment-index=1}\nx\n:::\n",
         "[字]{lang=zh} and [x]{.ours}\n",
         "`raw`{=html}\n",
         ": Caption {#tbl-x .ours}\n",
-        ":::: {.columns}\n::: {.column width=\"50%\"}\nx\n:::\n::::\n",
+        ':::: {.columns}\n::: {.column width="50%"}\nx\n:::\n::::\n',
     ],
 )
 def test_known_features_pass(tmp_path, page):

@@ -12,6 +12,7 @@ import nbformat
 import psutil
 import pytest
 from bs4 import BeautifulSoup
+from render_command import REPOSITORY, run_render
 
 import render.__main__ as render_main
 import render.site as render_site
@@ -19,7 +20,6 @@ from render import dependencies, engine
 from render.dependencies import Store
 from render.errors import RenderError
 from render.execute import Execution, Node, Step
-from render_command import REPOSITORY, run_render
 
 CONFIG = """\
 project:
@@ -49,7 +49,8 @@ def site(tmp_path):
 
 
 needs_ctrl_c = pytest.mark.skipif(
-    os.name == "nt", reason="Windows sends Ctrl+C to a whole console, these tests included")
+    os.name == "nt", reason="Windows sends Ctrl+C to a whole console, these tests included"
+)
 
 
 def write(path, text):
@@ -165,9 +166,13 @@ def reason(folder, key):
 def test_changed_or_new_files_are_named(tmp_path):
     module = tmp_path / "course" / "plots.py"
     for path in (
-        module, tmp_path / "course" / "__init__.py", tmp_path / "cache" / "cnn.keras",
-        tmp_path / "data" / "a.zip", tmp_path / "data" / "strokes" / "one.json",
-        tmp_path / "assets" / "fonts" / "kai.ttf", tmp_path / "other" / "seen.txt",
+        module,
+        tmp_path / "course" / "__init__.py",
+        tmp_path / "cache" / "cnn.keras",
+        tmp_path / "data" / "a.zip",
+        tmp_path / "data" / "strokes" / "one.json",
+        tmp_path / "assets" / "fonts" / "kai.ttf",
+        tmp_path / "other" / "seen.txt",
     ):
         write(path, "1")
     record = {
@@ -265,9 +270,7 @@ def test_a_file_changed_by_others_during_the_run_is_not_taken_for_known(tmp_path
 def test_result_edited_by_hand_is_refused(tmp_path):
     key, _ = saved(tmp_path)
     entry = next((tmp_path / ".render-cache" / "executed").iterdir())
-    entry.write_text(
-        entry.read_text(encoding="utf-8").replace("x = 1", "x = 9"), encoding="utf-8"
-    )
+    entry.write_text(entry.read_text(encoding="utf-8").replace("x = 1", "x = 9"), encoding="utf-8")
     assert reason(tmp_path, key) == "its cached result is damaged"
 
 
@@ -378,7 +381,10 @@ def test_interrupted_render_leaves_the_page_whole_and_ends_the_kernel(site, tmp_
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     process = subprocess.Popen(
         [sys.executable, "-m", "render", "--engine", "pip"],
-        cwd=site, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=site,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     try:
         deadline = time.monotonic() + 120
@@ -407,7 +413,8 @@ def test_old_pages_go(site):
     (site / "lectures" / "02-b.qmd").unlink()
     assert "removed lectures/02-b.html" in stdout(render(site))
     assert sorted(path.name for path in (site / "_site" / "lectures").glob("*.html")) == [
-        "01-a.html", "01-a.slides.html",
+        "01-a.html",
+        "01-a.slides.html",
     ]
 
 
@@ -549,8 +556,10 @@ def test_interrupted_plain_run_stops_at_once(site):
     )
     process = subprocess.Popen(
         [sys.executable, "-m", "render", "run", "lectures/01-a.qmd"],
-        cwd=site, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=site,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     try:
         seen = b""

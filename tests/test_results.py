@@ -50,18 +50,21 @@ def test_computed_once_then_loaded(settings) -> None:
     for key in ("scores", "n"):
         np.testing.assert_array_equal(first[key], second[key])
     assert first["scores"].tolist() == [0, 1, 2] and int(first["n"]) == 3
-    assert sorted(path.name for path in settings.iterdir() if path.suffix == ".npz") == [
-        "scores.npz"]
-    assert not [path for path in settings.iterdir() if path.name.startswith(".scores.")
-                and path.suffix != ".lock"]
+    assert sorted(path.name for path in settings.iterdir() if path.suffix == ".npz") == ["scores.npz"]
+    assert not [
+        path for path in settings.iterdir() if path.name.startswith(".scores.") and path.suffix != ".lock"
+    ]
 
 
-@pytest.mark.parametrize("change, words", [
-    (dict(rate=0.25), "rate 0.5 → 0.25"),
-    (dict(x=np.array([0.0, 1.0, 9.0])), "x: its values changed"),
-    (dict(x=np.arange(4.0)), "float64 (3,) → float64 (4,)"),
-    (dict(x=np.arange(3, dtype="float32")), "float64 (3,) → float32 (3,)"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (dict(rate=0.25), "rate 0.5 → 0.25"),
+        (dict(x=np.array([0.0, 1.0, 9.0])), "x: its values changed"),
+        (dict(x=np.arange(4.0)), "float64 (3,) → float64 (4,)"),
+        (dict(x=np.arange(3, dtype="float32")), "float64 (3,) → float32 (3,)"),
+    ],
+)
 def test_each_changed_argument_is_named(monkeypatch, capsys, change, words) -> None:
     compute_or_load("scores", table, ARGUMENTS)
     monkeypatch.setenv("COURSE_STRICT", "1")
@@ -78,8 +81,7 @@ def test_changed_code_is_named(monkeypatch) -> None:
     monkeypatch.setenv("COURSE_STRICT", "1")
     with pytest.raises(ArtefactError, match="other_table is used now"):
         compute_or_load("scores", other_table, ARGUMENTS)
-    monkeypatch.setattr("tests.test_results.FACTOR" if "tests." in __name__ else
-                        f"{__name__}.FACTOR", 3)
+    monkeypatch.setattr("tests.test_results.FACTOR" if "tests." in __name__ else f"{__name__}.FACTOR", 3)
     with pytest.raises(ArtefactError, match="FACTOR changed"):
         compute_or_load("scores", table, ARGUMENTS)
 
@@ -108,8 +110,11 @@ def test_a_damaged_file_is_computed_again(settings, capsys, content) -> None:
 
 
 def test_a_pickle_is_not_loaded(settings, capsys) -> None:
-    np.savez(settings / "scores.npz", scores=np.array([{"a": 1}], dtype=object),
-             recipe=np.array(json.dumps({"format": 1})))
+    np.savez(
+        settings / "scores.npz",
+        scores=np.array([{"a": 1}], dtype=object),
+        recipe=np.array(json.dumps({"format": 1})),
+    )
     compute_or_load("scores", table, ARGUMENTS)
     assert "damaged" in capsys.readouterr().err
 

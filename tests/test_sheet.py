@@ -52,9 +52,7 @@ from course.sheet.layout import (
 )
 from course.sheet.photo import load_photo
 
-_SPEC = importlib.util.spec_from_file_location(
-    "benchmark_sheet", REPOSITORY / "benchmarks" / "sheet.py"
-)
+_SPEC = importlib.util.spec_from_file_location("benchmark_sheet", REPOSITORY / "benchmarks" / "sheet.py")
 simulation = importlib.util.module_from_spec(_SPEC)
 sys.modules["benchmark_sheet"] = simulation
 _SPEC.loader.exec_module(simulation)
@@ -64,9 +62,7 @@ def take(page=1, seed=0, turn=0, characters=CHARACTERS, empty=0.15, **conditions
     """A filled page, its photo and the true mapping."""
     conditions = simulation.Conditions(**({"side": 1504, "tilt": 15.0} | conditions))
     rng = np.random.default_rng(seed)
-    filled = simulation.fill_page(
-        rng, page, "A4", conditions.pen, empty, conditions.grey_print, characters
-    )
+    filled = simulation.fill_page(rng, page, "A4", conditions.pen, empty, conditions.grey_print, characters)
     return filled, *simulation.photograph(rng, filled, conditions, turn)
 
 
@@ -168,8 +164,7 @@ def test_impossible_characters_are_refused(characters, says):
 
 
 @pytest.mark.parametrize(
-    "paper, size, number, pages",
-    [("A4", (595.28, 841.89), 55, 5), ("Letter", (612, 792), 12, 2)],
+    "paper, size, number, pages", [("A4", (595.28, 841.89), 55, 5), ("Letter", (612, 792), 12, 2)]
 )
 def test_pdf_has_vector_pages_of_the_right_size(tmp_path, paper, size, number, pages):
     path = tmp_path / "手写 sheet.pdf"

@@ -8,10 +8,10 @@ import functools
 import json
 from pathlib import Path
 
-import course  # noqa: F401
 import numpy as np
 import pytest
 
+import course  # noqa: F401
 from course import artefacts, speed
 from course.paths import CACHE
 
@@ -48,9 +48,7 @@ def handwriting_sets():
 
     folder = handwriting_folder()
     X_main, y_main, class_names = load_images_from_directory(folder / "Train")
-    X_train, X_val, y_train, y_val = train_test_split(
-        X_main, y_main, test_size=0.2, random_state=123
-    )
+    X_train, X_val, y_train, y_val = train_test_split(X_main, y_main, test_size=0.2, random_state=123)
     return {
         "train": (X_train, y_train),
         "validation": (X_val, y_val),
@@ -94,9 +92,7 @@ def test_the_models_of_the_lecture_are_shipped():
 
 def test_cache_holds_the_manifests_files_and_no_others():
     recorded = {
-        file_name
-        for entry in shipped_manifest()["artefacts"].values()
-        for file_name in entry["files"]
+        file_name for entry in shipped_manifest()["artefacts"].values() for file_name in entry["files"]
     }
     present = {path.name for path in CACHE.glob("*.keras")}
     present |= {path.name for path in CACHE.glob("*_history.json")}
@@ -125,8 +121,7 @@ def test_shipped_artefact_scores_what_the_manifest_says(name):
             else:
                 allowed = ACCURACY_TOLERANCE
             assert abs(value - recorded[metric]) <= allowed, (
-                f"{name} on {set_name}: {metric} is {value:.5f}, the manifest says "
-                f"{recorded[metric]:.5f}"
+                f"{name} on {set_name}: {metric} is {value:.5f}, the manifest says {recorded[metric]:.5f}"
             )
 
 

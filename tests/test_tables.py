@@ -8,15 +8,20 @@ from bs4 import BeautifulSoup
 
 from course.tables import show_table
 
-TABLE = pd.DataFrame({"layer": ["conv1", "fc6"], "parameters": [34_944, 37_752_832],
-                      "error": ["8.75 %", "7 %"], "share": [0.25, 0.75]})
+TABLE = pd.DataFrame(
+    {
+        "layer": ["conv1", "fc6"],
+        "parameters": [34_944, 37_752_832],
+        "error": ["8.75 %", "7 %"],
+        "share": [0.25, 0.75],
+    }
+)
 
 
 def rendered(styled):
     """The texts of all cells by row, and the rules of the style sheet."""
     page = BeautifulSoup(styled.to_html(), "lxml")
-    rows = [[cell.get_text(strip=True) for cell in row.find_all(["th", "td"])]
-            for row in page.find_all("tr")]
+    rows = [[cell.get_text(strip=True) for cell in row.find_all(["th", "td"])] for row in page.find_all("tr")]
     return rows, page.style.get_text() if page.style else ""
 
 
@@ -28,8 +33,11 @@ def right_aligned(rules):
 
 def test_numbers_stand_right_with_commas_and_without_an_index() -> None:
     rows, rules = rendered(show_table(TABLE, {"share": "{:.0%}"}))
-    assert rows == [["layer", "parameters", "error", "share"],
-                    ["conv1", "34,944", "8.75 %", "25%"], ["fc6", "37,752,832", "7 %", "75%"]]
+    assert rows == [
+        ["layer", "parameters", "error", "share"],
+        ["conv1", "34,944", "8.75 %", "25%"],
+        ["fc6", "37,752,832", "7 %", "75%"],
+    ]
     assert right_aligned(rules) == {1, 3}
 
 

@@ -10,12 +10,12 @@ import sys
 import zlib
 from pathlib import Path
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import teach as module
 from course.teach import TeachError, find_photos, load_head, main, teach
 
@@ -93,9 +93,14 @@ def test_the_report_is_honest(folder) -> None:
 def test_the_command_teaches_saves_and_predicts(folder) -> None:
     def run(*arguments):
         return subprocess.run(
-            [sys.executable, "-m", "course.teach", *map(str, arguments)], cwd=ROOT,
-            capture_output=True, text=True, encoding="utf-8", timeout=300,
-            env={**os.environ, "LC_ALL": "C"})
+            [sys.executable, "-m", "course.teach", *map(str, arguments)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=300,
+            env={**os.environ, "LC_ALL": "C"},
+        )
 
     done = run(folder)
     assert done.returncode == 0, done.stderr
@@ -113,7 +118,7 @@ def fails(arguments, capsys) -> str:
     # Before the message there may be a progress bar.
     shown = capsys.readouterr().err
     assert "Error: " in shown and "Traceback" not in shown
-    return shown[shown.index("Error: "):]
+    return shown[shown.index("Error: ") :]
 
 
 def test_folders_that_are_wrong(tmp_path, folder, capsys) -> None:
@@ -143,9 +148,9 @@ def test_too_few_photos(folder, capsys) -> None:
 
 def bad_photos(folder: Path) -> list[str]:
     (folder / "tool" / "broken.jpg").write_bytes(
-        (folder / "tool" / sorted(os.listdir(folder / "tool"))[2]).read_bytes()[:900])
-    (folder / "tool" / "phone.HEIC").write_bytes(
-        struct.pack(">I", 24) + b"ftypheic" + b"\0\0\0\0mif1heic")
+        (folder / "tool" / sorted(os.listdir(folder / "tool"))[2]).read_bytes()[:900]
+    )
+    (folder / "tool" / "phone.HEIC").write_bytes(struct.pack(">I", 24) + b"ftypheic" + b"\0\0\0\0mif1heic")
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data
@@ -154,7 +159,9 @@ def bad_photos(folder: Path) -> list[str]:
     (folder / "animal" / "huge.png").write_bytes(
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b""))
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
     return ["broken.jpg", "phone.HEIC", "huge.png"]
 
 
@@ -237,14 +244,12 @@ def test_heads_that_are_none(tmp_path, folder, capsys) -> None:
     with np.load(tmp_path / "head.npz") as stored:
         content = {key: stored[key] for key in stored.files}
     np.savez(tmp_path / "old.npz", **{**content, "backbone": "0" * 64})
-    assert "another version of the network" in fails(
-        ["--predict", tmp_path / "old.npz", photo], capsys)
+    assert "another version of the network" in fails(["--predict", tmp_path / "old.npz", photo], capsys)
     np.savez(tmp_path / "shape.npz", **{**content, "weights": np.zeros((3, 2))})
     assert "is no head" in fails(["--predict", tmp_path / "shape.npz", photo], capsys)
     assert "at least one photo" in fails(["--predict", tmp_path / "head.npz"], capsys)
     missing = tmp_path / "gone.jpg"
-    assert "gone.jpg does not exist" in fails(
-        ["--predict", tmp_path / "head.npz", missing], capsys)
+    assert "gone.jpg does not exist" in fails(["--predict", tmp_path / "head.npz", missing], capsys)
 
 
 def test_one_of_the_two_tasks_must_be_named(capsys) -> None:

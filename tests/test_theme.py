@@ -12,12 +12,24 @@ SHEETS = sorted(STYLES.glob("*.css"))
 AA = 4.5  # WCAG 2.2, contrast of text to its background, level AA
 
 PAPERS = ("paper", "panel")
-ON_PAPER = ("ink", "ink-soft", "accent", "accent-strong", "set-train", "set-validation",
-            "set-test", "set-notebook", "error", "tip", "warning", "important")
-CODE = ("code-ink", "code-keyword", "code-string", "code-number", "code-comment",
-        "code-function")
-ON_WASH = tuple((kind, f"{kind}-wash") for kind in (
-    "note", "tip", "warning", "caution", "important", "error"))
+ON_PAPER = (
+    "ink",
+    "ink-soft",
+    "accent",
+    "accent-strong",
+    "set-train",
+    "set-validation",
+    "set-test",
+    "set-notebook",
+    "error",
+    "tip",
+    "warning",
+    "important",
+)
+CODE = ("code-ink", "code-keyword", "code-string", "code-number", "code-comment", "code-function")
+ON_WASH = tuple(
+    (kind, f"{kind}-wash") for kind in ("note", "tip", "warning", "caution", "important", "error")
+)
 PAIRS = (
     *((text, "paper") for text in ON_PAPER),
     *((text, "panel") for text in CODE),
@@ -35,13 +47,13 @@ def themes() -> dict[str, dict[str, str]]:
     """The colours by day, and by night (those of the day where the night changes nothing)."""
     light = colours((STYLES / "tokens.css").read_text(encoding="utf-8"))
     notes = (STYLES / "notes.css").read_text(encoding="utf-8")
-    dark = notes[notes.index(':root[data-theme="dark"] {'):notes.index("@media print")]
+    dark = notes[notes.index(':root[data-theme="dark"] {') : notes.index("@media print")]
     return {"light": light, "dark": light | colours(dark)}
 
 
 def luminance(colour: str) -> float:
     """Relative luminance of #rrggbb, 0 to 1 (WCAG 2.2)."""
-    channels = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -60,9 +72,11 @@ def test_contrast_of_known_colours() -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_can_be_read_on_its_background(theme) -> None:
     by_name = themes()[theme]
-    poor = {f"{text} on {ground}": round(contrast(by_name[text], by_name[ground]), 2)
-            for text, ground in PAIRS
-            if contrast(by_name[text], by_name[ground]) < AA}
+    poor = {
+        f"{text} on {ground}": round(contrast(by_name[text], by_name[ground]), 2)
+        for text, ground in PAIRS
+        if contrast(by_name[text], by_name[ground]) < AA
+    }
     assert not poor
 
 
@@ -76,8 +90,9 @@ def test_classes_of_the_course_are_documented_and_exist() -> None:
     head, _ = tokens.split("*/", 1)
     lists = re.findall(r"^ \*   ((?:\.[a-z][\w-]* +)+)", head, flags=re.MULTILINE)
     documented = {name.removeprefix(".") for each in lists for name in each.split()}
-    rules = "".join(re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-                    for path in SHEETS)
+    rules = "".join(
+        re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL) for path in SHEETS
+    )
     styled = set(re.findall(r"\.([a-z][\w-]*)", rules))
     assert {"big-number", "source-note", "simulated-note"} <= documented
     assert documented <= styled

@@ -5,7 +5,6 @@ import json
 import shutil
 import time
 
-import course  # noqa: F401
 import keras
 import keras_tuner
 import numpy as np
@@ -14,25 +13,24 @@ import pytest
 from keras.callbacks import EarlyStopping
 from sklearn.metrics import mean_poisson_deviance
 
+import course  # noqa: F401
 from course import artefacts
 from course.artefacts import ArtefactError
 from course.paths import CACHE
-from course.tuning import (
-    Data,
-    Search,
-    claims,
-    scores_or_load,
-    search_or_load,
-    seconds_of,
-    trials_table,
-)
+from course.tuning import Data, Search, claims, scores_or_load, search_or_load, seconds_of, trials_table
 from course.tuning import search as searching
 
 
 @pytest.fixture(autouse=True)
 def own_settings(monkeypatch, tmp_path):
-    for variable in ("COURSE_REFIT", "COURSE_STRICT", "COURSE_DATA", "KERASTUNER_TUNER_ID",
-                     "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"):
+    for variable in (
+        "COURSE_REFIT",
+        "COURSE_STRICT",
+        "COURSE_DATA",
+        "KERASTUNER_TUNER_ID",
+        "KERASTUNER_ORACLE_IP",
+        "KERASTUNER_ORACLE_PORT",
+    ):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(searching, "_made", set())
@@ -51,16 +49,29 @@ def tiny_data():
 def build_tiny(hp):
     neurons = hp.Choice("neurons", [2, 3, 4, 5])
     rate = hp.Float("rate", 1e-3, 1e-1, sampling="log")
-    model = keras.Sequential([
-        keras.Input((3,)), keras.layers.Dense(neurons, activation="relu"),
-        keras.layers.Dense(1, activation="exponential")])
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(neurons, activation="relu"),
+            keras.layers.Dense(1, activation="exponential"),
+        ]
+    )
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="poisson")
     return model
 
 
-TINY = Search("tiny", keras_tuner.RandomSearch, build_tiny, tiny_data, objective="val_loss",
-              max_trials=2, seed=5, epochs=2, batch_size=20,
-              callbacks=[EarlyStopping(patience=1)])
+TINY = Search(
+    "tiny",
+    keras_tuner.RandomSearch,
+    build_tiny,
+    tiny_data,
+    objective="val_loss",
+    max_trials=2,
+    seed=5,
+    epochs=2,
+    batch_size=20,
+    callbacks=[EarlyStopping(patience=1)],
+)
 
 
 def changed(**changes):
@@ -123,8 +134,14 @@ def test_a_trial_depends_on_itself_only(stored, tmp_path):
         keras.utils.set_random_seed(TINY.seed)
         model = build_tiny(trial.hyperparameters)
         history = model.fit(
-            data.X, data.y, validation_data=(data.X_val, data.y_val), epochs=2, batch_size=20,
-            callbacks=[EarlyStopping(patience=1)], verbose=0)
+            data.X,
+            data.y,
+            validation_data=(data.X_val, data.y_val),
+            epochs=2,
+            batch_size=20,
+            callbacks=[EarlyStopping(patience=1)],
+            verbose=0,
+        )
     assert min(history.history["val_loss"]) == pytest.approx(trial.score, rel=1e-6)
 
 
@@ -146,9 +163,13 @@ def test_executions_of_a_trial_have_seeds_of_their_own(tmp_path):
 def other_values(hp):
     neurons = hp.Choice("neurons", [2, 3, 4, 6])
     rate = hp.Float("rate", 1e-3, 1e-1, sampling="log")
-    model = keras.Sequential([
-        keras.Input((3,)), keras.layers.Dense(neurons, activation="relu"),
-        keras.layers.Dense(1, activation="exponential")])
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(neurons, activation="relu"),
+            keras.layers.Dense(1, activation="exponential"),
+        ]
+    )
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="poisson")
     return model
 
@@ -156,9 +177,13 @@ def other_values(hp):
 def other_names(hp):
     neurons = hp.Choice("neurons", [2, 3, 4, 5])
     rate = hp.Float("step_size", 1e-3, 1e-1, sampling="log")
-    model = keras.Sequential([
-        keras.Input((3,)), keras.layers.Dense(neurons, activation="relu"),
-        keras.layers.Dense(1, activation="exponential")])
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(neurons, activation="relu"),
+            keras.layers.Dense(1, activation="exponential"),
+        ]
+    )
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="poisson")
     return model
 
@@ -168,9 +193,13 @@ def other_behind_a_condition(hp):
     neurons = hp.Choice("neurons", [2, 3, 4, 5])
     rate = hp.Float("rate", 1e-3, 1e-1, sampling="log")
     activation = "relu" if neurons == 2 else "tanh"
-    model = keras.Sequential([
-        keras.Input((3,)), keras.layers.Dense(neurons, activation=activation),
-        keras.layers.Dense(1, activation="exponential")])
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(neurons, activation=activation),
+            keras.layers.Dense(1, activation="exponential"),
+        ]
+    )
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="poisson")
     return model
 
@@ -178,9 +207,13 @@ def other_behind_a_condition(hp):
 def other_architecture(hp):
     neurons = hp.Choice("neurons", [2, 3, 4, 5])
     rate = hp.Float("rate", 1e-3, 1e-1, sampling="log")
-    model = keras.Sequential([
-        keras.Input((3,)), keras.layers.Dense(neurons, activation="tanh"),
-        keras.layers.Dense(1, activation="exponential")])
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(neurons, activation="tanh"),
+            keras.layers.Dense(1, activation="exponential"),
+        ]
+    )
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="poisson")
     return model
 
@@ -191,23 +224,28 @@ def one_visit_more():
     return data
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"build_model": other_values},
-     ["hyperparameter 'neurons'", "[2, 3, 4, 5] → [2, 3, 4, 6]"]),
-    ({"build_model": other_names},
-     ["hyperparameter 'step_size' is new", "hyperparameter 'rate' is gone"]),
-    ({"build_model": other_architecture}, ["architecture", "relu → tanh"]),
-    ({"build_model": other_behind_a_condition}, ["code of build_model"]),
-    ({"data": one_visit_more}, ["training data: 1 of 40 rows differ (in their targets)"]),
-    ({"seed": 6}, ["seed 5 → 6"]),
-    ({"max_trials": 3}, ["max_trials 2 → 3"]),
-    ({"objective": "loss"}, ["objective val_loss → loss"]),
-    ({"options": {"executions_per_trial": 2}}, ["executions_per_trial"]),
-    ({"tuner": keras_tuner.BayesianOptimization}, ["RandomSearch → BayesianOptimization"]),
-    ({"epochs": 3}, ["epochs 2 → 3"]),
-    ({"batch_size": 10}, ["batch size 20 → 10"]),
-    ({"callbacks": [EarlyStopping(patience=2)]}, ["callbacks", "patience 1 → 2"]),
-], ids=lambda value: "-".join(value) if isinstance(value, dict) else "")
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"build_model": other_values}, ["hyperparameter 'neurons'", "[2, 3, 4, 5] → [2, 3, 4, 6]"]),
+        (
+            {"build_model": other_names},
+            ["hyperparameter 'step_size' is new", "hyperparameter 'rate' is gone"],
+        ),
+        ({"build_model": other_architecture}, ["architecture", "relu → tanh"]),
+        ({"build_model": other_behind_a_condition}, ["code of build_model"]),
+        ({"data": one_visit_more}, ["training data: 1 of 40 rows differ (in their targets)"]),
+        ({"seed": 6}, ["seed 5 → 6"]),
+        ({"max_trials": 3}, ["max_trials 2 → 3"]),
+        ({"objective": "loss"}, ["objective val_loss → loss"]),
+        ({"options": {"executions_per_trial": 2}}, ["executions_per_trial"]),
+        ({"tuner": keras_tuner.BayesianOptimization}, ["RandomSearch → BayesianOptimization"]),
+        ({"epochs": 3}, ["epochs 2 → 3"]),
+        ({"batch_size": 10}, ["batch size 20 → 10"]),
+        ({"callbacks": [EarlyStopping(patience=2)]}, ["callbacks", "patience 1 → 2"]),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
 def test_a_changed_search_is_refused_and_the_change_named(stored, monkeypatch, changes, words):
     message = refused(changed(**changes), monkeypatch)
     for word in words:
@@ -231,8 +269,13 @@ def test_without_strict_a_changed_search_runs_anew_and_says_why(stored, capfd):
 def test_kerastuner_itself_reloads_whatever_changed(stored, tmp_path):
     """What this module is for. If this fails, KerasTuner has learnt to refuse."""
     stale = keras_tuner.RandomSearch(
-        other_values, objective="val_loss", max_trials=2, seed=99,
-        directory=str(searching.tuning_folder()), project_name="tiny")
+        other_values,
+        objective="val_loss",
+        max_trials=2,
+        seed=99,
+        directory=str(searching.tuning_folder()),
+        project_name="tiny",
+    )
     assert len(stale.oracle.trials) == 2
     assert stale.oracle.seed == TINY.seed
     assert stale.remaining_trials == 0
@@ -329,8 +372,11 @@ def networks():
 
 def table(**changes):
     data = tiny_data()
-    arguments = {"seeds": [1, 2], "score": mean_poisson_deviance,
-                 "score_on": {"validation": (data.X_val, data.y_val)}}
+    arguments = {
+        "seeds": [1, 2],
+        "score": mean_poisson_deviance,
+        "score_on": {"validation": (data.X_val, data.y_val)},
+    }
     networks_here = changes.pop("networks", networks())
     return scores_or_load("table", networks_here, TINY, **{**arguments, **changes})
 
@@ -338,9 +384,14 @@ def table(**changes):
 def test_scores_are_those_of_plain_fits_and_kept(monkeypatch):
     scores = table()
     assert scores[["network", "seed"]].to_numpy().tolist() == [
-        ["small", 1], ["small", 2], ["wide", 1], ["wide", 2]]
+        ["small", 1],
+        ["small", 2],
+        ["wide", 1],
+        ["wide", 2],
+    ]
     row, predictions = searching.fit_once(
-        TINY, networks()["wide"], 2, tiny_data(), {"validation": tiny_data()[2:]})
+        TINY, networks()["wide"], 2, tiny_data(), {"validation": tiny_data()[2:]}
+    )
     expected = mean_poisson_deviance(tiny_data().y_val, predictions["validation"])
     assert scores.loc[3, "validation"] == pytest.approx(expected, rel=1e-6)
     assert scores.loc[3, "parameters"] == row["parameters"] == 3 * 5 + 5 + 5 + 1
@@ -355,12 +406,23 @@ def test_the_weights_of_the_best_epoch_are_used():
     hp.values["rate"] = 0.1
     data = tiny_data()
     row, predictions = searching.fit_once(
-        search, lambda: build_tiny(hp), 1, data, {"validation": (data.X_val, data.y_val)})
+        search, lambda: build_tiny(hp), 1, data, {"validation": (data.X_val, data.y_val)}
+    )
     with searching._one_thread():
         keras.utils.set_random_seed(1)
-        losses = build_tiny(hp).fit(
-            data.X, data.y, validation_data=(data.X_val, data.y_val), epochs=40, batch_size=20,
-            callbacks=[EarlyStopping(patience=3)], verbose=0).history["val_loss"]
+        losses = (
+            build_tiny(hp)
+            .fit(
+                data.X,
+                data.y,
+                validation_data=(data.X_val, data.y_val),
+                epochs=40,
+                batch_size=20,
+                callbacks=[EarlyStopping(patience=3)],
+                verbose=0,
+            )
+            .history["val_loss"]
+        )
     assert np.argmin(losses) < len(losses) - 1 == row["epochs"] - 1
     p = predictions["validation"]
     assert np.mean(p - data.y_val * np.log(p)) == pytest.approx(min(losses), rel=1e-4)
@@ -430,9 +492,12 @@ def test_inputs_are_standardised_with_the_training_part_only():
 
 
 def test_the_spaces_are_those_of_the_lecture():
-    recipe = {name: searching.search_recipe(
-        search, searching.data_fingerprints(Data(*(part[:5] for part in search.data()))))
-        for name, search in (("one", claims.one_layer()), ("layers", claims.layers()))}
+    recipe = {
+        name: searching.search_recipe(
+            search, searching.data_fingerprints(Data(*(part[:5] for part in search.data())))
+        )
+        for name, search in (("one", claims.one_layer()), ("layers", claims.layers()))
+    }
     one = recipe["one"]["search space"]
     assert one["neurons"]["values"] == [4, 8, 16, 32, 64, 128, 256]
     assert one["activation"]["values"] == ["relu", "leaky_relu", "tanh"]
@@ -470,8 +535,7 @@ def test_shipped_searches_match_their_recipe_and_reload_in_two_seconds(shipped, 
     assert seconds < 2, f"{seconds:.1f} s"
     # the stored weights score what the best trial says
     data = search.data()
-    loss = tuner.get_best_models(1)[0].evaluate(
-        data.X_val, data.y_val, batch_size=8192, verbose=0)
+    loss = tuner.get_best_models(1)[0].evaluate(data.X_val, data.y_val, batch_size=8192, verbose=0)
     assert loss == pytest.approx(trials["score"].min(), rel=1e-4)
 
 
@@ -482,8 +546,12 @@ def test_a_shipped_trial_can_be_made_again(shipped):
     trial = min(tuner.oracle.trials.values(), key=lambda one: one.best_step)
     data = search.data()
     _, predictions = searching.fit_once(
-        search, lambda: claims.build_model(trial.hyperparameters), search.seed, data,
-        {"validation": (data.X_val, data.y_val)})
+        search,
+        lambda: claims.build_model(trial.hyperparameters),
+        search.seed,
+        data,
+        {"validation": (data.X_val, data.y_val)},
+    )
     p, y = predictions["validation"], data.y_val
     assert np.mean(p - y * np.log(p)) == pytest.approx(trial.score, abs=2e-3)
 

@@ -11,7 +11,6 @@ import threading
 import time
 from concurrent import futures
 
-import course  # noqa: F401
 import grpc
 import keras_tuner
 import psutil
@@ -19,6 +18,7 @@ import pytest
 from keras_tuner.src import protos
 from keras_tuner.src import utils as tuner_utils
 
+import course  # noqa: F401
 from course.tuning import claims, distributed, search_or_load, trials_table
 from course.tuning import search as searching
 from course.tuning.distributed import TuningError, find_search, launch, run_chief, run_worker
@@ -66,8 +66,13 @@ MODULE = """
 
 @pytest.fixture(autouse=True)
 def own_settings(monkeypatch, tmp_path):
-    for variable in ("COURSE_REFIT", "COURSE_STRICT", "KERASTUNER_TUNER_ID",
-                     "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"):
+    for variable in (
+        "COURSE_REFIT",
+        "COURSE_STRICT",
+        "KERASTUNER_TUNER_ID",
+        "KERASTUNER_ORACLE_IP",
+        "KERASTUNER_ORACLE_PORT",
+    ):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
 
@@ -81,8 +86,7 @@ def spec(tmp_path, monkeypatch):
     def write(pause=0.0, trials=3):
         name = f"tiny_search_{os.getpid()}_{time.monotonic_ns()}"
         path = tmp_path / f"{name}.py"
-        path.write_text(textwrap.dedent(MODULE.format(pause=pause, trials=trials)),
-                        encoding="utf-8")
+        path.write_text(textwrap.dedent(MODULE.format(pause=pause, trials=trials)), encoding="utf-8")
         written.append(name)
         return f"{name}:search"
 
@@ -108,15 +112,16 @@ def changed(search, **changes):
 
 
 def trial_files(folder):
-    return {path.parent.name: json.loads(path.read_text(encoding="utf-8"))
-            for path in sorted((folder / "tiny").glob("trial_*/trial.json"))}
+    return {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((folder / "tiny").glob("trial_*/trial.json"))
+    }
 
 
 # --- a worker dies -----------------------------------------------------------------------------
 
 
-def test_a_worker_killed_in_mid_trial_costs_nothing_and_results_are_those_of_one_process(
-        spec, tmp_path):
+def test_a_worker_killed_in_mid_trial_costs_nothing_and_results_are_those_of_one_process(spec, tmp_path):
     name, folder, lines = spec(pause=0.8), tmp_path / "run", []
     launch(name, folder, workers=2, kill="1", say=lines.append)
     text = "\n".join(lines)
@@ -124,10 +129,10 @@ def test_a_worker_killed_in_mid_trial_costs_nothing_and_results_are_those_of_one
     assert "starting it again (1 of 3)" in text
     assert "trial 1 again to" in text
     # every trial ended once
-    assert sorted(line.split("trial ")[1][0] for line in lines if " by worker" in line) == [
-        "0", "1", "2"]
+    assert sorted(line.split("trial ")[1][0] for line in lines if " by worker" in line) == ["0", "1", "2"]
     assert {key: one["status"] for key, one in trial_files(folder).items()} == {
-        f"trial_{i}": "COMPLETED" for i in range(3)}
+        f"trial_{i}": "COMPLETED" for i in range(3)
+    }
     assert not processes_of(folder)
 
     alone = search_or_load(find_search(name))
@@ -183,8 +188,7 @@ def test_a_killed_chief_is_an_error_and_the_search_goes_on_later(spec, tmp_path)
     assert f"{len(done)} of them done before" in again[0]
     trials = trial_files(folder)
     assert len(trials) == 3 and all(one["status"] == "COMPLETED" for one in trials.values())
-    assert before == {
-        key: (folder / "tiny" / key / "trial.json").stat().st_mtime_ns for key in done}
+    assert before == {key: (folder / "tiny" / key / "trial.json").stat().st_mtime_ns for key in done}
 
 
 def fit_the_rest(oracle):
@@ -198,8 +202,7 @@ def fit_the_rest(oracle):
     return taken
 
 
-def test_a_chief_killed_before_any_of_its_writes_loses_and_repeats_nothing(
-        spec, tmp_path, monkeypatch):
+def test_a_chief_killed_before_any_of_its_writes_loses_and_repeats_nothing(spec, tmp_path, monkeypatch):
     """KerasTuner keeps trials and the lists of them in several files: it may die between two."""
     search, write_whole = find_search(spec()), distributed.files.write_whole
 
@@ -237,16 +240,15 @@ def test_a_chief_killed_before_any_of_its_writes_loses_and_repeats_nothing(
                     deaths += 1
                 else:
                     break
-            done = {key[6:] for key, one in trial_files(folder).items()
-                    if one["status"] == "COMPLETED"}
+            done = {key[6:] for key, one in trial_files(folder).items() if one["status"] == "COMPLETED"}
             again = chief(folder)
             taken = fit_the_rest(again.oracle)
             assert sorted(taken) == sorted({"0", "1", "2"} - done), survived
-            assert {key: one.hyperparameters.values
-                    for key, one in again.oracle.trials.items()} == values, survived
+            assert {key: one.hyperparameters.values for key, one in again.oracle.trials.items()} == values, (
+                survived
+            )
             assert [one.status for one in again.oracle.trials.values()] == ["COMPLETED"] * 3
-            assert sorted(again.oracle.end_order) == sorted(again.oracle.start_order) == [
-                "0", "1", "2"]
+            assert sorted(again.oracle.end_order) == sorted(again.oracle.start_order) == ["0", "1", "2"]
     assert deaths >= 3 * 4  # each trial writes itself and the lists, at its start and its end
 
 
@@ -287,8 +289,7 @@ class serving:
         self.search, self.folder = search, folder
 
     def __enter__(self):
-        recipe = searching.search_recipe(
-            self.search, searching.data_fingerprints(self.search.data()))
+        recipe = searching.search_recipe(self.search, searching.data_fingerprints(self.search.data()))
         self.tuner = self.search.make_tuner(self.folder)
         self.tuner.oracle.verbose = 0
         self.lines = []
@@ -341,8 +342,13 @@ def test_a_plain_kerastuner_worker_can_join(spec, tmp_path, monkeypatch):
     with serving(search, tmp_path / "chief") as (_, service, port):
         as_worker(monkeypatch, port, "anybody")
         tuner = keras_tuner.RandomSearch(
-            search.build_model, objective="val_loss", max_trials=2, seed=5,
-            directory=str(tmp_path / "worker"), project_name="tiny")
+            search.build_model,
+            objective="val_loss",
+            max_trials=2,
+            seed=5,
+            directory=str(tmp_path / "worker"),
+            project_name="tiny",
+        )
         tuner.search(data.X, data.y, validation_data=(data.X_val, data.y_val), epochs=1, verbose=0)
         assert [one.status for one in service.oracle.trials.values()] == ["COMPLETED"] * 2
         assert service.finished()
@@ -353,14 +359,14 @@ def ask(port):
 
 
 def take(stub, tuner_id):
-    return stub.CreateTrial(
-        protos.get_service().CreateTrialRequest(tuner_id=tuner_id), timeout=10).trial
+    return stub.CreateTrial(protos.get_service().CreateTrialRequest(tuner_id=tuner_id), timeout=10).trial
 
 
 def finish(stub, trial, loss):
     service, proto = protos.get_service(), protos.get_proto()
-    stub.UpdateTrial(service.UpdateTrialRequest(
-        trial_id=trial.trial_id, metrics={"val_loss": loss}, step=0), timeout=10)
+    stub.UpdateTrial(
+        service.UpdateTrialRequest(trial_id=trial.trial_id, metrics={"val_loss": loss}, step=0), timeout=10
+    )
     ended = proto.Trial()
     ended.CopyFrom(trial)
     ended.status = proto.TrialStatus.COMPLETED
@@ -425,8 +431,10 @@ def test_unknown_trials_are_refused_and_do_not_block_the_chief(spec, tmp_path):
     with serving(find_search(spec()), tmp_path) as (_, service, port):
         stub = ask(port)
         with pytest.raises(grpc.RpcError) as caught:
-            stub.UpdateTrial(protos.get_service().UpdateTrialRequest(
-                trial_id="99", metrics={"val_loss": 1.0}, step=0), timeout=5)
+            stub.UpdateTrial(
+                protos.get_service().UpdateTrialRequest(trial_id="99", metrics={"val_loss": 1.0}, step=0),
+                timeout=5,
+            )
         assert caught.value.code() == grpc.StatusCode.NOT_FOUND
         assert take(stub, "worker-1").trial_id == "0"
 
@@ -492,11 +500,14 @@ def test_a_chiefs_files_are_whole_whenever_it_is_killed(tmp_path, monkeypatch):
     assert json.loads(path.read_text(encoding="utf-8")) == {"status": "RUNNING"}
 
 
-@pytest.mark.parametrize("spec_text, word", [
-    ("no_such_module:search", "no_such_module"),
-    ("course.tuning.claims:no_such_search", "no_such_search"),
-    ("course.tuning.claims:build_default", "not a Search"),
-])
+@pytest.mark.parametrize(
+    "spec_text, word",
+    [
+        ("no_such_module:search", "no_such_module"),
+        ("course.tuning.claims:no_such_search", "no_such_search"),
+        ("course.tuning.claims:build_default", "not a Search"),
+    ],
+)
 def test_wrong_searches_are_named(spec_text, word):
     with pytest.raises(TuningError, match=word):
         find_search(spec_text)
@@ -509,8 +520,13 @@ def test_no_workers_is_an_error(tmp_path):
 
 def command(*arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "course.tuning", *arguments], capture_output=True, text=True,
-        timeout=120, env={**os.environ, **environment}, encoding="utf-8")
+        [sys.executable, "-m", "course.tuning", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+        encoding="utf-8",
+    )
 
 
 def test_a_missing_variable_is_named():
@@ -527,7 +543,8 @@ def test_the_shipped_run_is_the_shipped_search_with_a_worker_killed(monkeypatch)
     monkeypatch.delenv("COURSE_CACHE")
     monkeypatch.setenv("COURSE_STRICT", "1")
     spread, transcript, about = distributed.spread_or_load(
-        "course.tuning.claims:one_layer", workers=2, kill="03")
+        "course.tuning.claims:one_layer", workers=2, kill="03"
+    )
     assert about["workers"] == 2
     assert "killing worker-" in transcript and "trial 03 again to worker-" in transcript
     compared = distributed.side_by_side(search_or_load(claims.one_layer()), spread)

@@ -34,8 +34,12 @@ def read(path: Path) -> dict:
 
 def validate(path: Path, schema: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}",
-         str(path)], capture_output=True, text=True, encoding="utf-8", timeout=120)
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(path)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
 
 
 def jobs(workflow: dict) -> dict[str, dict]:
@@ -94,8 +98,7 @@ def test_all_parts_are_there() -> None:
 def test_tests_run_on_every_system_and_python() -> None:
     matrix = jobs(read(ROOT / ".github/workflows/test.yml"))["test"]["strategy"]["matrix"]
     assert {name.split("-")[0] for name in matrix["system"]} == {"ubuntu", "macos", "windows"}
-    assert matrix["python"] == [f"3.{minor}" for minor in range(LEAST_PYTHON[1],
-                                                               LAST_PYTHON[1] + 1)]
+    assert matrix["python"] == [f"3.{minor}" for minor in range(LEAST_PYTHON[1], LAST_PYTHON[1] + 1)]
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'requires-python = ">={".".join(map(str, LEAST_PYTHON))}"' in project
 
@@ -111,9 +114,19 @@ def test_steps_run_what_a_person_types() -> None:
                 ran.add(line)
             elif "GITHUB_STEP_SUMMARY" not in step["run"]:
                 assert line.startswith(INSTALLERS) or line in ('case "$RUNNER_OS" in', "esac"), (
-                    f"{name}: {line}")
-    assert {"make setup", "make browser", "make check", "make test", "make quarto", "make slides",
-            "make pdf", "make newest", "make links"} <= ran
+                    f"{name}: {line}"
+                )
+    assert {
+        "make setup",
+        "make browser",
+        "make check",
+        "make test",
+        "make quarto",
+        "make slides",
+        "make pdf",
+        "make newest",
+        "make links",
+    } <= ran
 
 
 def test_actions_are_pinned_to_a_version() -> None:

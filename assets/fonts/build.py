@@ -33,12 +33,26 @@ FAMILY = "Course Kai"
 COPYRIGHT = (
     "Course Kai is a renamed subset of another font. Copyright 2021-2023 LXGW "
     "(https://github.com/lxgw/LxgwWenKai), with Reserved Font Names. Copyright 2020 The Klee "
-    "Project Authors (https://github.com/fontworks-fonts/Klee).")
+    "Project Authors (https://github.com/fontworks-fonts/Klee)."
+)
 LICENSE = (
     "This Font Software is licensed under the SIL Open Font License, Version 1.1. This "
-    "license is available with a FAQ at: https://scripts.sil.org/OFL")
-TEXT_SUFFIXES = {".qmd", ".py", ".md", ".ipynb", ".js", ".css", ".scss", ".html", ".yml",
-                 ".toml", ".txt", ".svg"}
+    "license is available with a FAQ at: https://scripts.sil.org/OFL"
+)
+TEXT_SUFFIXES = {
+    ".qmd",
+    ".py",
+    ".md",
+    ".ipynb",
+    ".js",
+    ".css",
+    ".scss",
+    ".html",
+    ".yml",
+    ".toml",
+    ".txt",
+    ".svg",
+}
 # Ideographic punctuation, the strokes of characters, and full-width forms that prose uses.
 EXTRA = "".join(map(chr, [*range(0x3000, 0x3020), *range(0x31C0, 0x31E4)])) + "！（），：；？～"
 LATIN = "".join(map(chr, range(0x20, 0x7F))) + "·–—‘’“”…×→"
@@ -56,7 +70,10 @@ def characters_in_repository() -> set[str]:
     """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY, capture_output=True, check=True).stdout
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+    ).stdout
     found = set()
     for name in filter(None, listed.split(b"\0")):
         path = REPOSITORY / os.fsdecode(name)
@@ -69,18 +86,27 @@ def characters_in_repository() -> set[str]:
 
 def build(source: Path) -> None:
     listed = "".join(
-        line for line in (FOLDER / "characters.txt").read_text(encoding="utf-8").splitlines()
-        if not line.startswith("#"))
+        line
+        for line in (FOLDER / "characters.txt").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
     wanted = characters_in_repository() | set(listed) | set(EXTRA) | set(LATIN)
     font = TTFont(source)
-    missing = sorted(character for character in filter(is_chinese, wanted)
-                     if ord(character) not in font.getBestCmap())
+    missing = sorted(
+        character for character in filter(is_chinese, wanted) if ord(character) not in font.getBestCmap()
+    )
     if missing:
         print(f"{source.name} has no {''.join(missing)}", file=sys.stderr)
 
-    options = subset.Options(layout_features=[], hinting=False, name_IDs=["*"],
-                             name_languages=["*"], glyph_names=False, notdef_outline=True,
-                             drop_tables=["BASE", "GSUB", "GDEF", "vhea", "vmtx", "gasp"])
+    options = subset.Options(
+        layout_features=[],
+        hinting=False,
+        name_IDs=["*"],
+        name_languages=["*"],
+        glyph_names=False,
+        notdef_outline=True,
+        drop_tables=["BASE", "GSUB", "GDEF", "vhea", "vmtx", "gasp"],
+    )
     subsetter = subset.Subsetter(options)
     subsetter.populate(unicodes=map(ord, wanted))
     subsetter.subset(font)
@@ -90,9 +116,11 @@ def build(source: Path) -> None:
     for flavor, name in ((None, "course-kai.ttf"), ("woff2", "course-kai.woff2")):
         font.flavor = flavor
         save(font, FOLDER / name)
-    print(f"{FAMILY}: {len(list(filter(is_chinese, map(chr, font.getBestCmap()))))} Chinese "
-          f"characters, {(FOLDER / 'course-kai.ttf').stat().st_size / 1e3:.0f} kB, as woff2 "
-          f"{(FOLDER / 'course-kai.woff2').stat().st_size / 1e3:.0f} kB")
+    print(
+        f"{FAMILY}: {len(list(filter(is_chinese, map(chr, font.getBestCmap()))))} Chinese "
+        f"characters, {(FOLDER / 'course-kai.ttf').stat().st_size / 1e3:.0f} kB, as woff2 "
+        f"{(FOLDER / 'course-kai.woff2').stat().st_size / 1e3:.0f} kB"
+    )
 
 
 def build_plot_weights() -> None:
@@ -101,8 +129,12 @@ def build_plot_weights() -> None:
         font.flavor = None
         font = instantiateVariableFont(font, {"wght": weight, "opsz": 14})
         font["OS/2"].usWeightClass = weight
-        for name_id, text in {2: style, 4: f"Course Sans {style}", 6: f"CourseSans-{style}",
-                              17: style}.items():
+        for name_id, text in {
+            2: style,
+            4: f"Course Sans {style}",
+            6: f"CourseSans-{style}",
+            17: style,
+        }.items():
             font["name"].setName(text, name_id, 3, 1, 0x409)
         save(font, FOLDER / f"course-sans-{weight}.ttf")
 
@@ -112,8 +144,14 @@ def rename(font: TTFont) -> None:
     names = font["name"]
     names.names = []
     for name_id, text in {
-        0: COPYRIGHT, 1: FAMILY, 2: "Regular", 3: f"{FAMILY}: Version 1.250 subset", 4: FAMILY,
-        5: "Version 1.250", 6: "CourseKai-Regular", 13: LICENSE,
+        0: COPYRIGHT,
+        1: FAMILY,
+        2: "Regular",
+        3: f"{FAMILY}: Version 1.250 subset",
+        4: FAMILY,
+        5: "Version 1.250",
+        6: "CourseKai-Regular",
+        13: LICENSE,
         14: "https://scripts.sil.org/OFL",
     }.items():
         names.setName(text, name_id, 3, 1, 0x409)
@@ -135,14 +173,14 @@ def save(font: TTFont, target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, nargs="?",
-                        help="LXGWWenKai-Regular.ttf; by default where systems install it")
+    parser.add_argument(
+        "source", type=Path, nargs="?", help="LXGWWenKai-Regular.ttf; by default where systems install it"
+    )
     source = parser.parse_args().source
     if source is None:
         source = next((path for path in SOURCES if path.exists()), None)
     if source is None or not source.exists():
-        sys.exit("LXGWWenKai-Regular.ttf not found: give its path, or install the package "
-                 "fonts-lxgw-wenkai.")
+        sys.exit("LXGWWenKai-Regular.ttf not found: give its path, or install the package fonts-lxgw-wenkai.")
     build(source)
     build_plot_weights()
 

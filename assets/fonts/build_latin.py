@@ -26,10 +26,8 @@ from fontTools.varLib.instancer import instantiateVariableFont
 FOLDER = Path(__file__).resolve().parent
 SOURCES = {
     "InterVariable.woff2": "693b77d4f32ee9b8bfc995589b5fad5e99adf2832738661f5402f9978429a8e3",
-    "InterVariable-Italic.woff2":
-        "e564f652916db6c139570fefb9524a77c4d48f30c92928de9db19b6b5c7a262a",
-    "JetBrainsMono-Regular.ttf":
-        "a3014fb90ae8ddfbdfc778de75f95b49a857947fde5335ab3f50b6d56eb517be",
+    "InterVariable-Italic.woff2": "e564f652916db6c139570fefb9524a77c4d48f30c92928de9db19b6b5c7a262a",
+    "JetBrainsMono-Regular.ttf": "a3014fb90ae8ddfbdfc778de75f95b49a857947fde5335ab3f50b6d56eb517be",
     "JetBrainsMono-Bold.ttf": "3481028266ee80741bfa96beaa4ce2ea1c6beebf89979d3e64e039c4d83822d1",
     "STIXMath-Regular.otf": "ffa86ff85660f452fe916ada2805026bde5b9b0d1e6ffafb5f73972675ecfd40",
 }
@@ -39,7 +37,8 @@ TEXT = (
     "U+2002-200B,U+2010-2027,U+202F-203A,U+2044,U+2070-209C,U+20AC,U+2113,U+211D,U+2122,"
     "U+2190-2199,U+21D2,U+2202,U+2206,U+2208,U+220F,U+2211-2213,U+2215,U+2217,U+221A,U+221E,"
     "U+2229-222B,U+2248,U+2260-2265,U+22C5,U+22C6,U+2308-230B,U+2318,U+25A0-25A1,U+25B2,"
-    "U+25B6,U+25BC,U+25C6,U+25CB,U+25CF,U+2605,U+2713,U+2717,U+FB01-FB02")
+    "U+25B6,U+25BC,U+25C6,U+25CB,U+25CF,U+2605,U+2713,U+2717,U+FB01-FB02"
+)
 # Summaries of Keras models and progress bars are drawn with boxes and blocks.
 CODE = TEXT + ",U+2500-259F"
 MATHEMATICS = (
@@ -47,20 +46,32 @@ MATHEMATICS = (
     "U+2057,U+2061-2064,U+2070-209C,U+20D0-20E1,U+2102-214F,U+2190-21FF,U+2200-22FF,"
     "U+2308-230B,U+2320-2321,U+239B-23B1,U+23D0,U+23DC-23E1,U+25A1,U+2A2F,U+27E6-27EF,"
     "U+27F5-27FA,U+2A7D-2A7E,U+1D400-1D503,U+1D538-1D56B,U+1D6A4-1D755,"
-    "U+1D7CE-1D7D7")
+    "U+1D7CE-1D7D7"
+)
 TEXT_FEATURES = ["kern", "calt", "ccmp", "locl", "mark", "mkmk", "tnum", "case", "rvrn"]
 CODE_FEATURES = ["ccmp", "locl", "mark", "mkmk"]  # no ligatures: code shows what was typed
 MATHEMATICS_FEATURES = ["ssty", "ccmp", "mark", "mkmk"]
 # name, source, family, characters, features, limits of the axes of a variable font
 FONTS = (
-    ("course-sans", "InterVariable.woff2", "Course Sans", TEXT, TEXT_FEATURES,
-     {"wght": (400, 700), "opsz": (14, 32)}),
-    ("course-sans-italic", "InterVariable-Italic.woff2", "Course Sans", TEXT, TEXT_FEATURES,
-     {"wght": (400, 700), "opsz": 14}),
+    (
+        "course-sans",
+        "InterVariable.woff2",
+        "Course Sans",
+        TEXT,
+        TEXT_FEATURES,
+        {"wght": (400, 700), "opsz": (14, 32)},
+    ),
+    (
+        "course-sans-italic",
+        "InterVariable-Italic.woff2",
+        "Course Sans",
+        TEXT,
+        TEXT_FEATURES,
+        {"wght": (400, 700), "opsz": 14},
+    ),
     ("course-mono", "JetBrainsMono-Regular.ttf", "Course Mono", CODE, CODE_FEATURES, None),
     ("course-mono-bold", "JetBrainsMono-Bold.ttf", "Course Mono", CODE, CODE_FEATURES, None),
-    ("course-math", "STIXMath-Regular.otf", "Course Math", MATHEMATICS, MATHEMATICS_FEATURES,
-     None),
+    ("course-math", "STIXMath-Regular.otf", "Course Math", MATHEMATICS, MATHEMATICS_FEATURES, None),
 )
 
 
@@ -76,7 +87,11 @@ def find_source(folder: Path, name: str) -> Path:
 
 
 def make_subset(
-    source: Path, family: str, name: str, characters: str, features: list[str],
+    source: Path,
+    family: str,
+    name: str,
+    characters: str,
+    features: list[str],
     limits: dict[str, float | tuple[float, float]] | None,
 ) -> bytes:
     """One WOFF2 file: the glyphs of `characters`, the axes within `limits`, named `family`."""
@@ -119,8 +134,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the source fonts are")
     folder = parser.parse_args().folder
     for name, source, family, characters, features, limits in FONTS:
-        content = make_subset(
-            find_source(folder, source), family, name, characters, features, limits)
+        content = make_subset(find_source(folder, source), family, name, characters, features, limits)
         target = FOLDER / f"{name}.woff2"
         with tempfile.NamedTemporaryFile(dir=FOLDER, delete=False) as temporary:
             temporary.write(content)

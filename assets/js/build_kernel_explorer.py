@@ -42,8 +42,10 @@ def script(path: Path = PHOTO) -> str:
         "pixels": base64.b64encode(levels.tobytes()).decode("ascii"),
     }
     lines = [f"  {name}: {json.dumps(value)}," for name, value in fields.items()]
-    return ("// Made by build_kernel_explorer.py. Do not edit.\n"
-            "window.CourseKernelPhoto = {\n" + "\n".join(lines) + "\n};\n")
+    return (
+        "// Made by build_kernel_explorer.py. Do not edit.\n"
+        "window.CourseKernelPhoto = {\n" + "\n".join(lines) + "\n};\n"
+    )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 def _add_keep_going(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--keep-going", action="store_true",
+        "--keep-going",
+        action="store_true",
         help="exit status 0 although parts could not be imported (they are reported all the same)",
     )
 
@@ -50,13 +51,30 @@ def _parsers() -> dict[str, argparse.ArgumentParser]:
         "networks read it; each has --help. " + TERMS,
     )
     imports.add_argument(
-        "sources", nargs="*", type=Path, metavar="SOURCE",
+        "sources",
+        nargs="*",
+        type=Path,
+        metavar="SOURCE",
         help=".gnt file, folder or zip archive; its name tells training (trn, Train) from test",
     )
-    imports.add_argument("--train", nargs="+", action="extend", type=Path, default=[],
-                         metavar="SOURCE", help="sources for training, whatever their names")
-    imports.add_argument("--test", nargs="+", action="extend", type=Path, default=[],
-                         metavar="SOURCE", help="sources for testing, whatever their names")
+    imports.add_argument(
+        "--train",
+        nargs="+",
+        action="extend",
+        type=Path,
+        default=[],
+        metavar="SOURCE",
+        help="sources for training, whatever their names",
+    )
+    imports.add_argument(
+        "--test",
+        nargs="+",
+        action="extend",
+        type=Path,
+        default=[],
+        metavar="SOURCE",
+        help="sources for testing, whatever their names",
+    )
     imports.add_argument("--out", type=Path, default=OUT, help=f"new folder; default: {OUT}")
     _add_choice(imports)
     _add_keep_going(imports)
@@ -72,8 +90,7 @@ def _parsers() -> dict[str, argparse.ArgumentParser]:
     _add_keep_going(adopts)
 
     checks = argparse.ArgumentParser(
-        prog="python -m course.casia check",
-        description="Compare every image of a folder with its manifest.",
+        prog="python -m course.casia check", description="Compare every image of a folder with its manifest."
     )
     checks.add_argument("folder", type=Path)
 
@@ -115,7 +132,7 @@ def _print_result(result: Result, keep_going: bool) -> int:
         f"in {result.folder}"
     )
     if all(images.values()):
-        print(f"Use them with: COURSE_DATA=\"{result.folder}\" make slides")
+        print(f'Use them with: COURSE_DATA="{result.folder}" make slides')
     print(TERMS)
     return 1 if result.problems and not keep_going else 0
 
@@ -134,9 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
             faults = check(options.folder)
             for fault in faults[:100]:
                 print(fault, file=sys.stderr)
-            print(
-                f"{len(faults):,} differences." if faults else "All images are as in the manifest."
-            )
+            print(f"{len(faults):,} differences." if faults else "All images are as in the manifest.")
             return 1 if faults else 0
         if command == "read":
             print(table(read(options.folder, progress=True)))
@@ -144,7 +159,9 @@ def main(arguments: list[str] | None = None) -> int:
         if command == "adopt":
             in_place = options.out is None and not options.all and options.characters is None
             result = adopt(
-                options.folder, options.out, restart=options.restart,
+                options.folder,
+                options.out,
+                restart=options.restart,
                 characters=None if in_place else _characters(options),
             )
         else:
@@ -152,22 +169,29 @@ def main(arguments: list[str] | None = None) -> int:
                 parsers[command].print_help(sys.stderr)
                 return 2
             result = import_gnt(
-                options.sources, options.out, train=options.train, test=options.test,
-                characters=_characters(options), restart=options.restart,
+                options.sources,
+                options.out,
+                train=options.train,
+                test=options.test,
+                characters=_characters(options),
+                restart=options.restart,
             )
     except CasiaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command "
-              f"{'starts anew' if command in ('check', 'read') else 'continues where it stopped'}.",
-              file=sys.stderr)
+        print(
+            "\nInterrupted. The same command "
+            f"{'starts anew' if command in ('check', 'read') else 'continues where it stopped'}.",
+            file=sys.stderr,
+        )
         return 130
     except OSError as error:
         if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
             print(
                 f"error: the disk is full ({error.filename or options.out}). Nothing is lost: make "
-                "room, then run the same command again, and it continues.", file=sys.stderr,
+                "room, then run the same command again, and it continues.",
+                file=sys.stderr,
             )
         else:
             print(f"error: {error}. Mend this and run the same command again.", file=sys.stderr)

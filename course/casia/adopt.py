@@ -93,7 +93,9 @@ def _classes(
             if in_place:
                 ledger(
                     Problem(
-                        "misread name", where, None,
+                        "misread name",
+                        where,
+                        None,
                         f"this is {repaired}, spoilt while unpacking; unpack again with UTF-8 "
                         "names, or give --out to copy it under its right name",
                     )
@@ -175,9 +177,7 @@ def _rename(root: Path, splits: dict[str, Path], notes: list[str]) -> dict[str, 
             if target.exists():  # the wrapping folder itself: Train/Train
                 if any(target.iterdir()):
                     between.rename(path)
-                    raise CasiaError(
-                        f"{target} holds other things beside {path.name}; give --out to copy."
-                    )
+                    raise CasiaError(f"{target} holds other things beside {path.name}; give --out to copy.")
                 target.rmdir()
             between.rename(target)
             notes.append(f"{path.relative_to(root)} was renamed to {split}.")
@@ -185,9 +185,7 @@ def _rename(root: Path, splits: dict[str, Path], notes: list[str]) -> dict[str, 
     return renamed
 
 
-def _adopt_in_place(
-    root: Path, splits: dict[str, Path], ledger: Ledger, progress: bool
-) -> Result:
+def _adopt_in_place(root: Path, splits: dict[str, Path], ledger: Ledger, progress: bool) -> Result:
     result = Result(root, {}, reports=ledger.first)
     splits = _rename(root, splits, result.notes)
     with replaced_together(root, [CHECKSUMS, MANIFEST]) as staged:
@@ -197,9 +195,7 @@ def _adopt_in_place(
                 file.write(f"{digest}  {split}/{path.parent.name}/{path.name}\n")
         content = summary(staged[CHECKSUMS])
         if not sum(content["images"].values()):
-            raise CasiaError(
-                f"{root} holds no sound PNG image in Train/<character> or Test/<character>."
-            )
+            raise CasiaError(f"{root} holds no sound PNG image in Train/<character> or Test/<character>.")
         result.manifest = _manifest(content, ledger)
         staged[MANIFEST].write_bytes(as_json(result.manifest).encode("utf-8"))
     result.notes += gaps(result.manifest, None)
@@ -222,9 +218,7 @@ def _adopt_copy(
         result.resumed = staging.resumed
         with (staging.folder / CHECKSUMS).open("w", encoding="utf-8", newline="\n") as file:
             chosen = None if wanted is None else frozenset(wanted)
-            for split, character, path, content in _images(
-                splits, chosen, False, ledger, progress
-            ):
+            for split, character, path, content in _images(splits, chosen, False, ledger, progress):
                 # 1.PNG becomes 1.PNG.png, so that it cannot meet 1.png
                 image = path.name if path.suffix == ".png" else path.name + ".png"
                 name = f"{split}/{folder_of(character)}/{image}"
@@ -240,22 +234,14 @@ def _adopt_copy(
 
 
 def _manifest(content: dict, ledger: Ledger) -> dict:
-    return {
-        "made_by": f"{MADE_BY} adopt", "terms": TERMS, **content, "problems": ledger.content(),
-    }
+    return {"made_by": f"{MADE_BY} adopt", "terms": TERMS, **content, "problems": ledger.content()}
 
 
 def _images(
-    splits: dict[str, Path],
-    wanted: frozenset[str] | None,
-    in_place: bool,
-    ledger: Ledger,
-    progress: bool,
+    splits: dict[str, Path], wanted: frozenset[str] | None, in_place: bool, ledger: Ledger, progress: bool
 ) -> Iterator[tuple[str, str, Path, bytes]]:
     """(split, character, path, content) of each sound PNG, in the order of the names."""
-    with tqdm(
-        unit="image", unit_scale=True, desc="Reading", disable=None if progress else True
-    ) as bar:
+    with tqdm(unit="image", unit_scale=True, desc="Reading", disable=None if progress else True) as bar:
         for split, folder in splits.items():
             for character, parent in _classes(split, folder, wanted, in_place, ledger):
                 for path in sorted(parent.iterdir()):

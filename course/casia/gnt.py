@@ -120,19 +120,12 @@ def _find_header(data: bytes, start: int, stop: int) -> int:
 
 
 def _consistent(size: int, width: int, height: int) -> bool:
-    return (
-        size == HEADER.size + width * height
-        and 0 < width <= MAX_SIDE
-        and 0 < height <= MAX_SIDE
-    )
+    return size == HEADER.size + width * height and 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE
 
 
 def _header_fault(size: int, width: int, height: int) -> tuple[str, str]:
     if width == 0 or height == 0 or width > MAX_SIDE or height > MAX_SIDE:
-        return (
-            "impossible size",
-            f"{width} × {height} pixels, outside of 1 to {MAX_SIDE} a side",
-        )
+        return ("impossible size", f"{width} × {height} pixels, outside of 1 to {MAX_SIDE} a side")
     return (
         "impossible size",
         f"the size field says {size:,} bytes, but {width} × {height} pixels make "
@@ -208,7 +201,9 @@ def read_gnt(
         if left < HEADER.size:
             report(
                 Problem(
-                    "truncated sample", name, base + position,
+                    "truncated sample",
+                    name,
+                    base + position,
                     f"the file ends after {left} of a header's {HEADER.size} bytes; left out",
                 )
             )
@@ -222,8 +217,7 @@ def read_gnt(
             continue
         after = position + size
         if size < left and not (
-            left - size >= HEADER.size
-            and _consistent(*_without_code(unpack(data, after)))
+            left - size >= HEADER.size and _consistent(*_without_code(unpack(data, after)))
         ):
             # What follows is no header. If one starts inside of this sample, bytes of it are lost.
             if 0 <= _find_header(data, position + 1, after):
@@ -235,7 +229,9 @@ def read_gnt(
         if character is None:
             report(
                 Problem(
-                    "unknown code", name, base + position,
+                    "unknown code",
+                    name,
+                    base + position,
                     f"0x{code.hex()} is no character of GB2312, GBK or ASCII; left out",
                 )
             )

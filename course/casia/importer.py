@@ -84,9 +84,7 @@ class Ledger:
         if self.progress and self._shown[problem.where] <= _SHOWN_PER_SOURCE:
             tqdm.write(f"  {problem}", file=sys.stderr)
         if self.progress and self._shown[problem.where] == _SHOWN_PER_SOURCE + 1:
-            tqdm.write(
-                f"  {problem.where}: further problems are only counted", file=sys.stderr
-            )
+            tqdm.write(f"  {problem.where}: further problems are only counted", file=sys.stderr)
 
     def add(self, problem: Problem) -> None:
         self.kinds[problem.kind] += 1
@@ -104,8 +102,10 @@ class Ledger:
             "kinds": dict(sorted(self.kinds.items())),
             "first": [
                 {
-                    "file": _bare(problem.where), "byte": problem.offset,
-                    "kind": problem.kind, "message": problem.message,
+                    "file": _bare(problem.where),
+                    "byte": problem.offset,
+                    "kind": problem.kind,
+                    "message": problem.message,
                 }
                 for problem in self.first[:100]
             ],
@@ -166,9 +166,7 @@ class Staging:
                 write_whole(journal, text)
                 return
             if not lines or "plan" not in lines[0]:
-                raise CasiaError(
-                    f"{self.folder} is in the way and holds no import; move it elsewhere."
-                )
+                raise CasiaError(f"{self.folder} is in the way and holds no import; move it elsewhere.")
             if not self.restart:
                 raise CasiaError(
                     f"{self.folder} holds an unfinished import of other files or characters. "
@@ -280,9 +278,7 @@ def encode_png(pixels: np.ndarray) -> bytes:
     rows[:, 1:] = pixels
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = [b"\x89PNG\r\n\x1a\n"]
-    for name, content in (
-        (b"IHDR", header), (b"IDAT", isal_zlib.compress(rows, 0)), (b"IEND", b"")
-    ):
+    for name, content in ((b"IHDR", header), (b"IDAT", isal_zlib.compress(rows, 0)), (b"IEND", b"")):
         checksum = isal_zlib.crc32(content, isal_zlib.crc32(name))
         chunks += (struct.pack(">I", len(content)), name, content, struct.pack(">I", checksum))
     return b"".join(chunks)
@@ -375,9 +371,7 @@ def import_gnt(
     if not listed:
         raise CasiaError("Nothing to import: give .gnt files, folders or zip archives.")
     found = find_members(listed, ledger)
-    plan = fingerprint(
-        {"version": 1, "characters": wanted, "members": [m.identity() for m in found.members]}
-    )
+    plan = fingerprint({"version": 1, "characters": wanted, "members": [m.identity() for m in found.members]})
     result = Result(None, {}, notes=found.notes, reports=ledger.first)
     done = read_manifest(out)
     if done is not None and done.get("plan") == plan:
@@ -406,11 +400,7 @@ def import_gnt(
 
 
 def _import_members(
-    members: list[Member],
-    wanted: list[str] | None,
-    staging: Staging,
-    ledger: Ledger,
-    progress: bool,
+    members: list[Member], wanted: list[str] | None, staging: Staging, ledger: Ledger, progress: bool
 ) -> list[dict]:
     finished = {e["member"]: e for e in staging.entries if e["done"]}
     begun = {e["member"]: e["index"] for e in staging.entries if not e["done"]}
@@ -419,8 +409,7 @@ def _import_members(
     path.touch()
     if path.stat().st_size < length:
         raise CasiaError(
-            f"{path} is shorter than its journal says, so this import cannot be continued; "
-            "add --restart."
+            f"{path} is shorter than its journal says, so this import cannot be continued; add --restart."
         )
     for entry in finished.values():
         for problem in entry["reports"]:
@@ -434,8 +423,11 @@ def _import_members(
         path.open("r+b") as sums,
         ThreadPoolExecutor(threads, thread_name_prefix="casia") as pool,
         tqdm(
-            total=sum(member.size for member in members), unit="B", unit_scale=True,
-            desc="Importing", disable=None if progress else True,
+            total=sum(member.size for member in members),
+            unit="B",
+            unit_scale=True,
+            desc="Importing",
+            disable=None if progress else True,
         ) as bar,
     ):
         sums.truncate(length)
@@ -495,9 +487,7 @@ def _import_member(
         with member.open() as raw:
             stream = _Metered(raw, bar)
             # Unwanted samples are read as well: their damage counts, and `index` needs them.
-            for sample in read_gnt(
-                stream, characters=wanted, report=report, name=member.label, seen=seen
-            ):
+            for sample in read_gnt(stream, characters=wanted, report=report, name=member.label, seen=seen):
                 images += 1
                 if sample.index < start:
                     continue
@@ -508,10 +498,7 @@ def _import_member(
                 if sample.offset - saved >= _CHECKPOINT_BYTES:
                     saved = sample.offset
                     staging.record(
-                        {
-                            "member": number, "done": False,
-                            "index": sample.index + 1, "sums": writer.drain(),
-                        }
+                        {"member": number, "done": False, "index": sample.index + 1, "sums": writer.drain()}
                     )
         error: Exception | None = stream.error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as failed:
@@ -519,7 +506,9 @@ def _import_member(
     if error is not None:
         report(
             Problem(
-                "damaged archive", member.label, stream.count if stream else 0,
+                "damaged archive",
+                member.label,
+                stream.count if stream else 0,
                 f"{error}; what could be read of it was imported and may hold a damaged image: "
                 "download the archive again",
             )

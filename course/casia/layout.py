@@ -120,7 +120,7 @@ def check(folder: Path) -> list[str]:
     manifest = read_manifest(folder)
     checksums = folder / CHECKSUMS
     if manifest is None or not checksums.is_file():
-        raise CasiaError(f"{folder} has no manifest; make one with: {MADE_BY} adopt \"{folder}\"")
+        raise CasiaError(f'{folder} has no manifest; make one with: {MADE_BY} adopt "{folder}"')
     faults = []
     with checksums.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != manifest["checksums"]["sha256"]:

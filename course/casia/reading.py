@@ -56,8 +56,10 @@ def read(folder: Path, progress: bool = False) -> list[Score]:
     folder, names = Path(folder), sorted(CHARACTERS)
     subsets = [subset for subset in ("Train", "Test") if (folder / subset).is_dir()]
     if not subsets:
-        raise CasiaError(f"{folder} has neither a folder Train nor a folder Test. Name one that "
-                         "`python -m course.casia` or `python -m course.casia adopt` made.")
+        raise CasiaError(
+            f"{folder} has neither a folder Train nor a folder Test. Name one that "
+            "`python -m course.casia` or `python -m course.casia adopt` made."
+        )
     scores = []
     try:
         sets = {}
@@ -67,22 +69,34 @@ def read(folder: Path, progress: bool = False) -> list[Score]:
                 continue
             with warnings.catch_warnings():  # missing and other characters are counted below
                 warnings.simplefilter("ignore", UserWarning)
-                X, y, _ = load_images_from_directory(
-                    folder / subset, class_names=names, skip_unknown=True)
+                X, y, _ = load_images_from_directory(folder / subset, class_names=names, skip_unknown=True)
             sets[subset] = X, y
         if not sets:
-            raise CasiaError(f"{folder} has no image of the course's {len(names)} characters, and "
-                             "the stored networks read no others.")
+            raise CasiaError(
+                f"{folder} has no image of the course's {len(names)} characters, and "
+                "the stored networks read no others."
+            )
         total = len(NETWORKS) * sum(len(y) for _, y in sets.values())
-        with (tqdm(total=total, unit="image", desc="Reading", disable=not progress) as bar,
-              fast_convolutions()):
+        with (
+            tqdm(total=total, unit="image", desc="Reading", disable=not progress) as bar,
+            fast_convolutions(),
+        ):
             for name, title in NETWORKS.items():
                 model = stored_network(name, names)
                 simulated = artefact_entry(name)["metrics"]["test"]["accuracy"]
                 for subset, (X, y) in sets.items():
                     found = score(model, {subset: (X, y)})[subset]
-                    scores.append(Score(title, subset, len(y), len(set(y.tolist())),
-                                        found["accuracy"], found["top5"], simulated))
+                    scores.append(
+                        Score(
+                            title,
+                            subset,
+                            len(y),
+                            len(set(y.tolist())),
+                            found["accuracy"],
+                            found["top5"],
+                            simulated,
+                        )
+                    )
                     bar.update(len(y))
     except (ArtefactError, FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise CasiaError(str(error)) from error
@@ -91,10 +105,14 @@ def read(folder: Path, progress: bool = False) -> list[Score]:
 
 def table(scores: list[Score]) -> str:
     """The scores as lines of text, for a terminal."""
-    lines = [f"{'network':<24}{'set':<7}{'images':>9}{'characters':>12}{'accuracy':>10}"
-             f"{'top 5':>8}{'simulated test':>16}"]
+    lines = [
+        f"{'network':<24}{'set':<7}{'images':>9}{'characters':>12}{'accuracy':>10}"
+        f"{'top 5':>8}{'simulated test':>16}"
+    ]
     for score in scores:
-        lines.append(f"{score.network:<24}{score.subset:<7}{score.images:>9,}"
-                     f"{score.characters:>12}{score.accuracy:>10.3f}{score.top5:>8.3f}"
-                     f"{score.simulated:>16.3f}")
+        lines.append(
+            f"{score.network:<24}{score.subset:<7}{score.images:>9,}"
+            f"{score.characters:>12}{score.accuracy:>10.3f}{score.top5:>8.3f}"
+            f"{score.simulated:>16.3f}"
+        )
     return "\n".join(lines)

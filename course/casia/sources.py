@@ -87,7 +87,7 @@ class Sources:
 
 
 def split_of(names: Iterable[str]) -> str | None:
-    """"Train" or "Test" by the first of `names`, innermost first, that says so; else None.
+    """ "Train" or "Test" by the first of `names`, innermost first, that says so; else None.
 
     `Gnt1.1TrainPart1`, `HWDB1.1trn_gnt`, `1.0test-gb1` and `tst` do; `latest` and `contest` don't.
     """
@@ -101,9 +101,7 @@ def split_of(names: Iterable[str]) -> str | None:
     return None
 
 
-def find_members(
-    sources: Iterable[tuple[Path, str | None]], report: Callable[[Problem], None]
-) -> Sources:
+def find_members(sources: Iterable[tuple[Path, str | None]], report: Callable[[Problem], None]) -> Sources:
     """Look into every source and plan the import.
 
     sources: (file or folder, split), where the split None is decided by name.
@@ -241,9 +239,7 @@ def _look_into_zip(
 ) -> None:
     where = str(path)
 
-    def refuse(
-        kind: str, message: str, inside: str | None = None, offset: int | None = None
-    ) -> None:
+    def refuse(kind: str, message: str, inside: str | None = None, offset: int | None = None) -> None:
         label = where if inside is None else f"{where}!{inside}"
         report(Problem(kind, label, offset, message))
 
@@ -255,16 +251,14 @@ def _look_into_zip(
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
-        refuse(
-            "not a zip", f"{error}; download it again, or unpack it with another tool and give "
-            "the folder"
-        )
+        refuse("not a zip", f"{error}; download it again, or unpack it with another tool and give the folder")
         return
     total = sum(entry.file_size for entry in entries)
     if len(entries) > MAX_ENTRIES or total > MAX_ARCHIVE_BYTES:
         refuse(
-            "zip bomb", f"it claims {len(entries):,} files of {total:,} bytes, more than "
-            f"{MAX_ENTRIES:,} files or {MAX_ARCHIVE_BYTES:,} bytes; left out"
+            "zip bomb",
+            f"it claims {len(entries):,} files of {total:,} bytes, more than "
+            f"{MAX_ENTRIES:,} files or {MAX_ARCHIVE_BYTES:,} bytes; left out",
         )
         return
     here: list[Member] = []
@@ -282,8 +276,10 @@ def _look_into_zip(
             refuse("unsafe path", "it is a symbolic link; left out", inside, at)
         elif suffix == ".zip":
             refuse(
-                "unreadable archive", "an archive inside an archive; unpack the outer one and "
-                "give the folder", inside, at
+                "unreadable archive",
+                "an archive inside an archive; unpack the outer one and give the folder",
+                inside,
+                at,
             )
         elif suffix in _OTHER_ARCHIVES:
             refuse("unreadable archive", _how_to_unpack(suffix), inside, at)
@@ -293,24 +289,29 @@ def _look_into_zip(
             refuse("encrypted", "unpack it with its password and give the folder", inside, at)
         elif entry.file_size > max(_RATIO_FROM_BYTES, MAX_RATIO * entry.compress_size):
             refuse(
-                "zip bomb", f"{entry.compress_size:,} bytes claim to unpack to "
-                f"{entry.file_size:,}; left out", inside, at
+                "zip bomb",
+                f"{entry.compress_size:,} bytes claim to unpack to {entry.file_size:,}; left out",
+                inside,
+                at,
             )
         elif entry.compress_type not in (
-            zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+            zipfile.ZIP_BZIP2,
+            zipfile.ZIP_LZMA,
         ):
             refuse(
-                "unknown compression", f"method {entry.compress_type}; unpack the archive with "
-                "7-Zip and give the folder", inside, at
+                "unknown compression",
+                f"method {entry.compress_type}; unpack the archive with 7-Zip and give the folder",
+                inside,
+                at,
             )
         else:
             side = split or split_of([*reversed(parts), *names])
             if side is None:
                 undecided.append(f"{where}!{inside}")
                 continue
-            here.append(
-                Member(path, entry.file_size, f"{entry.CRC:08x}", side, number, inside)
-            )
+            here.append(Member(path, entry.file_size, f"{entry.CRC:08x}", side, number, inside))
     if others:
         found.notes.append(f"{path}: {others:,} files of other kinds were left alone.")
     found.members += sorted(here, key=lambda member: member.inside or "")
@@ -358,8 +359,14 @@ def _name_prefixes(members: list[Member], notes: list[str]) -> list[Member]:
         used.add((member.split, prefix.lower()))
         writer = re.fullmatch(r"([0-9]{1,5})(-[A-Za-z])?", member.stem)
         named = Member(
-            member.path, member.size, member.stamp, member.split, member.entry, member.inside,
-            prefix, writer.group(1) if writer else None,
+            member.path,
+            member.size,
+            member.stamp,
+            member.split,
+            member.entry,
+            member.inside,
+            prefix,
+            writer.group(1) if writer else None,
         )
         same.setdefault((member.stem.lower(), member.size), []).append(named)
         kept.append(named)

@@ -54,7 +54,8 @@ def task(number: int, name: str) -> Callable:
             if any(_is_blank(answer) for answer in answers):
                 raise CheckFailed(
                     f"{head}: still blank. Put your answer in place of the three dots, run that "
-                    "cell, then run this one again.")
+                    "cell, then run this one again."
+                )
             try:
                 note = function(*answers)
             except CheckFailed as problem:

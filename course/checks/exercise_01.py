@@ -20,11 +20,15 @@ def shapes(answers, questions, photos) -> str:
         if tuple(answer) == right:
             continue
         if len(answer) < len(right):
-            fail(f"({name}) has more axes than you say. A slice keeps its axis, even one of length "
-                 "one; so does an axis that nobody mentions.")
+            fail(
+                f"({name}) has more axes than you say. A slice keeps its axis, even one of length "
+                "one; so does an axis that nobody mentions."
+            )
         if len(answer) > len(right):
-            fail(f"({name}) has fewer axes than you say. A plain number as index removes an axis, "
-                 "and so does a mean over it.")
+            fail(
+                f"({name}) has fewer axes than you say. A plain number as index removes an axis, "
+                "and so does a mean over it."
+            )
         if sorted(answer) == sorted(right):
             fail(f"({name}) has these lengths, but in another order.")
         fail(f"({name}) is not {tuple(answer)}. The number of axes is right, not all lengths are.")
@@ -40,13 +44,13 @@ def byte(signed, colour) -> str:
         if answer == right:
             continue
         if value < 128:
-            fail(f"signed({value}) is {answer:g}. Up to 127 both readings agree, since the first "
-                 "bit is 0.")
+            fail(f"signed({value}) is {answer:g}. Up to 127 both readings agree, since the first bit is 0.")
         if answer == 128 - value:
-            fail(f"signed({value}) is {answer:g}. You read the first bit as a mere sign bit. Then "
-                 "there would be two zeros; two's complement has one.")
-        fail(f"signed({value}) is {answer:g}, but its bits are {value:08b}. What does the first "
-             "one count?")
+            fail(
+                f"signed({value}) is {answer:g}. You read the first bit as a mere sign bit. Then "
+                "there would be two zeros; two's complement has one."
+            )
+        fail(f"signed({value}) is {answer:g}, but its bits are {value:08b}. What does the first one count?")
     rng = np.random.default_rng(2026)
     triples = [(0, 255, 16), (1, 160, 15), *rng.integers(0, 256, size=(20, 3)).tolist()]
     for red, green, blue in triples:
@@ -58,13 +62,16 @@ def byte(signed, colour) -> str:
         tens = [10 * (each // 16) + each % 16 for each in (red, green, blue)]
         sums = [each // 16 + each % 16 for each in (red, green, blue)]
         if np.array_equal(found, sums):
-            fail(f"colour({text!r}) is {brief(answer)}. The first digit of a pair counts as much "
-                 "as the second, and should count more.")
+            fail(
+                f"colour({text!r}) is {brief(answer)}. The first digit of a pair counts as much "
+                "as the second, and should count more."
+            )
         if np.array_equal(found, tens):
-            fail(f"colour({text!r}) is {brief(answer)}. The first digit of a pair counts sixteens, "
-                 "not tens.")
-        fail(f"colour({text!r}) is {brief(answer)}. Take it apart: '#', then two digits for each "
-             "of red, green and blue.")
+            fail(f"colour({text!r}) is {brief(answer)}. The first digit of a pair counts sixteens, not tens.")
+        fail(
+            f"colour({text!r}) is {brief(answer)}. Take it apart: '#', then two digits for each "
+            "of red, green and blue."
+        )
     return ""
 
 
@@ -85,16 +92,22 @@ def brighten(function) -> str:
             place = int(np.flatnonzero(np.diff(answer) < 0)[0]) + 1
             wrapped = np.array_equal(answer, np.mod(before + amount, 256))
             if amount < 0:
-                fail(f"With a negative amount, {amount}, {place - 1} becomes "
-                     f"{answer[place - 1]:g}, but the lighter {place} becomes "
-                     f"{answer[place]:g}. The lower end needs care as well.")
-            fail(f"With amount {amount}, {place - 1} becomes {answer[place - 1]:g}, but the "
-                 f"lighter {place} becomes {answer[place]:g}. The sum wraps around"
-                 + (", and clipping afterwards comes too late." if wrapped else "."))
+                fail(
+                    f"With a negative amount, {amount}, {place - 1} becomes "
+                    f"{answer[place - 1]:g}, but the lighter {place} becomes "
+                    f"{answer[place]:g}. The lower end needs care as well."
+                )
+            fail(
+                f"With amount {amount}, {place - 1} becomes {answer[place - 1]:g}, but the "
+                f"lighter {place} becomes {answer[place]:g}. The sum wraps around"
+                + (", and clipping afterwards comes too late." if wrapped else ".")
+            )
         inside = (answer > 0) & (answer < 255)
         if not (moved[inside] == amount).all() or abs(moved).max() > abs(amount):
-            fail(f"With amount {amount}, {before[0]} becomes {answer[0]:g} and {before[128]} "
-                 f"becomes {answer[128]:g}. Values inside the scale should move by {amount}.")
+            fail(
+                f"With amount {amount}, {before[0]} becomes {answer[0]:g} and {before[128]} "
+                f"becomes {answer[128]:g}. Values inside the scale should move by {amount}."
+            )
         stopped = answer[128] if amount > 127 else answer[255] if amount > 0 else answer[0]
         if amount and stopped != (255 if amount > 0 else 0):
             fail(f"With amount {amount} the end of the scale becomes {stopped:g}.")
@@ -120,8 +133,7 @@ def only(function) -> str:
         answer = as_array(answer, image.shape, shown)
         others = [each for each in range(3) if each != channel]
         if not np.array_equal(answer[:, :, channel], image[:, :, channel]):
-            fail(f"In {shown} plane {channel} is not that of the image. Channels are the last "
-                 "axis.")
+            fail(f"In {shown} plane {channel} is not that of the image. Channels are the last axis.")
         if answer[:, :, others].any():
             fail(f"In {shown} the other planes are not 0, so that it would be shown in grey.")
     return ""
@@ -135,15 +147,16 @@ def turn(function) -> str:
     image = rng.integers(0, 256, size=(height, width, 3), dtype="uint8")
     answer = np.asarray(call(function, image, shown="quarter_turn(image)"))
     if answer.shape[-1:] != (3,):
-        fail(f"An image of shape {image.shape} becomes one of shape {answer.shape}. The channels "
-             "must stay the last axis.")
+        fail(
+            f"An image of shape {image.shape} becomes one of shape {answer.shape}. The channels "
+            "must stay the last axis."
+        )
     if answer.shape != (width, height, 3):
         fail(f"An image of shape {image.shape} becomes one of shape {answer.shape}.")
     corners = {
         "turned clockwise": (image[0, 0], image[-1, 0]),
         "mirrored at a diagonal, which is a mirror image and no turn": (image[-1, 0], image[0, 0]),
-        "mirrored at the other diagonal, which is a mirror image and no turn":
-            (image[0, -1], image[-1, -1]),
+        "mirrored at the other diagonal, which is a mirror image and no turn": (image[0, -1], image[-1, -1]),
     }
     right_corner = answer[0, 0].tolist() == image[0, -1].tolist()
     if not (right_corner and answer[-1, 0].tolist() == image[0, 0].tolist()):
@@ -177,8 +190,7 @@ def memory(gigabytes, largest_batch) -> str:
         if np.isclose(value, 8 * array.nbytes):
             fail(f"{shown}, eight times too many. These are bits.")
         if np.isclose(value, array.nbytes * 1e9 / 2**30):
-            fail(f"{shown}. That is in units of 1024 × 1024 × 1024 bytes; the task asks for "
-                 "units of 10⁹.")
+            fail(f"{shown}. That is in units of 1024 × 1024 × 1024 bytes; the task asks for units of 10⁹.")
         if any(np.isclose(value * each, array.nbytes) for each in shape):
             fail(f"{shown}, but NumPy needs {array.nbytes:,}. Does every axis count?")
         fail(f"{shown}, but NumPy needs {array.nbytes:,}.")

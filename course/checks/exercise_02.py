@@ -13,23 +13,22 @@ def output_size(function) -> str:
     import torch
 
     groups = {"plain": [], "padded": [], "strided": []}
-    for n, kernel, padding, stride in itertools.product(
-            range(5, 13), (1, 2, 3, 5), (0, 1, 2), (1, 2, 3)):
+    for n, kernel, padding, stride in itertools.product(range(5, 13), (1, 2, 3, 5), (0, 1, 2), (1, 2, 3)):
         answer = as_number(call(function, n, kernel, padding, stride), "The output size")
         if answer != int(answer):
-            fail(f"For n={n}, kernel={kernel}, padding={padding}, stride={stride} it says "
-                 f"{answer:g}. A number of places is a whole number.")
+            fail(
+                f"For n={n}, kernel={kernel}, padding={padding}, stride={stride} it says "
+                f"{answer:g}. A number of places is a whole number."
+            )
         right = torch.nn.functional.conv1d(
             torch.zeros(1, 1, n), torch.zeros(1, 1, kernel), stride=stride, padding=padding
         ).shape[-1]
         group = "strided" if stride > 1 else "padded" if padding else "plain"
-        groups[group].append((answer, right, f"n={n}, kernel={kernel}, padding={padding}, "
-                              f"stride={stride}"))
+        groups[group].append((answer, right, f"n={n}, kernel={kernel}, padding={padding}, stride={stride}"))
     advice = {
         "plain": "Take paper and slide a kernel of width 3 along 5 cells.",
         "padded": "The padding stands at both ends of the input.",
-        "strided": "The kernel may not hang over the edge: a last step that does not fit is not "
-                   "taken.",
+        "strided": "The kernel may not hang over the edge: a last step that does not fit is not taken.",
     }
     for name, cases in groups.items():
         wrong = [case for case in cases if case[0] != case[1]]
@@ -37,8 +36,10 @@ def output_size(function) -> str:
             continue
         answer, right, shown = wrong[0]
         if all(answer == right - 1 for answer, right, _ in groups["plain"]):
-            advice["plain"] = ("You are one short everywhere. You count the steps; the first "
-                               "place, before any step, is an output as well.")
+            advice["plain"] = (
+                "You are one short everywhere. You count the steps; the first "
+                "place, before any step, is an output as well."
+            )
         fail(f"For {shown} it says {answer:g}, and torch's layer gives {right}. {advice[name]}")
     return "It agrees with torch's layer in every case tried."
 
@@ -50,7 +51,8 @@ def _layer(image: np.ndarray, kernels: np.ndarray, bias: np.ndarray) -> np.ndarr
     result = torch.nn.functional.conv2d(
         torch.from_numpy(image.transpose(2, 0, 1)[np.newaxis].copy()),
         torch.from_numpy(kernels.transpose(3, 2, 0, 1).copy()),
-        torch.from_numpy(bias))
+        torch.from_numpy(bias),
+    )
     return result.numpy()[0].transpose(1, 2, 0)
 
 
@@ -63,32 +65,43 @@ def convolve(function) -> str:
         kernels = rng.normal(size=kernel)
         bias = rng.normal(size=kernel[3])
         right = _layer(image, kernels, bias)
-        shown = (f"convolve(image, kernels, bias) for an image of shape {image.shape} and kernels "
-                 f"of shape {kernels.shape}")
+        shown = (
+            f"convolve(image, kernels, bias) for an image of shape {image.shape} and kernels "
+            f"of shape {kernels.shape}"
+        )
         answer = as_array(call(function, image, kernels, bias, shown=shown), None, shown)
         if answer.shape != right.shape:
-            fail(f"{shown} has shape {answer.shape}, but should have shape {right.shape}. Count "
-                 "the places along each axis as in task 1.")
+            fail(
+                f"{shown} has shape {answer.shape}, but should have shape {right.shape}. Count "
+                "the places along each axis as in task 1."
+            )
         if np.allclose(answer, right, atol=1e-8):
             continue
         mistakes = {
             "The kernel is turned by 180 degrees. That is the convolution of probability theory; "
             "the layer does not turn it.": _layer(image, kernels[::-1, ::-1], bias),
-            "Only the first channel is used. Every channel has its own weights, and all are "
-            "added.": _layer(image[..., :1], kernels[:, :, :1], bias),
+            "Only the first channel is used. Every channel has its own weights, and all are added.": _layer(
+                image[..., :1], kernels[:, :, :1], bias
+            ),
             "The bias is missing.": right - bias,
             "The bias is subtracted.": right - 2 * bias,
-            "The first filter is used for every output.":
-                np.repeat(right[..., :1] - bias[0], len(bias), axis=2) + bias,
+            "The first filter is used for every output.": np.repeat(
+                right[..., :1] - bias[0], len(bias), axis=2
+            )
+            + bias,
         }
         for message, wrong in mistakes.items():
             if np.allclose(answer, wrong, atol=1e-8):
                 fail(message)
         if np.allclose(answer[0, 0], right[0, 0]):
-            fail("The first output is right, the others are not. Does the patch move with the "
-                 "loops, along the right axis each?")
-        fail(f"{shown} differs from torch's layer by up to {np.abs(answer - right).max():.2g}. Try "
-             "an image that is 1 in one place and 0 elsewhere: the output shows your kernel.")
+            fail(
+                "The first output is right, the others are not. Does the patch move with the "
+                "loops, along the right axis each?"
+            )
+        fail(
+            f"{shown} differs from torch's layer by up to {np.abs(answer - right).max():.2g}. Try "
+            "an image that is 1 in one place and 0 elsewhere: the output shows your kernel."
+        )
     return "It equals torch's layer on random images, kernels and biases."
 
 
@@ -108,11 +121,15 @@ def blur(function) -> str:
         answer = _blurred(function, sheet, f"a sheet of {level} everywhere")
         inside = answer[1:-1, 1:-1]
         if not (inside == level).all():
-            fail(f"A sheet of {level} everywhere becomes {inside[0, 0]:g} in the middle. Nine such "
-                 "pixels add up to more than a uint8 holds: the sum overflows.")
+            fail(
+                f"A sheet of {level} everywhere becomes {inside[0, 0]:g} in the middle. Nine such "
+                "pixels add up to more than a uint8 holds: the sum overflows."
+            )
         if not (answer == level).all():
-            fail(f"A sheet of {level} everywhere stays so inside, but becomes {answer[0, 0]:g} at "
-                 "the edge. What stands in for the missing pixels?")
+            fail(
+                f"A sheet of {level} everywhere stays so inside, but becomes {answer[0, 0]:g} at "
+                "the edge. What stands in for the missing pixels?"
+            )
     for level in (14, 200):
         dot = np.zeros((7, 7), dtype="uint8")
         dot[3, 3] = level
@@ -121,8 +138,10 @@ def blur(function) -> str:
             fail("A single dot should spread over the nine pixels around it, no more and no fewer.")
         exact = level / 9
         if (answer[2:5, 2:5] < exact - 0.5).any():
-            fail(f"A dot of {level} becomes {answer[3, 3]:g}, where the mean is {exact:.2f}. The "
-                 "decimals are cut off, not rounded.")
+            fail(
+                f"A dot of {level} becomes {answer[3, 3]:g}, where the mean is {exact:.2f}. The "
+                "decimals are cut off, not rounded."
+            )
         if (np.abs(answer[2:5, 2:5] - exact) > 0.5).any():
             fail(f"A dot of {level} becomes {answer[3, 3]:g}, where the mean is {exact:.2f}.")
     rng = np.random.default_rng(2026)
@@ -130,13 +149,18 @@ def blur(function) -> str:
     answer = _blurred(function, image, "random pixels")
     larger = _blurred(function, np.pad(image, 2, mode="edge"), "random pixels")[2:-2, 2:-2]
     if not np.array_equal(answer, larger):
-        fail("The edge is wrong: the nearest pixel of the image should stand in for the missing "
-             "ones, whatever its grey level.")
+        fail(
+            "The edge is wrong: the nearest pixel of the image should stand in for the missing "
+            "ones, whatever its grey level."
+        )
     for axis in (0, 1):
-        if not np.array_equal(np.flip(answer, axis),
-                              _blurred(function, np.flip(image, axis), "the mirrored image")):
-            fail("A mirrored image should give the mirrored blur. Do the nine pixels lie around "
-                 "the pixel, or to one side of it?")
+        if not np.array_equal(
+            np.flip(answer, axis), _blurred(function, np.flip(image, axis), "the mirrored image")
+        ):
+            fail(
+                "A mirrored image should give the mirrored blur. Do the nine pixels lie around "
+                "the pixel, or to one side of it?"
+            )
     return "White paper stays white."
 
 
@@ -158,15 +182,18 @@ def kernel(weights) -> str:
         fail(f"On blank paper the output is {output():g}, not 0.")
     for row, place in enumerate(("upper", "middle", "lower")):
         if abs(output(ink_rows=[row])) > 1e-9 * scale:
-            fail(f"A horizontal stroke under the {place} row gives {output(ink_rows=[row]):g}, "
-                 "not 0.")
+            fail(f"A horizontal stroke under the {place} row gives {output(ink_rows=[row]):g}, not 0.")
     left, middle, right = (output(ink_columns=[column]) for column in range(3))
     if middle < min(left, right):
-        fail("A vertical stroke under the middle gives the smallest output, not the largest. Think "
-             "about the sign: ink is 0, so the weights that count are those beside it.")
+        fail(
+            "A vertical stroke under the middle gives the smallest output, not the largest. Think "
+            "about the sign: ink is 0, so the weights that count are those beside it."
+        )
     if middle <= max(left, right):
-        fail(f"A vertical stroke gives {left:g}, {middle:g} and {right:g} under the left, middle "
-             "and right column. To one side it should not be as large as under the middle.")
+        fail(
+            f"A vertical stroke gives {left:g}, {middle:g} and {right:g} under the left, middle "
+            "and right column. To one side it should not be as large as under the middle."
+        )
     return f"Left, middle, right: {left:g}, {middle:g}, {right:g}."
 
 
@@ -179,8 +206,10 @@ def claims(total, retention, claim, members) -> str:
     if (total < -1e-12).any():
         fail("total has negative entries, which are no probabilities.")
     if abs(total.sum() - 1) > 1e-9:
-        fail(f"The probabilities in total add up to {total.sum():.6f}, not to 1. Is something cut "
-             "off, or counted twice?")
+        fail(
+            f"The probabilities in total add up to {total.sum():.6f}, not to 1. Is something cut "
+            "off, or counted twice?"
+        )
     # The generating function of a sum is the product of the generating functions.
     for z in np.exp(2j * np.pi * np.random.default_rng(2026).uniform(0.01, 0.2, size=5)):
 
@@ -191,27 +220,37 @@ def claims(total, retention, claim, members) -> str:
         if np.isclose(found, one**members, atol=1e-9):
             continue
         if np.isclose(found, one ** (members + 1), atol=1e-9):
-            fail(f"That is the total of {members + 1} claims. Did you start with one claim, and "
-                 f"then add {members}?")
+            fail(
+                f"That is the total of {members + 1} claims. Did you start with one claim, and "
+                f"then add {members}?"
+            )
         if np.isclose(found, one ** (members - 1), atol=1e-9):
             fail(f"That is the total of {members - 1} claims.")
         if np.isclose(found, generating(np.asarray(claim), z**members), atol=1e-9):
-            fail(f"That is a multiple of one claim: {members} members who all claim the same "
-                 "amount. Independent members do not.")
-        fail(f"total adds up to 1, but it is not the distribution of the sum of {members} "
-             f"independent claims. Its mean is {(total * np.arange(len(total))).sum():.2f}; "
-             "compare with what you know about the mean of a sum.")
+            fail(
+                f"That is a multiple of one claim: {members} members who all claim the same "
+                "amount. Independent members do not."
+            )
+        fail(
+            f"total adds up to 1, but it is not the distribution of the sum of {members} "
+            f"independent claims. Its mean is {(total * np.arange(len(total))).sum():.2f}; "
+            "compare with what you know about the mean of a sum."
+        )
     value = as_number(retention, "retention")
     if value != int(value) or not 0 <= value < len(total):
         fail(f"retention should be a whole number from 0 to {len(total) - 1}, but is {value:g}.")
-    beyond = total[int(value) + 1:].sum()
+    beyond = total[int(value) + 1 :].sum()
     if beyond > 0.005:
         if 0.025 < beyond <= 0.05:
-            fail(f"The total exceeds {value:g} with probability {beyond:.4f}. That is the level "
-                 "of 5 per cent, not of 0.5.")
+            fail(
+                f"The total exceeds {value:g} with probability {beyond:.4f}. That is the level "
+                "of 5 per cent, not of 0.5."
+            )
         fail(f"The total exceeds {value:g} with probability {beyond:.4f}: more than 0.005.")
-    if value > 0 and total[int(value):].sum() <= 0.005:
-        fail(f"{value:g} is not the smallest: {value - 1:g} would do as well. The total *exceeds* "
-             "r when it is r + 1 or more. Is your answer one too many?")
+    if value > 0 and total[int(value) :].sum() <= 0.005:
+        fail(
+            f"{value:g} is not the smallest: {value - 1:g} would do as well. The total *exceeds* "
+            "r when it is r + 1 or more. Is your answer one too many?"
+        )
     mean = (total * np.arange(len(total))).sum()
     return f"The retention is {value / mean:.1f} times the mean."

@@ -24,19 +24,27 @@ def shapes(answers, network) -> str:
         if len(answer) != len(right):
             fail(f"({name}) {kind} puts out {len(right)} axis or axes, and you give {len(answer)}.")
         if len(right) == 1:
-            fail(f"({name}) {kind}: {answer[0]} is not right. Flattening keeps every number; a "
-                 "dense layer puts out one for each unit.")
+            fail(
+                f"({name}) {kind}: {answer[0]} is not right. Flattening keeps every number; a "
+                "dense layer puts out one for each unit."
+            )
         if answer[2] != right[2]:
-            fail(f"({name}) {kind} does not have {answer[2]} channels. A convolution has one for "
-                 "each filter; pooling keeps the channels.")
+            fail(
+                f"({name}) {kind} does not have {answer[2]} channels. A convolution has one for "
+                "each filter; pooling keeps the channels."
+            )
         if kind == "Conv2D" and layer.padding == "valid" and answer[:2] == before[:2]:
             fail(f"({name}) {kind}: nobody wrote padding, so the input is not padded.")
         if kind == "MaxPooling2D":
-            fail(f"({name}) {kind}: from {before[0]} × {before[1]} you get {answer[0]} × "
-                 f"{answer[1]}. A window that does not fit any more is dropped.")
-        fail(f"({name}) {kind}: from {before[0]} × {before[1]} you get {answer[0]} × {answer[1]}. "
-             'With "same" the first place is used and then every stride-th, up to the last that '
-             "there is.")
+            fail(
+                f"({name}) {kind}: from {before[0]} × {before[1]} you get {answer[0]} × "
+                f"{answer[1]}. A window that does not fit any more is dropped."
+            )
+        fail(
+            f"({name}) {kind}: from {before[0]} × {before[1]} you get {answer[0]} × {answer[1]}. "
+            'With "same" the first place is used and then every stride-th, up to the last that '
+            "there is."
+        )
     return ""
 
 
@@ -53,11 +61,12 @@ def pool(function) -> str:
         channels_first = torch.from_numpy(image.transpose(2, 0, 1).copy())
         right = torch.nn.functional.max_pool2d(channels_first, size).numpy().transpose(1, 2, 0)
         if answer.shape == (height - size + 1, width - size + 1, channels) != right.shape:
-            fail(f"{shown} has shape {answer.shape}. The windows overlap; each should begin where "
-                 "the last one ends.")
+            fail(
+                f"{shown} has shape {answer.shape}. The windows overlap; each should begin where "
+                "the last one ends."
+            )
         if answer.ndim == 2 and answer.shape == right.shape[:2]:
-            fail(f"{shown} has shape {answer.shape}. You pool across channels; each keeps its own "
-                 "maximum.")
+            fail(f"{shown} has shape {answer.shape}. You pool across channels; each keeps its own maximum.")
         if answer.shape != right.shape:
             fail(f"{shown} has shape {answer.shape}, but should have {right.shape}.")
         if np.allclose(answer, right):
@@ -65,15 +74,14 @@ def pool(function) -> str:
         mean = torch.nn.functional.avg_pool2d(channels_first, size).numpy().transpose(1, 2, 0)
         if np.allclose(answer, mean):
             fail("This is the mean of each window, not its largest value.")
-        if np.isclose(answer, image[: right.shape[0] * size : size,
-                                    : right.shape[1] * size : size]).all():
-            fail(f"You keep every {size}th pixel, and look at no other. That is a stride, not a "
-                 "maximum.")
+        if np.isclose(answer, image[: right.shape[0] * size : size, : right.shape[1] * size : size]).all():
+            fail(f"You keep every {size}th pixel, and look at no other. That is a stride, not a maximum.")
         if np.isin(answer, image).all() and answer.max() <= right.max():
-            fail(f"{shown} takes its values from the wrong places: the windows should be squares "
-                 "of neighbours, not stripes or combs.")
-        fail(f"{shown} differs from the largest values by up to "
-             f"{np.abs(answer - right).max():.2g}.")
+            fail(
+                f"{shown} takes its values from the wrong places: the windows should be squares "
+                "of neighbours, not stripes or combs."
+            )
+        fail(f"{shown} differs from the largest values by up to {np.abs(answer - right).max():.2g}.")
     return ""
 
 
@@ -88,12 +96,16 @@ def mend(build) -> str:
     if not getattr(model, "compiled", False):
         fail("The model is not compiled.")
     if model.input_shape != (None, 28, 28, 1) or model.output_shape != (None, 10):
-        fail(f"The model takes {model.input_shape} and gives {model.output_shape}; it should take "
-             "28 × 28 grey images and give ten numbers.")
+        fail(
+            f"The model takes {model.input_shape} and gives {model.output_shape}; it should take "
+            "28 × 28 grey images and give ten numbers."
+        )
     widths = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     if min(widths) < 10:
-        fail(f"A dense layer has {min(widths)} unit(s). All that the last layer learns about the "
-             "image must pass that bottleneck.")
+        fail(
+            f"A dense layer has {min(widths)} unit(s). All that the last layer learns about the "
+            "image must pass that bottleneck."
+        )
     rng = np.random.default_rng(1)
     images = rng.integers(0, 256, size=(40, 28, 28, 1)).astype("float32")
     outputs = np.asarray(model.predict(images, verbose=0), dtype=float)
@@ -104,10 +116,11 @@ def mend(build) -> str:
     of_logits = (np.log(np.exp(outputs).sum(axis=1)) - outputs[rows, labels]).mean()
     if are_probabilities:
         of_probabilities = -np.log(np.maximum(outputs[rows, labels], 1e-7)).mean()
-        if np.isclose(loss, of_logits, rtol=1e-3) and not np.isclose(
-                loss, of_probabilities, rtol=1e-3):
-            fail("The network puts out probabilities, but the loss takes them for logits: it takes "
-                 "the softmax twice.")
+        if np.isclose(loss, of_logits, rtol=1e-3) and not np.isclose(loss, of_probabilities, rtol=1e-3):
+            fail(
+                "The network puts out probabilities, but the loss takes them for logits: it takes "
+                "the softmax twice."
+            )
         if not np.isclose(loss, of_probabilities, rtol=1e-2):
             fail("The loss is not the mean log loss of the network's probabilities.")
         return ""
@@ -134,21 +147,31 @@ def field(function) -> str:
     cases = [[(3, 1), (3, 1)], [(3, 1), (2, 2)], [(2, 2), (3, 1)], [(3, 2), (3, 2), (3, 1)]]
     rng = np.random.default_rng(2026)
     for _ in range(20):
-        cases.append([(int(rng.choice([1, 2, 3, 5])), int(rng.choice([1, 2, 3])))
-                      for _ in range(int(rng.integers(2, 5)))])
+        cases.append(
+            [
+                (int(rng.choice([1, 2, 3, 5])), int(rng.choice([1, 2, 3])))
+                for _ in range(int(rng.integers(2, 5)))
+            ]
+        )
     for stack in cases:
         answer = as_number(call(function, stack), "The receptive field")
         right = reached(stack)
         if answer == right:
             continue
         if stack == cases[0]:
-            fail(f"Two 3 × 3 convolutions see {right} pixels, and receptive_field says {answer:g}. "
-                 "The second adds one pixel more on each side.")
+            fail(
+                f"Two 3 × 3 convolutions see {right} pixels, and receptive_field says {answer:g}. "
+                "The second adds one pixel more on each side."
+            )
         if stack == cases[1]:
-            fail(f"For {stack} it says {answer:g}, where {right} pixels are reached. A layer's own "
-                 "stride moves the layers after it apart, not what its own kernel touches.")
-        fail(f"For {stack} it says {answer:g}, where {right} pixels are reached. After a stride, "
-             "neighbours lie further apart in the image: keep track of the distance.")
+            fail(
+                f"For {stack} it says {answer:g}, where {right} pixels are reached. A layer's own "
+                "stride moves the layers after it apart, not what its own kernel touches."
+            )
+        fail(
+            f"For {stack} it says {answer:g}, where {right} pixels are reached. After a stride, "
+            "neighbours lie further apart in the image: keep track of the distance."
+        )
     return ""
 
 
@@ -177,7 +200,7 @@ def _field(network) -> int:
     clone = keras.models.clone_model(model)
     # Positive weights let every reachable pixel through, whatever the activation.
     clone.set_weights([np.full(each.shape, 0.1) for each in clone.get_weights()])
-    rows = range(0, height)
+    rows = range(height)
     blank = np.zeros((1 + height, height, width, network.input_shape[3]), dtype="float32")
     for row in rows:
         blank[1 + row, row] = 255
@@ -196,27 +219,39 @@ def budget(build) -> str:
     if not isinstance(network, keras.Model):
         fail(f"build_small() should return a Keras model, not {brief(network)}.")
     if network.input_shape != (None, 80, 60, 1) or network.output_shape != (None, 55):
-        fail(f"The network takes {network.input_shape} and gives {network.output_shape}; it should "
-             "take (None, 80, 60, 1) and give (None, 55).")
+        fail(
+            f"The network takes {network.input_shape} and gives {network.output_shape}; it should "
+            "take (None, 80, 60, 1) and give (None, 55)."
+        )
     if not any(isinstance(layer, keras.layers.Rescaling) for layer in network.layers):
-        fail("Nothing rescales the grey levels. A Rescaling layer does it inside the network, so "
-             "that nobody can forget it.")
+        fail(
+            "Nothing rescales the grey levels. A Rescaling layer does it inside the network, so "
+            "that nobody can forget it."
+        )
     last = getattr(network.layers[-1], "activation", None)
     if last is not keras.activations.linear:
         fail("The output should be logits: no activation in the last layer.")
     parameters = network.count_params()
     if parameters > 30_000:
         dense = max((layer.count_params(), layer.name) for layer in network.layers)
-        fail(f"{parameters:,} parameters are more than 30,000. Most of them, {dense[0]:,}, are in "
-             f"the layer {dense[1]}.")
+        fail(
+            f"{parameters:,} parameters are more than 30,000. Most of them, {dense[0]:,}, are in "
+            f"the layer {dense[1]}."
+        )
     costs = {layer.name: _multiplications(layer) for layer in network.layers}
     if sum(costs.values()) > 4_000_000:
         name = max(costs, key=costs.get)
-        fail(f"{sum(costs.values()):,} multiplications are more than 4 million. Most of them, "
-             f"{costs[name]:,}, are in the layer {name}.")
+        fail(
+            f"{sum(costs.values()):,} multiplications are more than 4 million. Most of them, "
+            f"{costs[name]:,}, are in the layer {name}."
+        )
     seen = _field(network)
     if seen < 30:
-        fail(f"A number before the flattening sees {seen} pixels of the image's side, fewer than "
-             "30. Receptive fields grow fast after strides and pooling.")
-    return (f"{parameters:,} parameters, {sum(costs.values()):,} multiplications, and each number "
-            f"sees {seen} pixels.")
+        fail(
+            f"A number before the flattening sees {seen} pixels of the image's side, fewer than "
+            "30. Receptive fields grow fast after strides and pooling."
+        )
+    return (
+        f"{parameters:,} parameters, {sum(costs.values()):,} multiplications, and each number "
+        f"sees {seen} pixels."
+    )

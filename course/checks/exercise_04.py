@@ -19,8 +19,10 @@ def balanced(function) -> str:
     if np.isclose(value, 0.98):
         if np.isclose(ask([0] * 98 + [1] * 2, [0] * 96 + [1] * 4, "balanced_accuracy"), 0.75):
             fail("You average over what the characters were taken for. Average over what they are.")
-        fail(f"{shown} gives {value:g}. You give every image the same weight, not every "
-             "character; here one of two characters is never read right.")
+        fail(
+            f"{shown} gives {value:g}. You give every image the same weight, not every "
+            "character; here one of two characters is never read right."
+        )
     # Copies of one character's images, all read alike, must not change the result.
     rng = np.random.default_rng(2026)
     for _ in range(20):
@@ -30,23 +32,33 @@ def balanced(function) -> str:
         if not 0 <= value <= 1:
             fail(f"It gives {value:g}, which is no share.")
         copied = truth == truth[0]
-        more = ask(np.append(truth, truth[copied]), np.append(predicted, predicted[copied]),
-                   "balanced_accuracy for random labels")
+        more = ask(
+            np.append(truth, truth[copied]),
+            np.append(predicted, predicted[copied]),
+            "balanced_accuracy for random labels",
+        )
         if not np.isclose(value, more):
-            fail("When all images of one character come twice, read as before, the result changes. "
-                 "It should not: group by what the character is, not by what it was taken for.")
+            fail(
+                "When all images of one character come twice, read as before, the result changes. "
+                "It should not: group by what the character is, not by what it was taken for."
+            )
         gap = ask(truth * 2, predicted * 2, "balanced_accuracy for labels 0, 2, 4, …")
         if not np.isclose(value, gap):
-            fail("It also counts labels that do not occur in the truth. Only characters that occur "
-                 "can be read right or wrong.")
+            fail(
+                "It also counts labels that do not occur in the truth. Only characters that occur "
+                "can be read right or wrong."
+            )
     equal = np.repeat([0, 1, 2], 10)
     guess = rng.permutation(equal)
     if not np.isclose(ask(equal, guess, "balanced_accuracy"), np.mean(equal == guess)):
         fail("Where all characters are equally frequent it should equal the plain accuracy.")
-    if not np.isclose(ask(one_scarce, np.append(np.zeros(98, int), [1, 0]), "balanced_accuracy"),
-                      np.mean([1, 0.5])):
-        fail("Character 0 is always read right, character 1 every other time: that should give the "
-             "mean of these two shares.")
+    if not np.isclose(
+        ask(one_scarce, np.append(np.zeros(98, int), [1, 0]), "balanced_accuracy"), np.mean([1, 0.5])
+    ):
+        fail(
+            "Character 0 is always read right, character 1 every other time: that should give the "
+            "mean of these two shares."
+        )
     return ""
 
 
@@ -60,7 +72,8 @@ class _Network:
         images = np.asarray(images)
         if images.shape != (1, *self.shape):
             raise ValueError(
-                f"expected a batch of one image, shape {(1, *self.shape)}, and got {images.shape}")
+                f"expected a batch of one image, shape {(1, *self.shape)}, and got {images.shape}"
+            )
         return self.logits[np.newaxis].astype("float32")
 
 
@@ -74,24 +87,29 @@ def read_one(function) -> str:
     def ask(logits):
         network = _Network(np.asarray(logits, dtype=float), shape)
         with np.errstate(all="ignore"):
-            answer = call(function, network, rng.integers(0, 256, size=shape), names,
-                          shown="read_one(network, image, class_names)")
+            answer = call(
+                function,
+                network,
+                rng.integers(0, 256, size=shape),
+                names,
+                shown="read_one(network, image, class_names)",
+            )
         if not isinstance(answer, tuple) or len(answer) != 2:
-            fail(f"It should return two things, a character and a probability, not "
-                 f"{brief(answer)}.")
+            fail(f"It should return two things, a character and a probability, not {brief(answer)}.")
         return answer
 
     logits = rng.permutation([3.0, 0.5, 0.0, -1.0, -2.0, 1.5])
     character, chance = ask(logits)
     if character != names[int(np.argmax(logits))]:
-        fail(f"It reads {brief(character)}, where the largest logit belongs to "
-             f"{names[int(np.argmax(logits))]!r}.")
+        fail(
+            f"It reads {brief(character)}, where the largest logit belongs to "
+            f"{names[int(np.argmax(logits))]!r}."
+        )
     chance = np.asarray(chance, dtype=float)
     if chance.shape not in ((), (1,)):
         fail(f"The probability should be one number, but has shape {chance.shape}.")
     if not 0 <= float(chance.reshape(())) <= 1:
-        fail(f"The probability is {float(chance.reshape(())):.3g}: that is the logit, not a "
-             "probability.")
+        fail(f"The probability is {float(chance.reshape(())):.3g}: that is the logit, not a probability.")
     chance = as_number(float(chance.reshape(())), "The probability")
     # Of two classes with all others hopeless, the odds are the exponential of the difference.
     gap = rng.uniform(0.5, 2)
@@ -100,16 +118,19 @@ def read_one(function) -> str:
     _, sure = ask(two)
     odds = float(sure) / max(1 - float(sure), 1e-12)
     if not np.isclose(odds, np.exp(gap), rtol=1e-3):
-        fail(f"With the logits {gap:.2f} and 0, and the rest hopeless, it says {float(sure):.3f}. "
-             "Do the probabilities of all characters add up to 1?")
+        fail(
+            f"With the logits {gap:.2f} and 0, and the rest hopeless, it says {float(sure):.3f}. "
+            "Do the probabilities of all characters add up to 1?"
+        )
     _, moved = ask(logits + 5)
     if not np.isclose(float(moved), chance, rtol=1e-3):
-        fail("Adding 5 to every logit changes the probability. Do the probabilities of all "
-             "characters add up to 1?")
+        fail(
+            "Adding 5 to every logit changes the probability. Do the probabilities of all "
+            "characters add up to 1?"
+        )
     _, large = ask(logits + 800)
     if not np.isfinite(float(large)) or not np.isclose(float(large), chance, rtol=1e-3):
-        fail(f"With large logits, around 800, the probability is {float(large)}. The exponential "
-             "overflows.")
+        fail(f"With large logits, around 800, the probability is {float(large)}. The exponential overflows.")
     return ""
 
 
@@ -119,11 +140,9 @@ def confused(function) -> str:
     rng = np.random.default_rng(2026)
 
     def ask(cases):
-        truth, predicted = np.repeat(
-            [case[:2] for case in cases], [case[2] for case in cases], axis=0).T
+        truth, predicted = np.repeat([case[:2] for case in cases], [case[2] for case in cases], axis=0).T
         order = rng.permutation(len(truth))
-        answer = call(function, truth[order], predicted[order],
-                      shown="most_confused(truth, predicted)")
+        answer = call(function, truth[order], predicted[order], shown="most_confused(truth, predicted)")
         if not isinstance(answer, (tuple, list)) or len(answer) != 3:
             fail(f"It should return three numbers, (a, b, errors), not {brief(answer)}.")
         return tuple(int(as_number(each, "Each of the three")) for each in answer)
@@ -140,8 +159,10 @@ def confused(function) -> str:
         if found[2] == often + 2:
             fail("You count one direction. A pair counts both ways: a taken for b and b for a.")
         if found != (low, high, 2 * often):
-            fail(f"For errors of which {2 * often} are between {low} and {high}, more than any "
-                 f"other pair, it says {brief(found)}.")
+            fail(
+                f"For errors of which {2 * often} are between {low} and {high}, more than any "
+                f"other pair, it says {brief(found)}."
+            )
         found = ask([*cases, (a, a, 50), (c, c, 60)])
         if found != (low, high, 2 * often):
             fail("Characters that are read right count as well. Leave them out first.")
@@ -161,8 +182,7 @@ def temperature(function) -> str:
         truth = (logits / np.median(grid) + noise).argmax(axis=1)
 
         def loss(scaled: np.ndarray) -> float:
-            return torch.nn.functional.cross_entropy(
-                torch.from_numpy(scaled), torch.from_numpy(truth)).item()
+            return torch.nn.functional.cross_entropy(torch.from_numpy(scaled), torch.from_numpy(truth)).item()
 
         losses = np.array([loss(logits / each) for each in grid])
         multiplied = np.array([loss(logits * each) for each in grid])
@@ -170,26 +190,35 @@ def temperature(function) -> str:
             # The first one shall tell a choice by accuracy, where all are equal, from others.
             order = rng.permutation(len(grid))
             grid, losses, multiplied = grid[order], losses[order], multiplied[order]
-        value = as_number(call(function, logits, truth, grid,
-                               shown="fit_temperature(logits, truth, temperatures)"), "T")
+        value = as_number(
+            call(function, logits, truth, grid, shown="fit_temperature(logits, truth, temperatures)"), "T"
+        )
         if not np.isclose(value, grid).any():
             if value == losses.argmin():
-                fail(f"It returns {value:g}, which is the position of the best temperature. Return "
-                     "the temperature at that position.")
+                fail(
+                    f"It returns {value:g}, which is the position of the best temperature. Return "
+                    "the temperature at that position."
+                )
             fail(f"It returns {value:g}, which is none of the temperatures it was given.")
         position = int(np.abs(grid - value).argmin())
         if position == losses.argmin():
             continue
         if position == multiplied.argmin():
-            fail("You multiply the logits by T. Dividing by a T above 1 makes a network modest, "
-                 "multiplying makes it bolder.")
+            fail(
+                "You multiply the logits by T. Dividing by a T above 1 makes a network modest, "
+                "multiplying makes it bolder."
+            )
         if position == losses.argmax():
             fail(f"At T = {value:g} the log loss is the largest of all. Choose the smallest.")
         if position == 0:
-            fail("It returns the first temperature of the list. Every T has the same accuracy, "
-                 "since it never changes which character is read. Choose by the log loss.")
-        fail(f"At T = {value:g} the mean log loss is {losses[position]:.4f}, but elsewhere it is "
-             f"{losses.min():.4f}. Is it the probability of the true label whose log you take?")
+            fail(
+                "It returns the first temperature of the list. Every T has the same accuracy, "
+                "since it never changes which character is read. Choose by the log loss."
+            )
+        fail(
+            f"At T = {value:g} the mean log loss is {losses[position]:.4f}, but elsewhere it is "
+            f"{losses.min():.4f}. Is it the probability of the true label whose log you take?"
+        )
     return ""
 
 
@@ -204,24 +233,33 @@ def refer(function) -> str:
         shown = f"refer(confidence, {cost:.1f}, {capacity:.2f})"
         answer = np.asarray(call(function, confidence, cost, capacity, shown=shown))
         if answer.shape != (n,) or answer.dtype != bool:
-            fail(f"{shown} should be a boolean array of shape ({n},), but is {answer.dtype} of "
-                 f"shape {answer.shape}.")
+            fail(
+                f"{shown} should be a boolean array of shape ({n},), but is {answer.dtype} of "
+                f"shape {answer.shape}."
+            )
         if answer.sum() > capacity * n + 1e-9:
-            fail(f"{shown} sends {answer.sum()} of {n} characters to people, more than their "
-                 f"capacity of {capacity:.0%}.")
+            fail(
+                f"{shown} sends {answer.sum()} of {n} characters to people, more than their "
+                f"capacity of {capacity:.0%}."
+            )
         saved = cost - cost * confidence - 1  # what a person saves on average, above the fee
         if (saved[answer] < 0).any():
-            fail(f"{shown} sends a character of confidence {confidence[answer].max():.3f} to a "
-                 f"person. An error of cost {cost:.1f} is so unlikely there that it does not pay.")
-        if answer.any() and (~answer).any() and (
-                confidence[~answer].min() < confidence[answer].max()):
-            fail(f"{shown} sends a character of confidence {confidence[answer].max():.3f} to a "
-                 f"person, but not one about which the network is less sure "
-                 f"({confidence[~answer].min():.3f}).")
+            fail(
+                f"{shown} sends a character of confidence {confidence[answer].max():.3f} to a "
+                f"person. An error of cost {cost:.1f} is so unlikely there that it does not pay."
+            )
+        if answer.any() and (~answer).any() and (confidence[~answer].min() < confidence[answer].max()):
+            fail(
+                f"{shown} sends a character of confidence {confidence[answer].max():.3f} to a "
+                f"person, but not one about which the network is less sure "
+                f"({confidence[~answer].min():.3f})."
+            )
         if answer.sum() + 1 <= capacity * n and (saved[~answer] > 0).any():
-            fail(f"{shown} leaves people idle, though a person would pay off for a character of "
-                 f"confidence {confidence[~answer][saved[~answer] > 0].max():.3f}. At which "
-                 "confidence do the two costs meet?")
+            fail(
+                f"{shown} leaves people idle, though a person would pay off for a character of "
+                f"confidence {confidence[~answer][saved[~answer] > 0].max():.3f}. At which "
+                "confidence do the two costs meet?"
+            )
     return ""
 
 
@@ -235,16 +273,16 @@ def alarm(function) -> str:
 
     def ask(referred, p, level):
         referred = np.asarray(referred, dtype=bool)
-        value = as_number(call(function, referred, p, level,
-                               shown=f"alarm(referred, {p}, {level})"), "The alarm")
+        value = as_number(
+            call(function, referred, p, level, shown=f"alarm(referred, {p}, {level})"), "The alarm"
+        )
         if value != int(value) or not 0 <= value <= len(referred):
             fail(f"For {len(referred)} characters it returns {value:g}.")
         return int(value), referred
 
     quiet, _ = ask(np.zeros(30), 0.1, 0.01)
     if quiet:
-        fail(f"Nothing is referred, and yet the alarm sounds at {quiet}. It should return 0: "
-             "never.")
+        fail(f"Nothing is referred, and yet the alarm sounds at {quiet}. It should return 0: never.")
     rng = np.random.default_rng(2026)
     cases = []
     for _ in range(40):
@@ -257,7 +295,8 @@ def alarm(function) -> str:
         more = [tail(k + 1, n, p) for n, k in enumerate(counts, 1)]
         right, of_more = (
             next((n for n, each in enumerate(chances, 1) if each <= level), None)
-            for chances in (or_more, more))
+            for chances in (or_more, more)
+        )
         cases.append((found, right or 0, of_more or 0, or_more))
     wrong = [case for case in cases if case[0] != case[1]]
     if not wrong:
@@ -265,15 +304,20 @@ def alarm(function) -> str:
     if all(found == right - 1 for found, right, *_ in cases if right):
         fail("The alarm comes one too early, always: characters are counted from 1.")
     if all(found == of_more for found, _, of_more, _ in cases):
-        fail("It takes the probability of more referrals than there are. The task asks for so many "
-             "or more.")
+        fail("It takes the probability of more referrals than there are. The task asks for so many or more.")
     found, right, _, or_more = wrong[0]
     if found and not right:
-        fail(f"It sounds at {found}, though the probability of so many referrals or more never "
-             f"falls to the level: the smallest is {min(or_more):.4f}. It should return 0 then.")
+        fail(
+            f"It sounds at {found}, though the probability of so many referrals or more never "
+            f"falls to the level: the smallest is {min(or_more):.4f}. It should return 0 then."
+        )
     if found:
-        fail(f"It sounds at {found}, where so many referrals or more have a probability of "
-             f"{or_more[found - 1]:.4f}; the first time it falls to the level is at {right}.")
-    fail(f"It stays silent, though at character {right} so many referrals or more have a "
-         f"probability of only {or_more[right - 1]:.5f}.")
+        fail(
+            f"It sounds at {found}, where so many referrals or more have a probability of "
+            f"{or_more[found - 1]:.4f}; the first time it falls to the level is at {right}."
+        )
+    fail(
+        f"It stays silent, though at character {right} so many referrals or more have a "
+        f"probability of only {or_more[right - 1]:.5f}."
+    )
     return ""

@@ -33,9 +33,12 @@ def deviance(function) -> str:
                 fail("It is half of what it should be. Which factor of the formula is missing?")
             some = counts > 0
             if not lowest and np.isclose(
-                    value, mean_poisson_deviance(counts[some], expected[some]), rtol=1e-6):
-                fail("It leaves out the people without a visit. They are in the mean like all "
-                     "others: only one of their terms vanishes.")
+                value, mean_poisson_deviance(counts[some], expected[some]), rtol=1e-6
+            ):
+                fail(
+                    "It leaves out the people without a visit. They are in the mean like all "
+                    "others: only one of their terms vanishes."
+                )
             fail(f"For {n} random people {shown} is {value:.4f}; scikit-learn says {right:.4f}.")
     return ""
 
@@ -51,15 +54,18 @@ def rate(function) -> str:
         shown = f"log_uniform(u, {low:.2g}, {high:.2g})"
         rates = as_array(call(function, u, low, high, shown=shown), u.shape, shown)
         if (rates <= 0).any():
-            fail(f"{shown} has negative numbers among its results. That is the exponent, not yet "
-                 "the rate.")
+            fail(f"{shown} has negative numbers among its results. That is the exponent, not yet the rate.")
         if not np.isclose(rates[0], low):
-            fail(f"At u = 0 it gives {rates[0]:.3g}, not the lowest rate, {low:.3g}. Do logarithm "
-                 "and power have the same base?")
+            fail(
+                f"At u = 0 it gives {rates[0]:.3g}, not the lowest rate, {low:.3g}. Do logarithm "
+                "and power have the same base?"
+            )
         middle = rates[np.flatnonzero(u == 0.5)[0]]
         if np.isclose(middle, (low + high) / 2):
-            fail(f"Half of the draws lie above {middle:.3g}: you draw uniformly between the ends. "
-                 "Draw the logarithm so.")
+            fail(
+                f"Half of the draws lie above {middle:.3g}: you draw uniformly between the ends. "
+                "Draw the logarithm so."
+            )
         steps = np.diff(np.log(rates)) / np.diff(u)
         if not np.allclose(steps, steps[0], rtol=1e-4):
             fail("Equal steps in u should multiply the rate by equal factors, and they do not.")
@@ -83,17 +89,19 @@ def budget(function) -> str:
             def found(n: int, share: float = share) -> float:
                 return 1.0 - float(np.prod(np.full(n, 1.0 - share)))
 
-            if found(value) >= chance - 1e-12 and (
-                    value == 0 or found(value - 1) < chance - 1e-12):
+            if found(value) >= chance - 1e-12 and (value == 0 or found(value - 1) < chance - 1e-12):
                 continue
             if value == int(np.ceil(chance / share)):
-                fail(f"{shown} is {value}. So many trials hold {chance} good ones on average; the "
-                     "chance of at least one is another matter.")
+                fail(
+                    f"{shown} is {value}. So many trials hold {chance} good ones on average; the "
+                    "chance of at least one is another matter."
+                )
             if found(value) < chance <= found(value + 1) + 1e-12:
-                fail(f"{shown} is {value}, which gives a chance of {found(value):.4f}: one too "
-                     "few.")
-            fail(f"{shown} is {value}, which gives a chance of {found(value):.4f}. What is the "
-                 "chance that every trial misses, and how large may it be?")
+                fail(f"{shown} is {value}, which gives a chance of {found(value):.4f}: one too few.")
+            fail(
+                f"{shown} is {value}, which gives a chance of {found(value):.4f}. What is the "
+                "chance that every trial misses, and how large may it be?"
+            )
     return ""
 
 
@@ -112,28 +120,37 @@ def leak(function) -> str:
         validation[lucky] = 4.3
         validation[lucky, 0] = 3.8
         test[leaked] = 3.7 + rng.uniform(0, 0.02, size=seeds)
-        table = pd.DataFrame([
-            {"setting": names[k], "seed": s, "validation": validation[k, s], "test": test[k, s]}
-            for k in range(6) for s in range(seeds)])
+        table = pd.DataFrame(
+            [
+                {"setting": names[k], "seed": s, "validation": validation[k, s], "test": test[k, s]}
+                for k in range(6)
+                for s in range(seeds)
+            ]
+        )
         table = table.sample(frac=1, random_state=int(rng.integers(1e6)), ignore_index=True)
         answer = call(function, table, shown=shown)
         if not isinstance(answer, (tuple, list)) or len(answer) != 2:
             fail(f"{shown} should return two things, (setting, deviance), not {brief(answer)}.")
         setting, value = answer[0], as_number(answer[1], "The deviance")
         if setting == names[leaked]:
-            fail("The test set chooses. Then it can no longer judge: its score was picked for "
-                 "being small.")
+            fail("The test set chooses. Then it can no longer judge: its score was picked for being small.")
         if setting == names[lucky]:
             fail("One lucky seed decides. That setting is poor from every other seed.")
         if setting != names[honest]:
-            fail(f"It chooses {setting!r}, but {names[honest]!r} has the smallest mean on the "
-                 "set that is there for choosing.")
+            fail(
+                f"It chooses {setting!r}, but {names[honest]!r} has the smallest mean on the "
+                "set that is there for choosing."
+            )
         if np.isclose(value, validation[honest].mean()):
-            fail("The setting is right, but the number comes from the set that chose it. It was "
-                 "chosen for being small, so it is too rosy.")
+            fail(
+                "The setting is right, but the number comes from the set that chose it. It was "
+                "chosen for being small, so it is too rosy."
+            )
         if not np.isclose(value, test[honest].mean()):
-            fail(f"The setting is right, but its deviance is {value:.4f}. Average all its seeds on "
-                 "the set that played no part in the choice.")
+            fail(
+                f"The setting is right, but its deviance is {value:.4f}. Average all its seeds on "
+                "the set that played no part in the choice."
+            )
     return ""
 
 
@@ -156,13 +173,19 @@ def gain(function) -> str:
         if np.isclose(value, -right, rtol=1e-6):
             fail("The sign is the wrong way round: a smaller deviance afterwards is a gain.")
         if np.isclose(value * np.sqrt(n), right, rtol=1e-6):
-            fail("You divide by the spread of one seed, not by that of the mean. A mean of many "
-                 "seeds is surer than one.")
+            fail(
+                "You divide by the spread of one seed, not by that of the mean. A mean of many "
+                "seeds is surer than one."
+            )
         if np.isclose(value * np.sqrt((n - 1) / n), right, rtol=1e-6):
-            fail("Nearly: which divisor belongs under the sum of squares when the mean is "
-                 "estimated from the same numbers?")
+            fail(
+                "Nearly: which divisor belongs under the sum of squares when the mean is "
+                "estimated from the same numbers?"
+            )
         if np.isclose(value, stats.ttest_ind(before, after, equal_var=False).statistic, rtol=1e-6):
-            fail("You compare two clouds of dots. The seeds are the same, so compare seed by seed: "
-                 "what they share then drops out.")
+            fail(
+                "You compare two clouds of dots. The seeds are the same, so compare seed by seed: "
+                "what they share then drops out."
+            )
         fail(f"For {n} random pairs {shown} is {value:.3f}, and it should be {right:.3f}.")
     return ""

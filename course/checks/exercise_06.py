@@ -25,15 +25,20 @@ def weights(function) -> str:
                 continue
             if value == of_weights:
                 fail(f"{shown} is {value:g}: that is the kernels alone. Every filter has a bias.")
-            if value == of_weights + of_weights // kernel ** 2:
-                fail(f"{shown} is {value:g}. You count one bias a channel of each filter; a filter "
-                     "adds its channels up and has one bias.")
+            if value == of_weights + of_weights // kernel**2:
+                fail(
+                    f"{shown} is {value:g}. You count one bias a channel of each filter; a filter "
+                    "adds its channels up and has one bias."
+                )
             if grouped and value == of_weights * groups + of_biases:
-                fail(f"{shown} is {value:g}, as without groups. A filter sees only the channels "
-                     "of its own group.")
+                fail(
+                    f"{shown} is {value:g}, as without groups. A filter sees only the channels "
+                    "of its own group."
+                )
             if grouped and value * groups == of_weights + of_biases:
-                fail(f"{shown} is {value:g}. You divide by the groups twice: the filters of all "
-                     "groups count.")
+                fail(
+                    f"{shown} is {value:g}. You divide by the groups twice: the filters of all groups count."
+                )
             fail(f"{shown} is {value:g}; a layer built that way has {of_weights + of_biases:,}.")
     return ""
 
@@ -43,8 +48,7 @@ def sides(function) -> str:
     """A function (side) -> four ints, against layers that torch runs without computing."""
     import torch
 
-    net = (torch.nn.Conv2d(1, 1, 11, stride=4, device="meta"),
-           *(torch.nn.MaxPool2d(3, 2) for _ in range(3)))
+    net = (torch.nn.Conv2d(1, 1, 11, stride=4, device="meta"), *(torch.nn.MaxPool2d(3, 2) for _ in range(3)))
     for side in (227, 224, 230, 243, 200, 301):
         shown = f"alexnet_sides({side})"
         answer = call(function, side, shown=shown)
@@ -56,19 +60,29 @@ def sides(function) -> str:
         if list(found) == right:
             continue
         if found[0] == right[0] + 1 and (side - 11) % 4 == 0 or found[0] == -(-side // 4):
-            fail(f"{shown} begins with {found[0]:g}. The first layer has no padding, so that its "
-                 "kernel starts and ends inside the image.")
+            fail(
+                f"{shown} begins with {found[0]:g}. The first layer has no padding, so that its "
+                "kernel starts and ends inside the image."
+            )
         if found[0] > right[0]:
-            fail(f"{shown} begins with {found[0]:g}: you rounded up. A kernel that would hang over "
-                 "the edge gives no output.")
+            fail(
+                f"{shown} begins with {found[0]:g}: you rounded up. A kernel that would hang over "
+                "the edge gives no output."
+            )
         if found[0] != right[0]:
-            fail(f"{shown} begins with {found[0]:g}. How many places does a kernel of side 11 have "
-                 "if it moves by 4?")
+            fail(
+                f"{shown} begins with {found[0]:g}. How many places does a kernel of side 11 have "
+                "if it moves by 4?"
+            )
         if found[1] < right[1] - 1:
-            fail(f"{shown} goes from {found[0]:g} to {found[1]:g}. The windows of this pooling "
-                 "overlap: they are 3 wide and move by 2.")
-        fail(f"{shown} is {[int(each) for each in found]}, and a network built that way has "
-             f"{right[:2]} at first. Follow the later poolings likewise.")
+            fail(
+                f"{shown} goes from {found[0]:g} to {found[1]:g}. The windows of this pooling "
+                "overlap: they are 3 wide and move by 2."
+            )
+        fail(
+            f"{shown} is {[int(each) for each in found]}, and a network built that way has "
+            f"{right[:2]} at first. Follow the later poolings likewise."
+        )
     return ""
 
 
@@ -81,8 +95,7 @@ def saving(function) -> str:
     def counted(*shapes: tuple[int, int, int]) -> int:
         with FlopCounterMode(display=False) as counter:
             for channels, filters, side in shapes:
-                layer = torch.nn.Conv2d(channels, filters, side, padding="same", bias=False,
-                                        device="meta")
+                layer = torch.nn.Conv2d(channels, filters, side, padding="same", bias=False, device="meta")
                 layer(torch.empty(1, channels, 8, 8, device="meta"))
         return counter.get_total_flops()
 
@@ -92,20 +105,19 @@ def saving(function) -> str:
         reduced, kernel = int(rng.integers(4, channels)), int(rng.choice([3, 5, 7]))
         shown = f"cost_ratio({channels}, {reduced}, {filters}, {kernel})"
         value = as_number(call(function, channels, reduced, filters, kernel, shown=shown), shown)
-        ratio = (counted((channels, reduced, 1), (reduced, filters, kernel))
-                 / counted((channels, filters, kernel)))
+        ratio = counted((channels, reduced, 1), (reduced, filters, kernel)) / counted(
+            (channels, filters, kernel)
+        )
         if np.isclose(value, ratio, rtol=1e-9):
             continue
         if np.isclose(value * ratio, 1, rtol=1e-9):
             fail(f"{shown} is {value:.3f}: upside down.")
         if np.isclose(value, reduced / channels, rtol=1e-9):
-            fail(f"{shown} is {value:.3f}, as if the 1 × 1 convolution came for nothing. It "
-                 "multiplies too.")
+            fail(f"{shown} is {value:.3f}, as if the 1 × 1 convolution came for nothing. It multiplies too.")
         linear = (channels * reduced / kernel + reduced * filters) / (channels * filters)
         if np.isclose(value, linear, rtol=1e-9):
             fail("A kernel covers an area: its side comes in squared.")
-        fail(f"{shown} is {value:.4f}; counting the multiplications of such layers gives "
-             f"{ratio:.4f}.")
+        fail(f"{shown} is {value:.4f}; counting the multiplications of such layers gives {ratio:.4f}.")
     return ""
 
 
@@ -129,21 +141,28 @@ def block(function) -> str:
             fail(f"{shown} should return a Keras tensor, not {brief(y)}.")
         side = -(-8 // stride)
         if y.shape != (None, side, side, filters):
-            fail(f"{shown} returns a tensor of shape {y.shape}, not {(None, side, side, filters)}. "
-                 "Which convolutions take the stride?")
+            fail(
+                f"{shown} returns a tensor of shape {y.shape}, not {(None, side, side, filters)}. "
+                "Which convolutions take the stride?"
+            )
         return keras.Model(x, y)
 
     def convolutions(model, side: int) -> list:
-        return [layer for layer in model.layers
-                if isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (side, side)]
+        return [
+            layer
+            for layer in model.layers
+            if isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (side, side)
+        ]
 
     plain = build(4, 4, 1)
     threes = convolutions(plain, 3)
     if len(threes) != 2:
         fail(f"It has {len(threes)} convolutions with kernel 3 and should have two.")
     if convolutions(plain, 1):
-        fail("With equal shapes the shortcut should be the input itself, without any weights of "
-             "its own. That is what lets a signal pass unchanged.")
+        fail(
+            "With equal shapes the shortcut should be the input itself, without any weights of "
+            "its own. That is what lets a signal pass unchanged."
+        )
     norms = [la for la in plain.layers if isinstance(la, keras.layers.BatchNormalization)]
     if len(norms) != 2 or any(layer.use_bias for layer in threes):
         fail("Each convolution should be without bias and be followed by a batch normalisation.")
@@ -155,11 +174,12 @@ def block(function) -> str:
     if not out.any():
         fail("With kernels of zero nothing comes through. Where is the shortcut?")
     if np.allclose(out, images, atol=1e-4):
-        fail("With kernels of zero the input comes out unchanged, its negative values too. "
-             "The last ReLU stands before the sum; it belongs after it.")
+        fail(
+            "With kernels of zero the input comes out unchanged, its negative values too. "
+            "The last ReLU stands before the sum; it belongs after it."
+        )
     if not np.allclose(out, np.maximum(images, 0), atol=1e-4):
-        fail("With kernels of zero the block should hand on its input, but for one ReLU, and it "
-             "does not.")
+        fail("With kernels of zero the block should hand on its input, but for one ReLU, and it does not.")
     # The first convolution turns the sign, the second keeps it. Without a ReLU between them the
     # branch takes away what the shortcut brings; with one it takes away nothing.
     for sign, layer, before in zip((-1, 1), threes, kernels, strict=True):
@@ -170,8 +190,7 @@ def block(function) -> str:
     if np.abs(out).max() < 0.1:
         fail("There is no ReLU between the two convolutions. Without it they are one linear map.")
     if not np.allclose(out, np.maximum(images, 0), atol=0.05):
-        fail("Between the two convolutions stands something else than a batch normalisation and a "
-             "ReLU.")
+        fail("Between the two convolutions stands something else than a batch normalisation and a ReLU.")
     for channels, filters, stride in ((4, 6, 1), (4, 4, 2), (4, 8, 2)):
         wide = build(channels, filters, stride)
         ones = convolutions(wide, 1)
@@ -205,8 +224,10 @@ def top(function) -> str:
         if np.isclose(value, 1 - top_k_accuracy_score(truth, -probabilities, k=k, labels=labels)):
             fail(f"{shown} looks among the {k} unlikeliest classes.")
         if value > 1 - right:
-            fail(f"{shown} is {value:.3f}, too large. The truth may be anywhere among the {k} "
-                 f"likeliest, not exactly in one place.")
+            fail(
+                f"{shown} is {value:.3f}, too large. The truth may be anywhere among the {k} "
+                f"likeliest, not exactly in one place."
+            )
         fail(f"{shown} is {value:.3f} for random probabilities; scikit-learn says {1 - right:.3f}.")
     return ""
 
@@ -226,9 +247,13 @@ def depth(function) -> str:
         scores = means[:, None] + 0.01 * noise
         scores[4, 0] += 0.09
         scores[4, 1] -= 0.09
-        table = pd.DataFrame([
-            {"depth": int(depths[row]), "seed": seed, "accuracy": scores[row, seed]}
-            for row in range(5) for seed in range(seeds)])
+        table = pd.DataFrame(
+            [
+                {"depth": int(depths[row]), "seed": seed, "accuracy": scores[row, seed]}
+                for row in range(5)
+                for seed in range(seeds)
+            ]
+        )
         table = table.sample(frac=1, random_state=int(rng.integers(1e6)), ignore_index=True)
         value = as_number(call(function, table, shown="choose_depth(table)"), "The depth")
         if value not in depths:
@@ -239,8 +264,10 @@ def depth(function) -> str:
         if place == 3:
             fail("It chooses the depth with the highest mean. Is there a simpler one, hardly worse?")
         if place == 1:
-            fail("It lets in too much: it measures by the spread of single seeds, where the rule "
-                 "takes the standard error of a mean.")
+            fail(
+                "It lets in too much: it measures by the spread of single seeds, where the rule "
+                "takes the standard error of a mean."
+            )
         if place == 4:
             fail("It follows the single best score. One lucky seed is no mean.")
         fail(f"It chooses depth {value:g}, whose mean lies far below the best.")

@@ -15,27 +15,35 @@ def in_range(function) -> str:
         result = call(function, images, black, white, shown=shown)
         found = as_array(result, images.shape, shown)
         if getattr(result, "dtype", None) != np.float32:
-            fail(f"{shown} is {result.dtype}, and should be float32: networks compute in it, "
-                 "and it takes half the memory.")
+            fail(
+                f"{shown} is {result.dtype}, and should be float32: networks compute in it, "
+                "and it takes half the memory."
+            )
         ends = np.asarray(call(function, np.array([0, 255], np.uint8), black, white, shown=shown))
         if np.isclose(ends[0], black, atol=1e-5) and np.isclose(
-                ends[1], black + (white - black) * 255 / 256, atol=1e-5):
-            fail("White does not become `white`. The levels run from 0 to 255, so 256 is not "
-                 "among them.")
+            ends[1], black + (white - black) * 255 / 256, atol=1e-5
+        ):
+            fail("White does not become `white`. The levels run from 0 to 255, so 256 is not among them.")
         if not np.allclose(ends, [black, white], atol=1e-5):
-            fail(f"With {shown} black becomes {ends[0]:.3g} and white {ends[1]:.3g}. Does every "
-                 "number on the way fit into its type? One byte ends at 255.")
+            fail(
+                f"With {shown} black becomes {ends[0]:.3g} and white {ends[1]:.3g}. Does every "
+                "number on the way fit into its type? One byte ends at 255."
+            )
         order = np.argsort(images.ravel(), kind="stable")
         grey = images.ravel()[order].astype(float)
         steps = np.diff(found.ravel()[order])
         if (steps * np.sign(white - black) < -1e-6).any():
-            fail(f"{shown} makes some lighter pixels darker. Somewhere a number no longer fits "
-                 "into one byte and starts again from 0.")
+            fail(
+                f"{shown} makes some lighter pixels darker. Somewhere a number no longer fits "
+                "into one byte and starts again from 0."
+            )
         # Along a grey wedge equal steps stay equal; a photo's own range has no part in that.
         slope = np.polyfit(grey, found.ravel()[order], 1)[0]
         if not np.isclose(slope, (ends[1] - ends[0]) / 255, rtol=1e-3):
-            fail("The same grey level becomes another number in another photo: you stretch each "
-                 "to its own darkest and lightest pixel. A dark photo should stay dark.")
+            fail(
+                "The same grey level becomes another number in another photo: you stretch each "
+                "to its own darkest and lightest pixel. A dark photo should stay dark."
+            )
     return ""
 
 
@@ -50,11 +58,14 @@ def freeze(function) -> str:
         steps = [keras.Input((8, 8, 2))]
         for number in range(1, 5):
             filters = int(rng.integers(2, 6))
-            steps += [keras.layers.Conv2D(filters, 3, padding="same", name=f"conv{number}"),
-                      keras.layers.BatchNormalization(name=f"norm{number}"),
-                      keras.layers.Activation("relu", name=f"relu{number}")]
-        return keras.Sequential([*steps, keras.layers.GlobalAveragePooling2D(name="pool"),
-                                 keras.layers.Dense(3, name="head")])
+            steps += [
+                keras.layers.Conv2D(filters, 3, padding="same", name=f"conv{number}"),
+                keras.layers.BatchNormalization(name=f"norm{number}"),
+                keras.layers.Activation("relu", name=f"relu{number}"),
+            ]
+        return keras.Sequential(
+            [*steps, keras.layers.GlobalAveragePooling2D(name="pool"), keras.layers.Dense(3, name="head")]
+        )
 
     for number in (2, 3, 4, 1):
         for asleep in (False, True):
@@ -69,16 +80,16 @@ def freeze(function) -> str:
             lower = [convs[f"conv{k}"] for k in range(1, number)]
             upper = [convs[f"conv{k}"] for k in range(number + 1, 5)] + [convs["head"]]
             if any(lower) and not any(upper):
-                fail(f"{shown} freezes the wrong side: the layers above {name} and not those "
-                     "below.")
+                fail(f"{shown} freezes the wrong side: the layers above {name} and not those below.")
             if any(lower):
                 fail(f"{shown} leaves layers below {name} free.")
             if any(flag for key, flag in state.items() if key.startswith("norm")):
-                fail(f"{shown} leaves a BatchNormalization free. It must not train, wherever it "
-                     "stands.")
+                fail(f"{shown} leaves a BatchNormalization free. It must not train, wherever it stands.")
             if asleep and (not all(upper) or not model.trainable_weights):
-                fail(f"Where every layer was frozen before, {shown} leaves all asleep. Layers "
-                     "that shall train have to be woken up.")
+                fail(
+                    f"Where every layer was frozen before, {shown} leaves all asleep. Layers "
+                    "that shall train have to be woken up."
+                )
             if not convs[name] and all(upper):
                 fail(f"{shown} freezes {name} itself. Only what lies below it shall freeze.")
             if not all(upper):
@@ -87,8 +98,7 @@ def freeze(function) -> str:
             if value == len(model.trainable_weights):
                 fail(f"{shown} returns {value:g}, the number of arrays. Count the numbers in them.")
             if value != right:
-                fail(f"{shown} freezes rightly and returns {value:g}; {right:,} numbers can still "
-                     "train.")
+                fail(f"{shown} freezes rightly and returns {value:g}; {right:,} numbers can still train.")
     return ""
 
 
@@ -132,8 +142,7 @@ def folds(function) -> str:
         if np.array_equal(found, wanted):
             continue
         if np.array_equal(found, wanted[np.array(asked)]):
-            fail("The predictions come in the order of the folds. Put them back into the order of "
-                 "the rows.")
+            fail("The predictions come in the order of the folds. Put them back into the order of the rows.")
         fail("Some predictions are not those that the model gave for these rows.")
     return ""
 
@@ -151,23 +160,32 @@ def limit(function) -> str:
             shown = f"lower_limit({right}, {n}, {level})"
             value = as_number(call(function, right, n, level, shown=shown), shown)
             if not 0 <= value <= 1:
-                fail(f"{shown} is {value:.3f}, which is no accuracy. The normal approximation "
-                     "fails for small numbers.")
+                fail(
+                    f"{shown} is {value:.3f}, which is no accuracy. The normal approximation "
+                    "fails for small numbers."
+                )
             if abs(at_least(right, n, value) - level) < 0.02 * level + 1e-4:
                 continue
             if value > right / n + 1e-9:
                 fail(f"{shown} is {value:.3f}, above the share that was right: an upper limit.")
             if right < n and abs(at_least(right + 1, n, value) - level) < 0.02 * level + 1e-4:
-                fail(f"{shown} is {value:.4f}: there, more than {right} right answers have that "
-                     "probability. The task asks for so many or more.")
+                fail(
+                    f"{shown} is {value:.4f}: there, more than {right} right answers have that "
+                    "probability. The task asks for so many or more."
+                )
             if right == n and value > 0.999:
-                fail(f"{shown} is {value:.3f}. A few photos cannot prove that it never errs; "
-                     "neither the normal approximation nor \"more than\" works at this end.")
-            fail(f"{shown} is {value:.4f}, and there {right} or more right answers have the "
-                 f"probability {at_least(right, n, value):.4f}, not {level}. (The normal "
-                 "approximation does not do here.)")
-    nothing = as_number(call(function, 0, 12, 0.05, shown="lower_limit(0, 12, 0.05)"),
-                        "The limit for nothing right")
+                fail(
+                    f"{shown} is {value:.3f}. A few photos cannot prove that it never errs; "
+                    'neither the normal approximation nor "more than" works at this end.'
+                )
+            fail(
+                f"{shown} is {value:.4f}, and there {right} or more right answers have the "
+                f"probability {at_least(right, n, value):.4f}, not {level}. (The normal "
+                "approximation does not do here.)"
+            )
+    nothing = as_number(
+        call(function, 0, 12, 0.05, shown="lower_limit(0, 12, 0.05)"), "The limit for nothing right"
+    )
     if not np.isclose(nothing, 0, atol=1e-4):
         fail(f"With nothing right it promises {nothing:.3f}.")
     return ""
@@ -180,8 +198,12 @@ def mix(function) -> str:
     for _ in range(20):
         classes = int(rng.integers(3, 6))
         rows = rng.integers(20, 400, size=classes)
-        table = np.array([rng.multinomial(count, rng.dirichlet(np.ones(classes) + 6 * np.eye(
-            classes)[k])) for k, count in enumerate(rows)])
+        table = np.array(
+            [
+                rng.multinomial(count, rng.dirichlet(np.ones(classes) + 6 * np.eye(classes)[k]))
+                for k, count in enumerate(rows)
+            ]
+        )
         table += np.eye(classes, dtype=int)
         shares = rng.dirichlet(np.ones(classes))
         shown = "expected_accuracy(confusion, shares)"
@@ -194,17 +216,24 @@ def mix(function) -> str:
         if np.isclose(value, table.trace() / table.sum(), rtol=1e-6):
             fail("It is the accuracy of the old mix: it does not change with the shares.")
         old = table.sum(1) * shares
-        if np.isclose(value, sum(old / old.sum() * [row[k] / sum(row)
-                                                    for k, row in enumerate(table)]), rtol=1e-6):
+        if np.isclose(
+            value, sum(old / old.sum() * [row[k] / sum(row) for k, row in enumerate(table)]), rtol=1e-6
+        ):
             fail("You weigh twice, by the old mix as well as by the new one.")
         turned = np.array([row * (share / sum(row)) for row, share in zip(table.T, shares)])
         if np.isclose(value, turned.trace(), rtol=1e-6):
-            fail("You divide by the columns, by what photos were taken for. How well a class is "
-                 "recognised stands in its row.")
-        fail(f"For a random table it gives {value:.4f}, where photos in the new mix would be right "
-             f"with a share of {right:.4f}.")
+            fail(
+                "You divide by the columns, by what photos were taken for. How well a class is "
+                "recognised stands in its row."
+            )
+        fail(
+            f"For a random table it gives {value:.4f}, where photos in the new mix would be right "
+            f"with a share of {right:.4f}."
+        )
     perfect = np.diag(rng.integers(1, 9, size=4))
-    if not np.isclose(as_number(call(function, perfect, np.full(4, 0.25), shown=brief(function)),
-                                "The expected accuracy"), 1):
+    if not np.isclose(
+        as_number(call(function, perfect, np.full(4, 0.25), shown=brief(function)), "The expected accuracy"),
+        1,
+    ):
         fail("Without errors it should be 1 in every mix.")
     return ""

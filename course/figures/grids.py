@@ -4,8 +4,27 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from course.figures.primitives import (
-    CHANNELS, INPUT, KERNEL, LABEL, MORE, NAME, OUTPUT, PADDING, SMALL, Cells, draw_arrow,
-    draw_cells, draw_stack, name_above, outline, sheet, sign, size_below, tint, write)
+    CHANNELS,
+    INPUT,
+    KERNEL,
+    LABEL,
+    MORE,
+    NAME,
+    OUTPUT,
+    PADDING,
+    SMALL,
+    Cells,
+    draw_arrow,
+    draw_cells,
+    draw_stack,
+    name_above,
+    outline,
+    sheet,
+    sign,
+    size_below,
+    tint,
+    write,
+)
 
 
 def cross_correlate(
@@ -30,10 +49,9 @@ def cross_correlate(
     values = np.pad(np.asarray(values), padding)
     kernel = np.asarray(kernel)
     if values.ndim != 2 or kernel.ndim != 2 or any(np.less(values.shape, kernel.shape)):
-        raise ValueError(f"A kernel {kernel.shape} does not fit into a padded grid "
-                         f"{values.shape}.")
+        raise ValueError(f"A kernel {kernel.shape} does not fit into a padded grid {values.shape}.")
     windows = np.lib.stride_tricks.sliding_window_view(values, kernel.shape)
-    return (windows[::stride[0], ::stride[1]] * kernel).sum(axis=(-2, -1))
+    return (windows[:: stride[0], :: stride[1]] * kernel).sum(axis=(-2, -1))
 
 
 def draw_sliding(
@@ -74,58 +92,63 @@ def draw_sliding(
     if padding:
         # Zeros all round; the input itself is drawn over the empty middle.
         zeros = np.pad(np.full(values.shape, np.nan), padding)
-        draw_cells(axis, zeros, 0.6, grid_top, colour=PADDING, fill="#f0f2f4",
-                   hatch="///", fontsize=LABEL)
-    grid = draw_cells(axis, values, 0.6 + padding, grid_top + padding, colour=INPUT,
-                      fill=tint(INPUT, 0.14))
+        draw_cells(axis, zeros, 0.6, grid_top, colour=PADDING, fill="#f0f2f4", hatch="///", fontsize=LABEL)
+    grid = draw_cells(axis, values, 0.6 + padding, grid_top + padding, colour=INPUT, fill=tint(INPUT, 0.14))
     whole = Cells(0.6, grid_top, *padded)
     name_above(axis, whole, "input", colour=INPUT)
-    size_below(axis, whole, f"{grid.rows} × {grid.columns}"
-               + (f", padded to {padded[0]} × {padded[1]}" if padding else ""))
+    size_below(
+        axis,
+        whole,
+        f"{grid.rows} × {grid.columns}" + (f", padded to {padded[0]} × {padded[1]}" if padding else ""),
+    )
     corner = row * stride[0] - padding, column * stride[1] - padding
     outline(axis, grid, *corner, *kernel.shape, fill=tint(KERNEL, 0.6))
 
     kernel_left = whole.right + 1.9
     sign(axis, whole.right + 0.95, top + height / 2, "⋆")
-    weights = draw_cells(axis, kernel, kernel_left, top + (height - kernel.shape[0]) / 2,
-                         colour=KERNEL, fill=tint(KERNEL, 0.2))
+    weights = draw_cells(
+        axis, kernel, kernel_left, top + (height - kernel.shape[0]) / 2, colour=KERNEL, fill=tint(KERNEL, 0.2)
+    )
     name_above(axis, weights, "kernel", colour=KERNEL)
     size_below(axis, weights)
 
     sign(axis, weights.right + 0.95, top + height / 2, "=")
     shown = outputs.astype(float).copy()
     if not all_outputs:
-        shown.flat[step + 1:] = np.nan
-    result = draw_cells(axis, shown, weights.right + 1.9,
-                        top + (height - outputs.shape[0]) / 2, colour=OUTPUT,
-                        fill=tint(OUTPUT, 0.14))
+        shown.flat[step + 1 :] = np.nan
+    result = draw_cells(
+        axis,
+        shown,
+        weights.right + 1.9,
+        top + (height - outputs.shape[0]) / 2,
+        colour=OUTPUT,
+        fill=tint(OUTPUT, 0.14),
+    )
     outline(axis, result, row, column, 1, 1, colour=OUTPUT, fill=tint(OUTPUT, 0.6))
     name_above(axis, result, "output", colour=OUTPUT)
     size_below(axis, result)
 
-    window = np.pad(values, padding)[row * stride[0]:, column * stride[1]:]
-    window = window[:kernel.shape[0], :kernel.shape[1]]
-    write(axis, width / 2, top + height + 2.0, _sum(window, kernel, outputs[row, column]),
-          fontsize=LABEL)
+    window = np.pad(values, padding)[row * stride[0] :, column * stride[1] :]
+    window = window[: kernel.shape[0], : kernel.shape[1]]
+    write(axis, width / 2, top + height + 2.0, _sum(window, kernel, outputs[row, column]), fontsize=LABEL)
     return figure
 
 
 def _sum(window: np.ndarray, kernel: np.ndarray, total: float) -> str:
     """The sum behind one output, a line for each row of the kernel."""
+
     def number(value: float) -> str:
         return f"{value:g}".replace("-", "−")
 
     def weight(value: float) -> str:
         return f"({number(value)})" if value < 0 else number(value)
 
-    lines = [" + ".join(f"{number(x)} × {weight(w)}" for x, w in zip(*pair))
-             for pair in zip(window, kernel)]
+    lines = [" + ".join(f"{number(x)} × {weight(w)}" for x, w in zip(*pair)) for pair in zip(window, kernel)]
     return " +\n".join(lines) + f"  =  {number(total)}"
 
 
 def draw_uses(
-    rows: int, columns: int, kernel: tuple[int, int], stride: tuple[int, int],
-    *, inches: float = 5.4,
+    rows: int, columns: int, kernel: tuple[int, int], stride: tuple[int, int], *, inches: float = 5.4
 ) -> Figure:
     """How often a kernel that slides by `stride` uses each input, with every footprint framed.
 
@@ -138,23 +161,29 @@ def draw_uses(
         ValueError: the kernel does not fit, or a stride below 1.
     """
     if min(stride) < 1 or kernel[0] > rows or kernel[1] > columns:
-        raise ValueError(f"A kernel {kernel} at stride {stride} does not fit into "
-                         f"{rows} x {columns} cells.")
+        raise ValueError(f"A kernel {kernel} at stride {stride} does not fit into {rows} x {columns} cells.")
     uses = np.zeros((rows, columns), int)
-    corners = [(row, column) for row in range(0, rows - kernel[0] + 1, stride[0])
-               for column in range(0, columns - kernel[1] + 1, stride[1])]
+    corners = [
+        (row, column)
+        for row in range(0, rows - kernel[0] + 1, stride[0])
+        for column in range(0, columns - kernel[1] + 1, stride[1])
+    ]
     for row, column in corners:
-        uses[row:row + kernel[0], column:column + kernel[1]] += 1
+        uses[row : row + kernel[0], column : column + kernel[1]] += 1
     out_rows = (rows - kernel[0]) // stride[0] + 1
     out_columns = (columns - kernel[1]) // stride[1] + 1
     width = columns + out_columns + 4.2
     figure, axis = sheet(width, rows + 3.2, inches)
-    shades = np.array([[240, 242, 244], *(255 * np.array(tint(INPUT, s))
-                                          for s in (0.14, 0.34, 0.54, 0.74))])
-    grid = draw_cells(axis, uses, 0.6, 1.6, colour=INPUT,
-                      fill=shades[np.minimum(uses, len(shades) - 1)])
-    result = draw_cells(axis, (out_rows, out_columns), grid.right + 2.9,
-                        1.6 + (rows - out_rows) / 2, colour=OUTPUT, fill=tint(OUTPUT, 0.14))
+    shades = np.array([[240, 242, 244], *(255 * np.array(tint(INPUT, s)) for s in (0.14, 0.34, 0.54, 0.74))])
+    grid = draw_cells(axis, uses, 0.6, 1.6, colour=INPUT, fill=shades[np.minimum(uses, len(shades) - 1)])
+    result = draw_cells(
+        axis,
+        (out_rows, out_columns),
+        grid.right + 2.9,
+        1.6 + (rows - out_rows) / 2,
+        colour=OUTPUT,
+        fill=tint(OUTPUT, 0.14),
+    )
     for k, (row, column) in enumerate(corners):
         # Overlapping frames are drawn a little smaller in turn, so that each can be seen.
         inset = 0.09 * (1 + (k // out_columns) % 2 + 2 * (k % 2) * (stride[1] < kernel[1]))
@@ -162,8 +191,15 @@ def draw_uses(
         colour = MORE[1:][(k // out_columns + k % out_columns) % 5]
         axis_cells = Cells(frame.left, frame.top, 1, 1, (kernel[0] - 2 * inset) / kernel[0])
         outline(axis, axis_cells, 0, 0, *kernel, colour=colour, linewidth=2.8)
-        draw_cells(axis, (1, 1), result.left + k % out_columns, result.top + k // out_columns,
-                   colour=colour, fill=tint(colour, 0.35), zorder=5)
+        draw_cells(
+            axis,
+            (1, 1),
+            result.left + k % out_columns,
+            result.top + k // out_columns,
+            colour=colour,
+            fill=tint(colour, 0.35),
+            zorder=5,
+        )
     draw_arrow(axis, (grid.right + 0.5, 1.6 + rows / 2), (result.left - 0.5, 1.6 + rows / 2))
     name_above(axis, grid, "times used", colour=INPUT)
     size_below(axis, grid)
@@ -188,8 +224,10 @@ def draw_channels(
     """
     window, kernels = np.asarray(window), np.asarray(kernels)
     if window.shape != kernels.shape or window.ndim != 3 or window.shape[2] != len(names):
-        raise ValueError(f"A filter needs a kernel for each channel: inputs {window.shape}, "
-                         f"weights {kernels.shape}, {len(names)} names.")
+        raise ValueError(
+            f"A filter needs a kernel for each channel: inputs {window.shape}, "
+            f"weights {kernels.shape}, {len(names)} names."
+        )
     height, width, channels = window.shape
     figure, axis = sheet(23.5, channels * (height + 0.9) + 1.6, 8.9)
     total = (window * kernels).sum() + bias
@@ -200,25 +238,40 @@ def draw_channels(
         write(axis, 0.9, middle, names[k], fontsize=NAME, weight="bold", colour=colour)
         x = draw_cells(axis, window[..., k], 1.8, top, colour=colour, fill=tint(colour, 0.14))
         sign(axis, x.right + 1, middle, "×")
-        w = draw_cells(axis, kernels[..., k], x.right + 2, top, colour=KERNEL,
-                       fill=tint(KERNEL, 0.2))
+        w = draw_cells(axis, kernels[..., k], x.right + 2, top, colour=KERNEL, fill=tint(KERNEL, 0.2))
         sign(axis, w.right + 1, middle, "→")
         part = (window[..., k] * kernels[..., k]).sum()
-        s = draw_cells(axis, np.array([[part]]), w.right + 2, middle - 0.75, size=1.5,
-                       colour=colour, fill=tint(colour, 0.14))
-        draw_arrow(axis, (s.right + 0.3, middle),
-                   (17.1, 1.5 + (channels * (height + 0.9) - 0.9) / 2 + (k - 1) * 0.5))
+        s = draw_cells(
+            axis,
+            np.array([[part]]),
+            w.right + 2,
+            middle - 0.75,
+            size=1.5,
+            colour=colour,
+            fill=tint(colour, 0.14),
+        )
+        draw_arrow(
+            axis, (s.right + 0.3, middle), (17.1, 1.5 + (channels * (height + 0.9) - 0.9) / 2 + (k - 1) * 0.5)
+        )
         if k == 0:
             name_above(axis, x, "input", gap=0.25)
             name_above(axis, w, "filter", colour=KERNEL, gap=0.25)
             name_above(axis, s, "sum", gap=1.0)
     middle = 1.5 + (channels * (height + 0.9) - 0.9) / 2
-    out = draw_cells(axis, np.array([[total]]), 19.6, middle - 1, size=2, colour=OUTPUT,
-                     fill=tint(OUTPUT, 0.2), fontsize=NAME, weight="bold")
+    out = draw_cells(
+        axis,
+        np.array([[total]]),
+        19.6,
+        middle - 1,
+        size=2,
+        colour=OUTPUT,
+        fill=tint(OUTPUT, 0.2),
+        fontsize=NAME,
+        weight="bold",
+    )
     sign(axis, 17.9, middle, "+")
     name_above(axis, out, "output", colour=OUTPUT)
-    write(axis, out.middle[0], out.bottom + 0.4,
-          f"with the bias {bias:g}".replace("-", "−"), va="top")
+    write(axis, out.middle[0], out.bottom + 0.4, f"with the bias {bias:g}".replace("-", "−"), va="top")
     return figure
 
 
@@ -235,30 +288,39 @@ def draw_layer(channels: int, filters: int, kernel: int = 3, rows: int = 5) -> F
         ValueError: no or more than six filters, or a kernel that does not fit.
     """
     if not 1 <= filters <= len(MORE) or kernel > rows:
-        raise ValueError(f"{filters} filters (1 to {len(MORE)}) of {kernel} x {kernel} over "
-                         f"{rows} x {rows} cells cannot be drawn.")
+        raise ValueError(
+            f"{filters} filters (1 to {len(MORE)}) of {kernel} x {kernel} over "
+            f"{rows} x {rows} cells cannot be drawn."
+        )
     pitch = kernel * 0.62 + 0.26 * channels + 0.05
     tall = max(filters * pitch, rows + 0.45 * channels) + 1.4
     figure, axis = sheet(26, tall, 7.7)
     middle = tall / 2
-    x = draw_stack(axis, channels, rows, rows, 0.8, middle - rows / 2 + 0.22 * channels,
-                   step=0.45)
+    x = draw_stack(axis, channels, rows, rows, 0.8, middle - rows / 2 + 0.22 * channels, step=0.45)
     outline(axis, x[0], 0, 0, kernel, kernel, fill=tint(KERNEL, 0.6), zorder=9)
-    write(axis, x[0].middle[0] + 0.22 * channels, x[0].bottom + 0.7,
-          f"input: {channels} channels", va="center")
+    write(
+        axis, x[0].middle[0] + 0.22 * channels, x[0].bottom + 0.7, f"input: {channels} channels", va="center"
+    )
     out = rows - kernel + 1
-    y = draw_stack(axis, filters, out, out, 19.2, middle - out / 2 + 0.45 * filters,
-                   step=0.85, colours=MORE[1:filters + 1] if filters < 6 else MORE)
-    write(axis, y[0].middle[0] + 0.42 * filters, y[0].bottom + 0.7,
-          f"output: {filters} channels", va="center")
+    y = draw_stack(
+        axis,
+        filters,
+        out,
+        out,
+        19.2,
+        middle - out / 2 + 0.45 * filters,
+        step=0.85,
+        colours=MORE[1 : filters + 1] if filters < 6 else MORE,
+    )
+    write(
+        axis, y[0].middle[0] + 0.42 * filters, y[0].bottom + 0.7, f"output: {filters} channels", va="center"
+    )
     for k in range(filters):
         colour = (MORE[1:] if filters < 6 else MORE)[k]
         top = middle + (k - filters / 2) * pitch + 1.2
-        f = draw_stack(axis, channels, kernel, kernel, 9.9, top, size=0.62, step=0.26,
-                       colours=colour)
+        f = draw_stack(axis, channels, kernel, kernel, 9.9, top, size=0.62, step=0.26, colours=colour)
         right = f[-1].right + 0.3
-        write(axis, right + 0.2, f[0].middle[1] - 0.3, f"filter {k + 1}", weight="bold",
-              ha="left")
+        write(axis, right + 0.2, f[0].middle[1] - 0.3, f"filter {k + 1}", weight="bold", ha="left")
         draw_arrow(axis, (x[-1].right + 0.4, middle), (9.5, f[0].middle[1]))
         draw_arrow(axis, (right + 3.2, f[0].middle[1] - 0.3), (18.8, middle + (k - 1.5) * 0.45))
     return figure
@@ -280,13 +342,21 @@ def draw_pointwise(channels: int, filters: int) -> Figure:
     y = draw_stack(axis, 4, 4, 4, 17.3, 3.4, step=0.55, colours=OUTPUT)
     for planes, colour in ((x, KERNEL), (y, OUTPUT)):
         for depth, plane in enumerate(reversed(planes)):
-            outline(axis, plane, 1, 1, 1, 1, colour=colour, linewidth=2.6, fill=tint(colour),
-                    zorder=8 + 0.2 * depth)
+            outline(
+                axis,
+                plane,
+                1,
+                1,
+                1,
+                1,
+                colour=colour,
+                linewidth=2.6,
+                fill=tint(colour),
+                zorder=8 + 0.2 * depth,
+            )
     draw_arrow(axis, (x[-1].right + 0.5, 4.6), (16.6, 4.6))
-    write(axis, (x[-1].right + 17.2) / 2, 4.1, f"{filters} filters of\n{channels} weights each",
-          va="bottom")
-    write(axis, (x[-1].right + 17.2) / 2, 5.1, "the same at every pixel", va="top",
-          fontsize=SMALL)
+    write(axis, (x[-1].right + 17.2) / 2, 4.1, f"{filters} filters of\n{channels} weights each", va="bottom")
+    write(axis, (x[-1].right + 17.2) / 2, 5.1, "the same at every pixel", va="top", fontsize=SMALL)
     write(axis, x[0].middle[0] + 1.6, 9.0, f"{channels} channels", va="center")
     write(axis, y[0].middle[0] + 0.8, 8.2, f"{filters} channels", va="center")
     return figure

@@ -6,8 +6,24 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from course.figures.primitives import (
-    INPUT, KERNEL, LABEL, MORE, NAME, OUTPUT, SMALL, draw_arrow, draw_box, draw_cells, draw_stack,
-    name_above, outline, sheet, size_below, tint, write)
+    INPUT,
+    KERNEL,
+    LABEL,
+    MORE,
+    NAME,
+    OUTPUT,
+    SMALL,
+    draw_arrow,
+    draw_box,
+    draw_cells,
+    draw_stack,
+    name_above,
+    outline,
+    sheet,
+    size_below,
+    tint,
+    write,
+)
 
 _FOLD = 80  # longest column of a vector, in the drawing's units
 
@@ -34,18 +50,21 @@ def draw_network(model: object, *, inches: float = 11.8) -> Figure:
     figure, axis = sheet(sum(pitches), tallest + 56, inches)
     base = tallest + 4
     left = 0.0
-    for (name, shape), (width, height, depth), whole, pitch in zip(
-            stages, sizes, widths, pitches):
-        colour = INPUT if name == "input" else OUTPUT if name.startswith("conv") else (
-            MORE[4] if name.startswith("pool") else KERNEL)
+    for (name, shape), (width, height, depth), whole, pitch in zip(stages, sizes, widths, pitches):
+        colour = (
+            INPUT
+            if name == "input"
+            else OUTPUT
+            if name.startswith("conv")
+            else (MORE[4] if name.startswith("pool") else KERNEL)
+        )
         start = left + (pitch - whole) / 2
         draw_box(axis, start, base, width, height, depth, colour=colour)
         if len(shape) == 3:
             size = f"{shape[0]} × {shape[1]}\n× {shape[2]}"
         else:
             size = f"{shape[0]:,}"
-        write(axis, left + pitch / 2, base + 5, name, fontsize=SMALL, weight="bold", va="top",
-              colour=colour)
+        write(axis, left + pitch / 2, base + 5, name, fontsize=SMALL, weight="bold", va="top", colour=colour)
         write(axis, left + pitch / 2, base + 19, size, fontsize=SMALL, va="top")
         left += pitch
     return figure
@@ -57,11 +76,19 @@ def _stages(model: object) -> list[tuple[str, tuple[int, ...]]]:
     for layer in model.layers:
         shape = tuple(layer.output.shape[1:])
         if None in shape or len(shape) not in (1, 3):
-            raise ValueError(f"{layer.name} has an output of shape {shape}; only images and "
-                             "vectors of fixed size can be drawn to scale.")
+            raise ValueError(
+                f"{layer.name} has an output of shape {shape}; only images and "
+                "vectors of fixed size can be drawn to scale."
+            )
         kind = type(layer).__name__
-        names = {"Conv2D": "conv", "MaxPooling2D": "pool", "AveragePooling2D": "pool",
-                 "Flatten": "flatten", "Dense": "dense", "GlobalAveragePooling2D": "pool"}
+        names = {
+            "Conv2D": "conv",
+            "MaxPooling2D": "pool",
+            "AveragePooling2D": "pool",
+            "Flatten": "flatten",
+            "Dense": "dense",
+            "GlobalAveragePooling2D": "pool",
+        }
         if kind in names:
             stages.append((names[kind], shape))
         elif shape != stages[-1][1]:
@@ -109,12 +136,14 @@ def draw_pooling(values: np.ndarray, size: int = 2) -> Figure:
     small = fills[::size, ::size]
     top = 1.3
     for name, pooled in (("max", blocks.max((1, 3))), ("average", blocks.mean((1, 3)))):
-        result = draw_cells(axis, pooled, grid.right + 3.6, top, colour=OUTPUT, fill=small,
-                            fontsize=LABEL)
+        result = draw_cells(axis, pooled, grid.right + 3.6, top, colour=OUTPUT, fill=small, fontsize=LABEL)
         name_above(axis, result, name, colour=OUTPUT)
         middle = result.middle[1]
-        draw_arrow(axis, (grid.right + 0.6, grid.middle[1] + 0.35 * (middle - grid.middle[1])),
-                   (result.left - 0.5, middle))
+        draw_arrow(
+            axis,
+            (grid.right + 0.6, grid.middle[1] + 0.35 * (middle - grid.middle[1])),
+            (result.left - 0.5, middle),
+        )
         top += rows // size + 2.6
     return figure
 
@@ -123,9 +152,7 @@ def _block_colour(row: int, column: int) -> str:
     return MORE[(2 * row + column) % len(MORE)]
 
 
-def draw_multichannel_pooling(
-    rows: int, filters: int, kernel: int = 3, size: int = 2
-) -> Figure:
+def draw_multichannel_pooling(rows: int, filters: int, kernel: int = 3, size: int = 2) -> Figure:
     """One channel, several same-padded filters, then max pooling in each channel on its own.
 
     Args:
@@ -148,19 +175,36 @@ def draw_multichannel_pooling(
     figure, axis = sheet(width, top + rows + 1.6, 8.0)
     colours = [MORE[k % len(MORE)] for k in range(filters)]
     grid = draw_cells(axis, (rows, rows), 0.5, top, colour=INPUT, fill=tint(INPUT, 0.14))
-    write(axis, grid.middle[0], top - 0.4, "input", fontsize=NAME, weight="bold", colour=INPUT,
-          va="bottom")
+    write(axis, grid.middle[0], top - 0.4, "input", fontsize=NAME, weight="bold", colour=INPUT, va="bottom")
     size_below(axis, grid, f"{rows} × {rows} × 1")
     middle = top + rows / 2
     maps = draw_stack(axis, filters, rows, rows, grid.right + gap, top, step=step, colours=colours)
-    draw_arrow(axis, (grid.right + 0.3, middle), (maps[0].left - 0.3, middle),
-               f"{filters} filters\n{kernel} × {kernel}, same", fontsize=SMALL)
+    draw_arrow(
+        axis,
+        (grid.right + 0.3, middle),
+        (maps[0].left - 0.3, middle),
+        f"{filters} filters\n{kernel} × {kernel}, same",
+        fontsize=SMALL,
+    )
     size_below(axis, maps[0], f"{rows} × {rows} × {filters}")
     outline(axis, maps[0], 0, 0, size, size, colour=colours[0])
-    ends = draw_stack(axis, filters, pooled, pooled, maps[0].right + reach + gap,
-                      middle - pooled / 2, step=step, colours=colours)
+    ends = draw_stack(
+        axis,
+        filters,
+        pooled,
+        pooled,
+        maps[0].right + reach + gap,
+        middle - pooled / 2,
+        step=step,
+        colours=colours,
+    )
     outline(axis, ends[0], 0, 0, 1, 1, colour=colours[0])
-    draw_arrow(axis, (maps[0].right + reach + 0.3, middle), (ends[0].left - 0.3, middle),
-               f"max pool\n{size} × {size}", fontsize=SMALL)
+    draw_arrow(
+        axis,
+        (maps[0].right + reach + 0.3, middle),
+        (ends[0].left - 0.3, middle),
+        f"max pool\n{size} × {size}",
+        fontsize=SMALL,
+    )
     size_below(axis, ends[0], f"{pooled} × {pooled} × {filters}")
     return figure

@@ -156,17 +156,45 @@ def draw_cells(
         for column in range(columns):
             x, y = left + column * size, top + row * size
             shade = colours if isinstance(colours, (str, tuple)) else tuple(colours[row, column])
-            axis.add_patch(Rectangle((x, y), size, size, facecolor=shade, edgecolor=inner,
-                                     linewidth=THIN, hatch=hatch, zorder=zorder))
+            axis.add_patch(
+                Rectangle(
+                    (x, y),
+                    size,
+                    size,
+                    facecolor=shade,
+                    edgecolor=inner,
+                    linewidth=THIN,
+                    hatch=hatch,
+                    zorder=zorder,
+                )
+            )
             if numbers is not None and text is not None and not np.isnan(numbers[row, column]):
                 number = text.format(numbers[row, column]).replace("-", "−")
                 # Digits have no descender: half their height below the middle is their line.
-                axis.annotate(number, (x + size / 2, y + size / 2),
-                              (0, -0.5 * _DIGIT_HEIGHT * fontsize), textcoords="offset points",
-                              ha="center", va="baseline", fontsize=fontsize, color=ink_on(shade),
-                              fontweight=weight, fontfamily=_FONT, zorder=zorder + 0.2)
-    axis.add_patch(Rectangle((left, top), columns * size, rows * size, fill=False,
-                             edgecolor=colour, linewidth=THICK, zorder=zorder + 0.1))
+                axis.annotate(
+                    number,
+                    (x + size / 2, y + size / 2),
+                    (0, -0.5 * _DIGIT_HEIGHT * fontsize),
+                    textcoords="offset points",
+                    ha="center",
+                    va="baseline",
+                    fontsize=fontsize,
+                    color=ink_on(shade),
+                    fontweight=weight,
+                    fontfamily=_FONT,
+                    zorder=zorder + 0.2,
+                )
+    axis.add_patch(
+        Rectangle(
+            (left, top),
+            columns * size,
+            rows * size,
+            fill=False,
+            edgecolor=colour,
+            linewidth=THICK,
+            zorder=zorder + 0.1,
+        )
+    )
     return Cells(left, top, rows, columns, size)
 
 
@@ -177,8 +205,10 @@ def _colours(fill: object, rows: int, columns: int) -> object:
     if levels.shape == (rows, columns):
         levels = np.repeat(levels[..., np.newaxis], 3, axis=2)
     if levels.shape != (rows, columns, 3):
-        raise ValueError(f"fill should be a colour, or an array of shape ({rows}, {columns}) or "
-                         f"({rows}, {columns}, 3), not {levels.shape}.")
+        raise ValueError(
+            f"fill should be a colour, or an array of shape ({rows}, {columns}) or "
+            f"({rows}, {columns}, 3), not {levels.shape}."
+        )
     return levels
 
 
@@ -209,11 +239,30 @@ def outline(
     width = cells.columns - column if width is None else width
     corner = cells.left + column * cells.size, cells.top + row * cells.size
     if fill != "none":
-        axis.add_patch(Rectangle(corner, width * cells.size, height * cells.size, linewidth=0,
-                                 facecolor=fill, alpha=0.35, zorder=zorder - 1.9))
-    axis.add_patch(Rectangle(corner, width * cells.size, height * cells.size, fill=False,
-                             edgecolor=colour, linewidth=linewidth, linestyle=style,
-                             joinstyle="miter", zorder=zorder))
+        axis.add_patch(
+            Rectangle(
+                corner,
+                width * cells.size,
+                height * cells.size,
+                linewidth=0,
+                facecolor=fill,
+                alpha=0.35,
+                zorder=zorder - 1.9,
+            )
+        )
+    axis.add_patch(
+        Rectangle(
+            corner,
+            width * cells.size,
+            height * cells.size,
+            fill=False,
+            edgecolor=colour,
+            linewidth=linewidth,
+            linestyle=style,
+            joinstyle="miter",
+            zorder=zorder,
+        )
+    )
 
 
 def draw_stack(
@@ -258,9 +307,19 @@ def draw_stack(
     for k in reversed(range(channels)):
         fill = tint(each[k], 0.14) if fills is None else fills[k]
         values = (rows, columns) if text is None else np.asarray(text[k])
-        planes.append(draw_cells(
-            axis, values, left + k * step, top - k * step, size=size, colour=each[k], fill=fill,
-            fontsize=fontsize, zorder=zorder + 0.4 * (channels - k)))
+        planes.append(
+            draw_cells(
+                axis,
+                values,
+                left + k * step,
+                top - k * step,
+                size=size,
+                colour=each[k],
+                fill=fill,
+                fontsize=fontsize,
+                zorder=zorder + 0.4 * (channels - k),
+            )
+        )
     return planes[::-1]
 
 
@@ -293,14 +352,26 @@ def draw_box(
     if min(width, height, depth) <= 0:
         raise ValueError(f"A box needs positive sides, not {width} x {height} x {depth}.")
     shift = np.array([slant * depth, -slant * depth])
-    front = np.array([(left, bottom), (left + width, bottom), (left + width, bottom - height),
-                      (left, bottom - height)])
-    faces = ((front, 0.30), ([front[3], front[2], front[2] + shift, front[3] + shift], 0.16),
-             ([front[1], front[1] + shift, front[2] + shift, front[2]], 0.45))
+    front = np.array(
+        [(left, bottom), (left + width, bottom), (left + width, bottom - height), (left, bottom - height)]
+    )
+    faces = (
+        (front, 0.30),
+        ([front[3], front[2], front[2] + shift, front[3] + shift], 0.16),
+        ([front[1], front[1] + shift, front[2] + shift, front[2]], 0.45),
+    )
     for corners, share in faces:
-        axis.add_patch(Polygon(corners, closed=True, facecolor=tint(colour, share),
-                               edgecolor=colour, linewidth=THICK * 0.7, joinstyle="round",
-                               zorder=zorder))
+        axis.add_patch(
+            Polygon(
+                corners,
+                closed=True,
+                facecolor=tint(colour, share),
+                edgecolor=colour,
+                linewidth=THICK * 0.7,
+                joinstyle="round",
+                zorder=zorder,
+            )
+        )
     return front
 
 
@@ -324,14 +395,33 @@ def draw_arrow(
         bend: curvature; 0 is straight.
         offset: from the arrow's middle to the label, in cells; labels are centred.
     """
-    axis.add_patch(FancyArrowPatch(
-        start, end, arrowstyle="-|>,head_length=7,head_width=4", shrinkA=0, shrinkB=0,
-        mutation_scale=1, connectionstyle=f"arc3,rad={bend}", color=colour, linewidth=linewidth,
-        capstyle="butt", zorder=zorder))
+    axis.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>,head_length=7,head_width=4",
+            shrinkA=0,
+            shrinkB=0,
+            mutation_scale=1,
+            connectionstyle=f"arc3,rad={bend}",
+            color=colour,
+            linewidth=linewidth,
+            capstyle="butt",
+            zorder=zorder,
+        )
+    )
     if text:
         middle = (np.array(start) + np.array(end)) / 2 + np.array(offset)
-        axis.text(*middle, text, ha="center", va="bottom" if offset[1] <= 0 else "top",
-                  fontsize=fontsize, fontfamily=_FONT, color=INK, zorder=zorder)
+        axis.text(
+            *middle,
+            text,
+            ha="center",
+            va="bottom" if offset[1] <= 0 else "top",
+            fontsize=fontsize,
+            fontfamily=_FONT,
+            color=INK,
+            zorder=zorder,
+        )
 
 
 def write(
@@ -350,14 +440,25 @@ def write(
     """Text at a point. `SMALL` is the smallest size that the back row can read."""
     if fontsize < SMALL:
         raise ValueError(f"Text of {fontsize} points is too small to read; use at least {SMALL}.")
-    axis.text(x, y, text, ha=ha, va=va, fontsize=fontsize, color=colour, fontweight=weight,
-              fontfamily=_FONT, zorder=zorder)
+    axis.text(
+        x,
+        y,
+        text,
+        ha=ha,
+        va=va,
+        fontsize=fontsize,
+        color=colour,
+        fontweight=weight,
+        fontfamily=_FONT,
+        zorder=zorder,
+    )
 
 
 def name_above(axis: Axes, cells: Cells, text: str, *, colour: str = INK, gap: float = 0.3) -> None:
     """The name of a grid, in bold, centred above it."""
-    write(axis, cells.middle[0], cells.top - gap, text, fontsize=NAME, weight="bold",
-          colour=colour, va="bottom")
+    write(
+        axis, cells.middle[0], cells.top - gap, text, fontsize=NAME, weight="bold", colour=colour, va="bottom"
+    )
 
 
 def size_below(axis: Axes, cells: Cells, text: str | None = None, *, gap: float = 0.3) -> None:

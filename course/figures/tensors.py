@@ -8,8 +8,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from course.figures.primitives import (
-    CHANNELS, INPUT, KERNEL, LABEL, NAME, OUTPUT, THICKEST, draw_cells, draw_stack, sheet, tint,
-    write)
+    CHANNELS,
+    INPUT,
+    KERNEL,
+    LABEL,
+    NAME,
+    OUTPUT,
+    THICKEST,
+    draw_cells,
+    draw_stack,
+    sheet,
+    tint,
+    write,
+)
 from course.plots import _STYLE, GRID, PURPLE
 
 
@@ -32,8 +43,7 @@ def draw_tensor_ranks(examples: Sequence[str], shapes: Sequence[str]) -> Figure:
     draw_cells(axis, (5, 4), middles[2] - 2, 4, colour=OUTPUT, fill=tint(OUTPUT, 0.16))
     draw_stack(axis, 3, 4, 4, middles[3] - 2.4, 5, step=0.6, colours=CHANNELS)
     for i, (left, top) in enumerate(((25.9, 2.5), (23.6, 4.3), (25.3, 6.1))):
-        draw_stack(axis, 3, 4, 4, left, top, size=0.72, step=0.38, colours=CHANNELS,
-                   zorder=2 + 3 * i)
+        draw_stack(axis, 3, 4, 4, left, top, size=0.72, step=0.38, colours=CHANNELS, zorder=2 + 3 * i)
     for rank, (middle, example, shape) in enumerate(zip(middles, examples, shapes)):
         write(axis, middle, 0.6, f"rank {rank}", fontsize=NAME, weight="bold")
         write(axis, middle, 10.3, shape, fontsize=LABEL, weight="bold")
@@ -67,8 +77,7 @@ def show_pictures(
     pictures = [np.asarray(each) for each in pictures]
     for each in pictures:
         if each.ndim not in (2, 3) or each.shape[2:] not in ((), (3,)):
-            raise ValueError(f"A picture has two axes, or three of which the last is 3; not "
-                             f"{each.shape}.")
+            raise ValueError(f"A picture has two axes, or three of which the last is 3; not {each.shape}.")
     for what, given in (("titles", titles), ("frames", frames or ())):
         if given and len(given) != len(pictures):
             raise ValueError(f"{len(given)} {what} for {len(pictures)} pictures.")
@@ -79,20 +88,23 @@ def show_pictures(
     wide = height * max(each.shape[1] / each.shape[0] for each in pictures)
     with matplotlib.rc_context(_STYLE):
         figure, axes = plt.subplots(
-            rows, columns, squeeze=False,
-            figsize=(columns * (wide + 0.15), rows * (height + (0.45 if titles else 0.1))))
-        for axis in axes.flat[len(pictures):]:
+            rows,
+            columns,
+            squeeze=False,
+            figsize=(columns * (wide + 0.15), rows * (height + (0.45 if titles else 0.1))),
+        )
+        for axis in axes.flat[len(pictures) :]:
             axis.axis("off")
         for k, (axis, picture) in enumerate(zip(axes.flat, pictures)):
             if picture.ndim == 3:
                 picture = np.clip(picture, 0, 255).astype(np.uint8)
-            axis.imshow(picture, cmap="gray", vmin=limits[0], vmax=limits[1],
-                        interpolation="none")
+            axis.imshow(picture, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="none")
             axis.grid(False)
             axis.set(xticks=[], yticks=[])
             for spine in axis.spines.values():
-                spine.set(visible=True, color=frames[k] if frames else GRID,
-                          linewidth=THICKEST if frames else 1)
+                spine.set(
+                    visible=True, color=frames[k] if frames else GRID, linewidth=THICKEST if frames else 1
+                )
             if titles:
                 axis.set_title(titles[k], loc="center", fontsize=NAME, pad=8)
     return figure
@@ -112,5 +124,8 @@ def show_planes(photo: np.ndarray) -> Figure:
         raise ValueError(f"A colour photo has the shape (height, width, 3), not {photo.shape}.")
     height = 2.7 * photo.shape[0] / photo.shape[1]
     return show_pictures(
-        [photo, *np.moveaxis(photo, -1, 0)], ["photo", "red (R)", "green (G)", "blue (B)"],
-        height=height, frames=[INPUT, *CHANNELS])
+        [photo, *np.moveaxis(photo, -1, 0)],
+        ["photo", "red (R)", "green (G)", "blue (B)"],
+        height=height,
+        frames=[INPUT, *CHANNELS],
+    )

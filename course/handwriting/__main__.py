@@ -31,31 +31,51 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m course.handwriting",
         description="Write characters by simulated people, in CASIA's folder layout: "
-        "Train/<character>/<writer>.png and Test/<character>/<writer>.png.")
-    parser.add_argument("--characters", required=True,
-                        help="the characters to write, in one string: 人从众")
-    parser.add_argument("--writers", type=_number(0, MAX_WRITERS), default=150,
-                        help="people who write Train (%(default)s)")
-    parser.add_argument("--test-writers", type=_number(0, MAX_WRITERS), default=36,
-                        help="other people, who write Test (%(default)s)")
-    parser.add_argument("--learners", type=_number(0, MAX_WRITERS), default=0,
-                        help="learners, who fill seven sheets of a Notebook each (%(default)s)")
-    parser.add_argument("--seed", type=_number(0, 2**32 - 1), default=1,
-                        help="the same seed gives the same pixels (%(default)s)")
+        "Train/<character>/<writer>.png and Test/<character>/<writer>.png.",
+    )
+    parser.add_argument("--characters", required=True, help="the characters to write, in one string: 人从众")
+    parser.add_argument(
+        "--writers", type=_number(0, MAX_WRITERS), default=150, help="people who write Train (%(default)s)"
+    )
+    parser.add_argument(
+        "--test-writers",
+        type=_number(0, MAX_WRITERS),
+        default=36,
+        help="other people, who write Test (%(default)s)",
+    )
+    parser.add_argument(
+        "--learners",
+        type=_number(0, MAX_WRITERS),
+        default=0,
+        help="learners, who fill seven sheets of a Notebook each (%(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=_number(0, 2**32 - 1),
+        default=1,
+        help="the same seed gives the same pixels (%(default)s)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="new or empty folder to write to")
-    parser.add_argument("--strokes", type=Path, default=STROKES,
-                        help="folder of hanzi-writer-data JSON files, for characters that do not "
-                        "ship with the course")
-    parser.add_argument("--scan", choices=sorted(SCANS), default="course",
-                        help="style of the scans (%(default)s)")
-    parser.add_argument("--workers", type=_number(1, 1024), default=None,
-                        help="processes (one a core); the pixels do not depend on it")
+    parser.add_argument(
+        "--strokes",
+        type=Path,
+        default=STROKES,
+        help="folder of hanzi-writer-data JSON files, for characters that do not ship with the course",
+    )
+    parser.add_argument(
+        "--scan", choices=sorted(SCANS), default="course", help="style of the scans (%(default)s)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=_number(1, 1024),
+        default=None,
+        help="processes (one a core); the pixels do not depend on it",
+    )
     choices = parser.parse_args(arguments)
     characters = "".join(dict.fromkeys(choices.characters))
     wrong = [c for c in characters if unicodedata.category(c)[0] in "CZ" or c in '/\\.:*?"<>|']
     if not characters or wrong:
-        parser.error(f"--characters: {wrong[0]!r} cannot be written" if wrong
-                     else "--characters is empty")
+        parser.error(f"--characters: {wrong[0]!r} cannot be written" if wrong else "--characters is empty")
     if not choices.strokes.is_dir():
         parser.error(f"--strokes: {choices.strokes} is not a folder")
     if not choices.writers + choices.test_writers + choices.learners:
@@ -68,8 +88,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     choices = parse(arguments)
     try:
-        tasks = plan(choices.characters, choices.writers, choices.test_writers, choices.seed,
-                     learners=choices.learners, scan=choices.scan, strokes=choices.strokes)
+        tasks = plan(
+            choices.characters,
+            choices.writers,
+            choices.test_writers,
+            choices.seed,
+            learners=choices.learners,
+            scan=choices.scan,
+            strokes=choices.strokes,
+        )
         images = write_folder(choices.out, tasks, workers=choices.workers)
     except (StrokeDataError, ProportionsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -77,8 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; nothing was kept.", file=sys.stderr)
         return 130
-    print(f"{choices.out}: {images:,} images of {len(choices.characters)} characters "
-          f"by simulated writers")
+    print(f"{choices.out}: {images:,} images of {len(choices.characters)} characters by simulated writers")
     return 0
 
 

@@ -20,8 +20,10 @@ from course.handwriting.strokes import STROKES
 from course.paths import DATA
 
 ARCHIVE = DATA / "handwriting.tar.xz"
-CHARACTERS = ("人从众大夫天口太因鱼犬吠哭火炎啖木林森本竹羊美羔山出女囡鸟日东月朋明肉肤工白虎"
-              "门闪问闲水牛马吗妈玉王国主川舟虫")
+CHARACTERS = (
+    "人从众大夫天口太因鱼犬吠哭火炎啖木林森本竹羊美羔山出女囡鸟日东月朋明肉肤工白虎"
+    "门闪问闲水牛马吗妈玉王国主川舟虫"
+)
 WRITERS, TEST_WRITERS, LEARNERS, SEED = 150, 36, 1, 1
 FEWER = {"啖": (60, 15), "囡": (60, 15)}  # as rare as in CASIA
 
@@ -43,15 +45,20 @@ strokes from there is measured on characters drawn for the project Tomoe (data/p
 
 def shipped_tasks() -> list[Task]:
     """The tasks whose images are the shipped archive."""
-    return plan(CHARACTERS, WRITERS, TEST_WRITERS, SEED, learners=LEARNERS, fewer=FEWER,
-                compression=0)
+    return plan(CHARACTERS, WRITERS, TEST_WRITERS, SEED, learners=LEARNERS, fewer=FEWER, compression=0)
 
 
 def options() -> dict:
     """The generator's options for the shipped archive, as its manifest records them."""
-    return {"characters": CHARACTERS, "writers": WRITERS, "test_writers": TEST_WRITERS,
-            "learners": LEARNERS, "seed": SEED, "scan": "course",
-            "fewer_writers": {c: list(n) for c, n in FEWER.items()}}
+    return {
+        "characters": CHARACTERS,
+        "writers": WRITERS,
+        "test_writers": TEST_WRITERS,
+        "learners": LEARNERS,
+        "seed": SEED,
+        "scan": "course",
+        "fewer_writers": {c: list(n) for c, n in FEWER.items()},
+    }
 
 
 def license_text() -> str:
@@ -71,10 +78,12 @@ def build(target: Path, *, workers: int | None = None, progress: bool = True) ->
         group, character, _ = path.split("/")
         of_group = counts.setdefault(group, {})
         of_group[character] = of_group.get(character, 0) + 1
-    manifest = {"made_by": "python -m course.handwriting.archive", "options": options(),
-                "counts": counts,
-                "sha256": {path: hashlib.sha256(files[path]).hexdigest()
-                           for path in sorted(files)}}
+    manifest = {
+        "made_by": "python -m course.handwriting.archive",
+        "options": options(),
+        "counts": counts,
+        "sha256": {path: hashlib.sha256(files[path]).hexdigest() for path in sorted(files)},
+    }
     files["manifest.json"] = (json.dumps(manifest, ensure_ascii=False, indent=1) + "\n").encode()
     files["LICENSE.txt"] = license_text().encode("utf-8")
 
@@ -88,8 +97,7 @@ def build(target: Path, *, workers: int | None = None, progress: bool = True) ->
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            with tarfile.open(fileobj=stream, mode="w:xz", preset=6,
-                              format=tarfile.PAX_FORMAT) as archive:
+            with tarfile.open(fileobj=stream, mode="w:xz", preset=6, format=tarfile.PAX_FORMAT) as archive:
                 for path in sorted(files, key=key):
                     entry = tarfile.TarInfo(path)
                     entry.size, entry.mtime, entry.mode = len(files[path]), 946684800, 0o644
@@ -103,8 +111,9 @@ def build(target: Path, *, workers: int | None = None, progress: bool = True) ->
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m course.handwriting.archive",
-                                     description="Rebuild the shipped simulated handwriting.")
+    parser = argparse.ArgumentParser(
+        prog="python -m course.handwriting.archive", description="Rebuild the shipped simulated handwriting."
+    )
     parser.add_argument("--out", type=Path, default=ARCHIVE, help="archive to write (%(default)s)")
     parser.add_argument("--workers", type=int, default=None, help="processes (one a core)")
     choices = parser.parse_args(arguments)

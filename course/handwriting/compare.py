@@ -136,20 +136,26 @@ def report(table: dict[str, tuple]) -> str:
     for name, (real, ours, difference) in table.items():
         digits = 3 if real[-1] < 10 and name not in ("stroke_width_px", "components") else 1
         for label, row in (("real", real), ("these", ours)):
-            lines.append(f"{name if label == 'real' else '':16}{label:>6}"
-                         + "".join(f"{v:>9.{digits}f}  " for v in row))
+            lines.append(
+                f"{name if label == 'real' else '':16}{label:>6}"
+                + "".join(f"{v:>9.{digits}f}  " for v in row)
+            )
         lines.append(f"{'difference, % of span':22}" + "".join(f"{v:>+9.1f}  " for v in difference))
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m course.handwriting.compare",
-                                     description="Compare images with statistics of real CASIA.")
-    parser.add_argument("source", type=Path, nargs="?", default=ARCHIVE,
-                        help="folder or .tar.xz with Train (%(default)s)")
-    parser.add_argument("--scan", choices=sorted(REAL), default="course",
-                        help="which real images (%(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m course.handwriting.compare",
+        description="Compare images with statistics of real CASIA.",
+    )
+    parser.add_argument(
+        "source", type=Path, nargs="?", default=ARCHIVE, help="folder or .tar.xz with Train (%(default)s)"
+    )
+    parser.add_argument(
+        "--scan", choices=sorted(REAL), default="course", help="which real images (%(default)s)"
+    )
     parser.add_argument("--every", type=int, default=1, help="use one image in so many")
     choices = parser.parse_args(arguments)
     try:
@@ -160,8 +166,10 @@ def main(arguments: list[str] | None = None) -> int:
     print(report(table))
     worst = {name: float(np.abs(table[name][2]).max()) for name in BOUND}
     beyond = {name: value for name, value in worst.items() if value > BAR}
-    print(f"largest difference {max(worst.values()):.1f} % of the real span; bar {BAR:.0f} %"
-          + "".join(f"\nbeyond the bar: {n} {v:.1f} %" for n, v in beyond.items()))
+    print(
+        f"largest difference {max(worst.values()):.1f} % of the real span; bar {BAR:.0f} %"
+        + "".join(f"\nbeyond the bar: {n} {v:.1f} %" for n, v in beyond.items())
+    )
     return 1 if beyond else 0
 
 

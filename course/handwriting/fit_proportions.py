@@ -26,9 +26,17 @@ from tqdm import tqdm
 
 from course.files import write_whole
 from course.handwriting.proportions import (
-    HEADS, NODES, PROPORTIONS, SCALE, STEP, at_nodes, between, distances, features)
-from course.handwriting.strokes import (
-    KINDS, ROLES, StrokeDataError, printed_template, read_medians)
+    HEADS,
+    NODES,
+    PROPORTIONS,
+    SCALE,
+    STEP,
+    at_nodes,
+    between,
+    distances,
+    features,
+)
+from course.handwriting.strokes import KINDS, ROLES, StrokeDataError, printed_template, read_medians
 
 SAMPLES = 48  # points of a stroke that are aligned
 OTHER_FORM = 95.0  # a mean shift beyond this means another form of the character
@@ -61,9 +69,10 @@ def read_drawn(path: Path) -> tuple[str, list[np.ndarray]]:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
         root = ElementTree.fromstring(content)
-        strokes = [np.array([[float(point.get("x")), float(point.get("y"))]
-                             for point in stroke.iter("point")])
-                   for stroke in root.iter("stroke")]
+        strokes = [
+            np.array([[float(point.get("x")), float(point.get("y"))] for point in stroke.iter("point")])
+            for stroke in root.iter("stroke")
+        ]
         character = root.findtext("utf8")
     except (OSError, EOFError, zlib.error, ElementTree.ParseError, TypeError, ValueError) as error:
         raise StrokeDataError(f"Cannot read the drawn character {path}: {error}.") from None
@@ -95,9 +104,11 @@ def align(printed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """
     (place, heading), (place2, heading2) = _shape(printed), _shape(drawn)
     progress = np.linspace(0.0, 1.0, SAMPLES)
-    cost = (((place[:, None] - place2) ** 2).sum(axis=2)
-            + 0.12 * (1.0 - (heading[:, None] * heading2).sum(axis=2))
-            + 0.3 * (progress[:, None] - progress) ** 2)
+    cost = (
+        ((place[:, None] - place2) ** 2).sum(axis=2)
+        + 0.12 * (1.0 - (heading[:, None] * heading2).sum(axis=2))
+        + 0.3 * (progress[:, None] - progress) ** 2
+    )
     total = np.full((SAMPLES + 1, SAMPLES + 1), np.inf)
     total[0, 0] = 0.0
     for i in range(SAMPLES):
@@ -107,8 +118,9 @@ def align(printed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     i = j = SAMPLES
     while i and j:
         met[i - 1].append(j - 1)
-        _, i, j = min((total[i - 1, j - 1], i - 1, j - 1), (total[i - 1, j], i - 1, j),
-                      (total[i, j - 1], i, j - 1))
+        _, i, j = min(
+            (total[i - 1, j - 1], i - 1, j - 1), (total[i - 1, j], i - 1, j), (total[i, j - 1], i, j - 1)
+        )
     result = np.array([drawn[indices].mean(axis=0) for indices in met])
     result[0], result[-1] = drawn[0], drawn[-1]
     return result
@@ -135,14 +147,12 @@ def make_pair(task: tuple[Path, Path, float]) -> Pair | None:
     progress = np.linspace(0.0, 1.0, SAMPLES)
     targets = np.empty_like(places)
     for s, (start, stop) in enumerate(zip(template.first, template.last + 1)):
-        there = align(_even(template.points[start:stop] - centre),
-                      _even((drawn[s] - middle) * factor))
+        there = align(_even(template.points[start:stop] - centre), _even((drawn[s] - middle) * factor))
         targets[s] = between(shares[s], progress, there)
     shifts = targets - places
     if np.abs(shifts).mean() > OTHER_FORM:
         return None
-    return Pair(character, features(template, places, len(KINDS), len(ROLES)),
-                shifts.astype(np.float32))
+    return Pair(character, features(template, places, len(KINDS), len(ROLES)), shifts.astype(np.float32))
 
 
 def make_pairs(drawn: Path, printed: Path) -> list[Pair]:
@@ -159,8 +169,13 @@ def make_pairs(drawn: Path, printed: Path) -> list[Pair]:
     heights = [np.ptp(np.concatenate(read_drawn(path)[1])[:, 1]) for path in paths]
     factor = HEIGHT / float(np.median(heights))
     with multiprocessing.get_context("spawn").Pool() as pool:
-        found = list(tqdm(pool.imap(make_pair, [(path, printed, factor) for path in paths],
-                                    chunksize=16), total=len(paths), desc="Pairing"))
+        found = list(
+            tqdm(
+                pool.imap(make_pair, [(path, printed, factor) for path in paths], chunksize=16),
+                total=len(paths),
+                desc="Pairing",
+            )
+        )
     pairs = {pair.character: pair for pair in found if pair is not None}
     if not pairs:
         raise StrokeDataError(f"No drawn character of {drawn} has stroke data in {printed}.")
@@ -172,8 +187,9 @@ class Network(nn.Module):
 
     def __init__(self, seen: int, wide: int = 48, deep: int = 2) -> None:
         super().__init__()
-        layer = nn.TransformerEncoderLayer(wide, HEADS, 2 * wide, dropout=0.1, activation="relu",
-                                           batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(
+            wide, HEADS, 2 * wide, dropout=0.1, activation="relu", batch_first=True, norm_first=True
+        )
         self.enter = nn.Linear(seen, wide)
         self.layers = nn.TransformerEncoder(layer, deep, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(wide)
@@ -208,9 +224,8 @@ def fit(pairs: list[Pair], epochs: int = 40, size: int = 64, seed: int = 1) -> N
     for _ in tqdm(range(epochs), desc="Fitting"):
         order = torch.randperm(len(pairs)).tolist()
         for start in range(0, len(order), size):
-            seen, shifts, absent = _batch([pairs[i] for i in order[start:start + size]])
-            loss = nn.functional.huber_loss(network(seen, absent)[~absent], shifts[~absent],
-                                            delta=0.15)
+            seen, shifts, absent = _batch([pairs[i] for i in order[start : start + size]])
+            loss = nn.functional.huber_loss(network(seen, absent)[~absent], shifts[~absent], delta=0.15)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -231,11 +246,12 @@ def packed(pairs: list[Pair], network: Network) -> bytes:
     shifts = np.concatenate([pair.shifts for pair in pairs])
     file = io.BytesIO()
     np.savez_compressed(
-        file, characters=np.array("".join(pair.character for pair in pairs)),
+        file,
+        characters=np.array("".join(pair.character for pair in pairs)),
         strokes=np.array([len(pair.seen) for pair in pairs], np.uint8),
         shifts=np.clip(np.round(shifts / STEP), -127, 127).astype(np.int8),
-        **{name: values.numpy().astype(np.float16)
-           for name, values in network.state_dict().items()})
+        **{name: values.numpy().astype(np.float16) for name, values in network.state_dict().items()},
+    )
     return file.getvalue()
 
 
@@ -243,11 +259,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m course.handwriting.fit_proportions",
-        description="Fit where hands place strokes, from characters drawn by hand.")
-    parser.add_argument("--drawn", type=Path, required=True,
-                        help="folder of characters drawn by hand, Tegaki's .xml or .xml.gz")
-    parser.add_argument("--strokes", type=Path, required=True,
-                        help="folder of hanzi-writer-data JSON files")
+        description="Fit where hands place strokes, from characters drawn by hand.",
+    )
+    parser.add_argument(
+        "--drawn",
+        type=Path,
+        required=True,
+        help="folder of characters drawn by hand, Tegaki's .xml or .xml.gz",
+    )
+    parser.add_argument("--strokes", type=Path, required=True, help="folder of hanzi-writer-data JSON files")
     parser.add_argument("--out", type=Path, default=PROPORTIONS, help="file to write (%(default)s)")
     choices = parser.parse_args(arguments)
     try:
@@ -259,9 +279,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (StrokeDataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{choices.out}: {len(pairs):,} characters; on {len(held_out)} kept from the fit, hands "
-          f"differ from print by {deviation(None, held_out):.1f} units, from the network's "
-          f"prediction by {deviation(network, held_out):.1f}")
+    print(
+        f"{choices.out}: {len(pairs):,} characters; on {len(held_out)} kept from the fit, hands "
+        f"differ from print by {deviation(None, held_out):.1f} units, from the network's "
+        f"prediction by {deviation(network, held_out):.1f}"
+    )
     return 0
 
 

@@ -64,9 +64,14 @@ def person(seed: int, group: str, number: int, sheet: int = 0) -> Person:
     hand = make_learner(rng)
     day = np.random.default_rng([seed, GROUPS[group], number, sheet]).standard_normal(6)
     hand = dataclasses.replace(
-        hand, slant=hand.slant + 0.03 * day[0], stretch=hand.stretch + 0.04 * day[1],
-        size=0.5 * hand.size + 0.8 * day[2], grey=0.5 * hand.grey + 0.8 * day[3],
-        width=0.5 * hand.width + 0.8 * day[4], crop=float(day[5]))
+        hand,
+        slant=hand.slant + 0.03 * day[0],
+        stretch=hand.stretch + 0.04 * day[1],
+        size=0.5 * hand.size + 0.8 * day[2],
+        grey=0.5 * hand.grey + 0.8 * day[3],
+        width=0.5 * hand.width + 0.8 * day[4],
+        crop=float(day[5]),
+    )
     return Person(seed, group, number, sheet, hand)
 
 
@@ -86,8 +91,7 @@ def image_of(who: Person, template: Template, scan: str = "course") -> np.ndarra
     ndarray (height, width) uint8, 255 is paper.
     """
     style = SCANS[scan]
-    rng = np.random.default_rng(
-        [who.seed, GROUPS[who.group], who.number, ord(template.character), who.sheet])
+    rng = np.random.default_rng([who.seed, GROUPS[who.group], who.number, ord(template.character), who.sheet])
     tallness = (np.ptp(template.points[:, 1]) - _TALL[0]) / _TALL[1]
     wish = page(style, who.hand, min(max(float(tallness), -2.5), 2.5), rng)
     trace = write(template, who.hand, rng)
@@ -112,9 +116,11 @@ class Task:
 
 def encode(image: np.ndarray, compression: int) -> bytes:
     """8-bit grey PNG of an image at a zlib level from 0 to 9."""
-    done, data = cv2.imencode(".png", image, [
-        cv2.IMWRITE_PNG_COMPRESSION, compression,
-        cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE])
+    done, data = cv2.imencode(
+        ".png",
+        image,
+        [cv2.IMWRITE_PNG_COMPRESSION, compression, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE],
+    )
     if not done:
         raise RuntimeError("OpenCV could not encode a PNG.")
     return data.tobytes()
@@ -125,10 +131,13 @@ Templates = dict[tuple[str, str], Template]  # by character and folder of stroke
 
 def _perform(task: Task, templates: Templates) -> list[tuple[str, bytes]]:
     who = person(task.seed, task.group, task.number, task.sheet)
-    return [(f"{task.group}/{character}/{task.name}.png",
-             encode(image_of(who, templates[character, task.strokes], task.scan),
-                    task.compression))
-            for character in task.characters]
+    return [
+        (
+            f"{task.group}/{character}/{task.name}.png",
+            encode(image_of(who, templates[character, task.strokes], task.scan), task.compression),
+        )
+        for character in task.characters
+    ]
 
 
 _known: Templates = {}  # in a worker process: what it was started with
@@ -143,9 +152,18 @@ def _perform_known(task: Task) -> list[tuple[str, bytes]]:
     return _perform(task, _known)
 
 
-def plan(characters: Sequence[str], writers: int, test_writers: int, seed: int, *,
-         learners: int = 0, scan: str = "course", strokes: Path = STROKES,
-         fewer: dict[str, tuple[int, int]] | None = None, compression: int = 1) -> list[Task]:
+def plan(
+    characters: Sequence[str],
+    writers: int,
+    test_writers: int,
+    seed: int,
+    *,
+    learners: int = 0,
+    scan: str = "course",
+    strokes: Path = STROKES,
+    fewer: dict[str, tuple[int, int]] | None = None,
+    compression: int = 1,
+) -> list[Task]:
     """What has to be written, one task a person (and sheet).
 
     ``fewer`` maps characters to their own, smaller numbers of (training, test) writers. Test
@@ -163,20 +181,30 @@ def plan(characters: Sequence[str], writers: int, test_writers: int, seed: int, 
     tasks = []
     for group, position, people in (("Train", 0, writers), ("Test", 1, test_writers)):
         for number in range(1, people + 1):
-            mine = "".join(c for c in characters
-                           if c not in fewer or number <= fewer[c][position])
-            tasks.append(Task(seed, group, number, 0, str(number), mine, scan, str(strokes),
-                              compression))
+            mine = "".join(c for c in characters if c not in fewer or number <= fewer[c][position])
+            tasks.append(Task(seed, group, number, 0, str(number), mine, scan, str(strokes), compression))
     for number in range(1, learners + 1):
         for sheet in range(1, SHEETS + 1):
             name = str((number - 1) * SHEETS + sheet)
-            tasks.append(Task(seed, "Notebook", number, sheet, name, "".join(characters), scan,
-                              str(strokes), compression))
+            tasks.append(
+                Task(
+                    seed,
+                    "Notebook",
+                    number,
+                    sheet,
+                    name,
+                    "".join(characters),
+                    scan,
+                    str(strokes),
+                    compression,
+                )
+            )
     return tasks
 
 
-def perform(tasks: Sequence[Task], workers: int | None = None,
-            progress: bool = True) -> Iterator[tuple[str, bytes]]:
+def perform(
+    tasks: Sequence[Task], workers: int | None = None, progress: bool = True
+) -> Iterator[tuple[str, bytes]]:
     """Write all tasks and yield (path, PNG bytes), in the order of the tasks.
 
     ``workers`` processes share the work (by default one a core); the result does not depend on
@@ -186,8 +214,7 @@ def perform(tasks: Sequence[Task], workers: int | None = None,
     total = sum(len(task.characters) for task in tasks)
     # Made once, here, and not by each process: a template takes as long as a few images.
     wanted = {(character, task.strokes) for task in tasks for character in task.characters}
-    templates = {(character, folder): load_template(character, Path(folder))
-                 for character, folder in wanted}
+    templates = {(character, folder): load_template(character, Path(folder)) for character, folder in wanted}
     with tqdm(total=total, unit="image", desc="Writing", disable=not progress) as bar:
         if workers == 1 or len(tasks) < 2:
             for task in tasks:
@@ -203,9 +230,14 @@ def perform(tasks: Sequence[Task], workers: int | None = None,
                 yield from items
 
 
-def write_folder(out: Path, tasks: Sequence[Task], *, workers: int | None = None,
-                 progress: bool = True,
-                 finish: Callable[[Path], None] | None = None) -> int:
+def write_folder(
+    out: Path,
+    tasks: Sequence[Task],
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    finish: Callable[[Path], None] | None = None,
+) -> int:
     """Write all images below ``out`` and return their number.
 
     The folder appears whole or not at all: images are written beside it and moved at the end.
@@ -217,8 +249,9 @@ def write_folder(out: Path, tasks: Sequence[Task], *, workers: int | None = None
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} exists and is not an empty folder; nothing was written. "
-                              "Give --out a new folder.")
+        raise FileExistsError(
+            f"{out} exists and is not an empty folder; nothing was written. Give --out a new folder."
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
     try:

@@ -45,8 +45,9 @@ def draw(trace: Trace, writer: Writer, size: float, width: float) -> np.ndarray:
     shape = np.ceil(span * factor + 2 * border).astype(int)
     pen = writer.pen
     slow = within(1.0 - speed, -0.4, 1.0)
-    thick = width * ((1.0 - _WIDTH_BY_PRESSURE[pen] * writer.taper * 2.0 * (1.0 - pressure))
-                     + _WIDTH_BY_REST[pen] * slow)
+    thick = width * (
+        (1.0 - _WIDTH_BY_PRESSURE[pen] * writer.taper * 2.0 * (1.0 - pressure)) + _WIDTH_BY_REST[pen] * slow
+    )
     radius = np.maximum(thick * (0.5 * scale), 0.5 * scale * 0.9)
     level = 205.0 * (1.0 - _DARKNESS_BY_PRESSURE[pen] * (1.0 - pressure) + 0.16 * slow)
     level = within(level, 60, 250).astype(np.int32).tolist()

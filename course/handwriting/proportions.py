@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import zipfile
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,12 +123,20 @@ def features(template: Template, places: np.ndarray, kinds: int, roles: int) -> 
     wide, high = np.maximum(np.ptp(places.reshape(-1, 2), axis=0), 0.05)
     whole = np.tile([wide, high, count / 10.0, np.log(wide / high)], (count, 1))
     number = np.arange(count)
-    single = np.stack([number / 10.0, number / count, template.hook >= 0,
-                       template.free_start, template.free_end], axis=1)
-    return np.concatenate([
-        places.reshape(count, -1), np.eye(kinds)[template.kind],
-        *(np.eye(roles)[role] for role in template.role), *boxes, whole, single,
-    ], axis=1).astype(np.float32)
+    single = np.stack(
+        [number / 10.0, number / count, template.hook >= 0, template.free_start, template.free_end], axis=1
+    )
+    return np.concatenate(
+        [
+            places.reshape(count, -1),
+            np.eye(kinds)[template.kind],
+            *(np.eye(roles)[role] for role in template.role),
+            *boxes,
+            whole,
+            single,
+        ],
+        axis=1,
+    ).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -144,10 +151,11 @@ def _stored() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     except FileNotFoundError:
         raise ProportionsError(f"{PROPORTIONS} does not exist. Restore it with git.") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ProportionsError(f"Cannot read {PROPORTIONS}: {error}. Restore it with git."
-                               ) from None
-    return (dict(zip(characters, shifts)),
-            {name: values.astype(np.float64) for name, values in arrays.items()})
+        raise ProportionsError(f"Cannot read {PROPORTIONS}: {error}. Restore it with git.") from None
+    return (
+        dict(zip(characters, shifts)),
+        {name: values.astype(np.float64) for name, values in arrays.items()},
+    )
 
 
 def _linear(x: np.ndarray, weights: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -162,8 +170,9 @@ def _normalised(x: np.ndarray, weights: dict[str, np.ndarray], name: str) -> np.
 
 def _attention(x: np.ndarray, weights: dict[str, np.ndarray], name: str) -> np.ndarray:
     joined = x @ weights[f"{name}.in_proj_weight"].T + weights[f"{name}.in_proj_bias"]
-    query, key, value = (part.reshape(len(x), HEADS, -1).transpose(1, 0, 2)
-                         for part in np.split(joined, 3, axis=1))
+    query, key, value = (
+        part.reshape(len(x), HEADS, -1).transpose(1, 0, 2) for part in np.split(joined, 3, axis=1)
+    )
     score = query @ key.transpose(0, 2, 1) / np.sqrt(query.shape[2])
     share = np.exp(score - score.max(axis=2, keepdims=True))
     share /= share.sum(axis=2, keepdims=True)

@@ -103,8 +103,9 @@ def page(scan: Scan, writer: Writer, tallness: float, rng: np.random.Generator) 
     framed = 0.5 * (1 + erf((0.96 * writer.crop + 0.28 * own[3]) / sqrt(2))) < scan.margin_share
     margins = None
     if framed:
-        margins = tuple(max(1, round(mean + deviation * o))
-                        for (mean, deviation), o in zip(scan.margin, own[4:]))
+        margins = tuple(
+            max(1, round(mean + deviation * o)) for (mean, deviation), o in zip(scan.margin, own[4:])
+        )
     line = quantile(scan.line_width, width) * (scan.thin if framed else 1.0)
     size = quantile(scan.ink_size, size)
     line = min(line, scan.widest * size)
@@ -144,7 +145,7 @@ def expose(scan: Scan, ink: np.ndarray, wish: Page, rng: np.random.Generator) ->
     ink = cv2.GaussianBlur(ink, (0, 0), soft)
     ink = ink * (1.0 + scan.texture * grain)
     np.maximum(ink, 0.0, out=ink)
-    ink = ink ** scan.tone
+    ink = ink**scan.tone
     values = np.sort(ink[ink > 0.02])
     # A soft shoulder keeps the darkest pixels above black, as a scanner does.
     gain = _gain(values, wish.median_grey)
@@ -160,9 +161,8 @@ def expose(scan: Scan, ink: np.ndarray, wish: Page, rng: np.random.Generator) ->
     across, down, width, height = cv2.boundingRect(inked.view(np.uint8))
     if not width:
         raise ValueError("The pen left no ink; the line width or the grey is out of range.")
-    image = image[down:down + height, across:across + width]
+    image = image[down : down + height, across : across + width]
     if wish.margins is not None:
         left, top, right, bottom = wish.margins
-        image = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT,
-                                   value=WHITE)
+        image = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=WHITE)
     return np.ascontiguousarray(image)

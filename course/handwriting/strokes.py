@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -110,8 +110,9 @@ def read_medians(path: Path) -> list[np.ndarray]:
         if stroke.ndim != 2 or stroke.shape[1] != 2 or not np.isfinite(stroke).all():
             raise StrokeDataError(f"{path}: stroke {number} is not a list of [x, y] numbers.")
         if len(stroke) < 2 or np.abs(stroke).max() > 4 * UNIT:
-            raise StrokeDataError(f"{path}: stroke {number} is shorter than two points or far "
-                                  "outside the character's box.")
+            raise StrokeDataError(
+                f"{path}: stroke {number} is shorter than two points or far outside the character's box."
+            )
         strokes.append(stroke)
     return strokes
 
@@ -138,7 +139,7 @@ def _without_brush_marks(points: np.ndarray) -> np.ndarray:
             turns = _turns(points)
             inside = np.flatnonzero(travelled[:-1] < limit)
             if len(inside) and turns[inside].sum() > np.radians(38):
-                points = points[inside[-1] + 1:]
+                points = points[inside[-1] + 1 :]
         if reverse:
             points = points[::-1]
     return points
@@ -268,8 +269,13 @@ def _frames(strokes: _Strokes, members: np.ndarray) -> Iterator[tuple[np.ndarray
         if box[2] == members[-1]:  # 国: left, top and right, then what is inside, then the bottom
             yield np.array([0, 1, count - 1]), "LTRB"
     for dots in (0, 1):  # 同, 问: an upright and a bend, perhaps after a dot
-        if (not boxes and count > dots + 3 and kind[dots] in (SHU, PIE)
-                and kind[dots + 1] == BENT and (not dots or kind[0] == DOT)):
+        if (
+            not boxes
+            and count > dots + 3
+            and kind[dots] in (SHU, PIE)
+            and kind[dots + 1] == BENT
+            and (not dots or kind[0] == DOT)
+        ):
             yield np.arange(dots + 2), "LTR"
     for size in range(2, min(6, count - 1)):  # 层, 病: a roof and what hangs from its left end
         body = [i for i in range(size) if kind[i] not in (DOT, TI)]
@@ -347,13 +353,14 @@ def _find_boxes(points: list[np.ndarray], kinds: list[int]) -> list[tuple[int, i
         if np.hypot(*(upright[0] - bend[0])) > near or bend[:, 0].max() < upright[:, 0].max():
             continue
         closing = [
-            j for j in range(i + 2, len(points))
+            j
+            for j in range(i + 2, len(points))
             if kinds[j] in (HENG, DOT, TI)
             and np.hypot(*(points[j][0] - upright[-1])) < near
-            and (np.abs(points[j][-1] - bend[-1]) < 0.6 * size).all()]
+            and (np.abs(points[j][-1] - bend[-1]) < 0.6 * size).all()
+        ]
         if closing:  # in 国 a stroke of what is inside comes near as well
-            found.append((i, i + 1, min(
-                closing, key=lambda j: np.hypot(*(points[j][0] - upright[-1])))))
+            found.append((i, i + 1, min(closing, key=lambda j: np.hypot(*(points[j][0] - upright[-1])))))
     return found
 
 
@@ -386,8 +393,9 @@ def printed_template(character: str, medians: list[np.ndarray]) -> Template:
             before = bend - stroke[np.searchsorted(travelled, travelled[bends[-1]] - 90)]
             turn = np.dot(tip, before) / (np.hypot(*tip) * np.hypot(*before) + 1e-9)
             tail = travelled[-1] - travelled[bends[-1]]
-            hooked = (tail < min(190.0, 0.36 * travelled[-1]) and turn < 0.25
-                      and tip[1] < 0.25 * np.hypot(*tip))
+            hooked = (
+                tail < min(190.0, 0.36 * travelled[-1]) and turn < 0.25 and tip[1] < 0.25 * np.hypot(*tip)
+            )
         hook.append(first[s] + bends[-1] if hooked else -1)
         if hook[-1] >= 0 and len(bends) == 1:  # an upright with a hook is an upright
             kind[-1] = _kind(stroke[: bends[-1] + 1], corners[s][: bends[-1]])
@@ -404,13 +412,24 @@ def printed_template(character: str, medians: list[np.ndarray]) -> Template:
             apart[s, t] = apart[t, s] = np.hypot(*(one[:, None] - other).T).min()
     parts, roles = _components(_Strokes(close, apart, np.array(kind), np.array(length), boxes))
     return Template(
-        character=character, points=points,
+        character=character,
+        points=points,
         stroke=np.repeat(np.arange(len(strokes)), counts),
-        along=np.concatenate(along), corner=corner, first=first, last=last,
-        hook=np.array(hook), kind=np.array(kind), free_start=np.array(free_start),
-        free_end=np.array(free_end), opening=np.array(opening), closing=np.array(closing),
-        length=np.array(length), parts=tuple(parts),
-        role=tuple(roles), boxes=tuple(boxes), by_hand=np.zeros_like(points),
+        along=np.concatenate(along),
+        corner=corner,
+        first=first,
+        last=last,
+        hook=np.array(hook),
+        kind=np.array(kind),
+        free_start=np.array(free_start),
+        free_end=np.array(free_end),
+        opening=np.array(opening),
+        closing=np.array(closing),
+        length=np.array(length),
+        parts=tuple(parts),
+        role=tuple(roles),
+        boxes=tuple(boxes),
+        by_hand=np.zeros_like(points),
     )
 
 
@@ -420,7 +439,7 @@ def make_template(character: str, medians: list[np.ndarray]) -> Template:
     return replace(template, by_hand=shift_by_hand(template, len(KINDS), len(ROLES)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_template(character: str, folder: Path = STROKES) -> Template:
     """Template of ``character`` from ``folder``/<character>.json.
 

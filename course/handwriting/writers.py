@@ -112,10 +112,10 @@ def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Wr
         spacing=_scaled(rng, 0.030, 2, 4),
         part_scale=_scaled(rng, 0.09, len(ROLES), 2),
         part_shift=_scaled(rng, 14.0, len(ROLES), 2),
-        length=_scaled(rng, 0.55, 7) * _LENGTH_SPREAD + np.array([0, 0, -.03, -.12, 0.05, 0, 0]),
+        length=_scaled(rng, 0.55, 7) * _LENGTH_SPREAD + np.array([0, 0, -0.03, -0.12, 0.05, 0, 0]),
         angle=_scaled(rng, 0.050, 7),
         bow=_scaled(rng, 0.040, 7),
-        inertia=float(5.0 + 42.0 * fluency ** 1.4 * np.exp(rng.normal(0.0, 0.35))),
+        inertia=float(5.0 + 42.0 * fluency**1.4 * np.exp(rng.normal(0.0, 0.35))),
         rest=float(70.0 * (1.0 - fluency) ** 2 * np.exp(rng.normal(0.0, 0.5))),
         corner_rest=float(60.0 * (1.0 - fluency) ** 2 * np.exp(rng.normal(-0.3, 0.8))),
         join=float(np.clip(fluency * 1.12 - 0.15 + rng.normal(0.0, 0.16), 0.0, 0.97)),
@@ -146,14 +146,30 @@ def make_learner(rng: np.random.Generator) -> Writer:
     base = make_writer(rng)
     values = dict(base.__dict__)
     values.update(
-        fluency=0.05, sloppiness=1.45, slant=rng.normal(0.0, 0.06), rise=rng.normal(-0.03, 0.03),
-        turn=rng.normal(0.0, 0.03), stretch=rng.normal(-0.05, 0.08),
-        warp=_scaled(rng, 0.05, 2, 5), part_scale=_scaled(rng, 0.19, len(ROLES), 2),
+        fluency=0.05,
+        sloppiness=1.45,
+        slant=rng.normal(0.0, 0.06),
+        rise=rng.normal(-0.03, 0.03),
+        turn=rng.normal(0.0, 0.03),
+        stretch=rng.normal(-0.05, 0.08),
+        warp=_scaled(rng, 0.05, 2, 5),
+        part_scale=_scaled(rng, 0.19, len(ROLES), 2),
         part_shift=_scaled(rng, 50.0, len(ROLES), 2),
-        spacing=_scaled(rng, 0.03, 2, 4), length=_scaled(rng, 0.8, 7) * _LENGTH_SPREAD,
-        inertia=7.0, rest=50.0, corner_rest=35.0,
-        join=0.0, lead_out=0.02, lead_in=0.0, tremor=4.0, drop_hook=0.45, round_box=0.0,
-        corner_box=0.05, short_last=0.15, taper=0.1, pen=0,
+        spacing=_scaled(rng, 0.03, 2, 4),
+        length=_scaled(rng, 0.8, 7) * _LENGTH_SPREAD,
+        inertia=7.0,
+        rest=50.0,
+        corner_rest=35.0,
+        join=0.0,
+        lead_out=0.02,
+        lead_in=0.0,
+        tremor=4.0,
+        drop_hook=0.45,
+        round_box=0.0,
+        corner_box=0.05,
+        short_last=0.15,
+        taper=0.1,
+        pen=0,
     )
     return Writer(**values)
 
@@ -185,8 +201,7 @@ def _smooth(rows: np.ndarray, deviation: float) -> np.ndarray:
     """Gaussian filter along time; ``rows`` is (M, channels) float32, ends held."""
     if deviation < 0.3:
         return rows
-    return cv2.sepFilter2D(rows, cv2.CV_32F, _ALONE, _gaussian(deviation),
-                           borderType=cv2.BORDER_REPLICATE)
+    return cv2.sepFilter2D(rows, cv2.CV_32F, _ALONE, _gaussian(deviation), borderType=cv2.BORDER_REPLICATE)
 
 
 def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace:
@@ -225,15 +240,19 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     angle = writer.angle[kind] + 0.040 * messy * normal[:, 1] * (1.0 + 0.9 * (kind == DOT))
     begin, end = points[first], points[last]
     # An end that touches another stroke stays where it is rather than the middle.
-    anchor = np.where(template.free_start & ~template.free_end, 1.0,
-                      np.where(template.free_end & ~template.free_start, 0.0, _ANCHOR[kind]))
+    anchor = np.where(
+        template.free_start & ~template.free_end,
+        1.0,
+        np.where(template.free_end & ~template.free_start, 0.0, _ANCHOR[kind]),
+    )
     fixed = begin + anchor[:, None] * (end - begin)
     cosine, sine = stretch * np.cos(angle), stretch * np.sin(angle)
     relative = points - fixed[stroke]
     c, s = cosine[stroke], sine[stroke]
-    points = np.stack([c * relative[:, 0] - s * relative[:, 1],
-                       s * relative[:, 0] + c * relative[:, 1]], axis=1)
-    chord = (end - begin)
+    points = np.stack(
+        [c * relative[:, 0] - s * relative[:, 1], s * relative[:, 0] + c * relative[:, 1]], axis=1
+    )
+    chord = end - begin
     bow = (writer.bow[kind] + 0.030 * messy * normal[:, 2]) * (kind != BENT)
     along = template.along
     bulge = (4.0 * along * (1.0 - along)) * bow[stroke]
@@ -285,15 +304,19 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     shape = writer.stretch + 0.075 * messy * whole[3]
     wide, high = np.exp(0.5 * shape), np.exp(-0.5 * shape)
     cosine, sine = np.cos(turn), np.sin(turn)
-    matrix = (np.array([[cosine, sine], [-sine, cosine]])
-              @ np.array([[1.0, -slant], [-rise, 1.0]]) @ np.diag([wide, high]))
+    matrix = (
+        np.array([[cosine, sine], [-sine, cosine]])
+        @ np.array([[1.0, -slant], [-rise, 1.0]])
+        @ np.diag([wide, high])
+    )
     points = (unit * 400.0) @ matrix.T
 
     return _move(template, writer, points, rng, chance, messy)
 
 
-def _meet(template: Template, writer: Writer, points: np.ndarray, messy: float,
-          normal: np.ndarray) -> np.ndarray:
+def _meet(
+    template: Template, writer: Writer, points: np.ndarray, messy: float, normal: np.ndarray
+) -> np.ndarray:
     """Let ends that should touch another stroke stop short of it, or run past it.
 
     Only the piece between an end and the nearest corner changes, so that corners stay in place.
@@ -302,15 +325,16 @@ def _meet(template: Template, writer: Writer, points: np.ndarray, messy: float,
     gap = (writer.gap + _GAP_SPREAD * messy * normal) / template.length[:, None]
     before = np.where(template.free_start, 0.0, within(gap[:, 0], -0.10, 0.6 * template.opening))
     after = np.where(template.free_end, 0.0, within(gap[:, 1], -0.10, 0.6 * template.closing))
-    wanted = (along
-              + before[stroke] * within(1.0 - along / template.opening[stroke], 0.0, 1.0)
-              - after[stroke] * within(1.0 - (1.0 - along) / template.closing[stroke], 0.0, 1.0))
+    wanted = (
+        along
+        + before[stroke] * within(1.0 - along / template.opening[stroke], 0.0, 1.0)
+        - after[stroke] * within(1.0 - (1.0 - along) / template.closing[stroke], 0.0, 1.0)
+    )
     inside = within(wanted, 0.0, 1.0)
     beyond = (wanted - inside) * template.length[stroke]
     known, asked = 2.0 * stroke + along, 2.0 * stroke + inside
     met = between(asked, known, points)
-    for rows, neighbours in ((template.first, template.first + 1),
-                             (template.last, template.last - 1)):
+    for rows, neighbours in ((template.first, template.first + 1), (template.last, template.last - 1)):
         heading = points[rows] - points[neighbours]
         heading /= np.maximum(np.hypot(heading[:, 0], heading[:, 1]), 1e-6)[:, None]
         met[rows] += np.abs(beyond[rows])[:, None] * heading
@@ -344,8 +368,14 @@ def _order(template: Template, writer: Writer, points: np.ndarray, chance: np.nd
     return runs, order, tied
 
 
-def _move(template: Template, writer: Writer, points: np.ndarray, rng: np.random.Generator,
-          chance: np.ndarray, messy: float) -> Trace:
+def _move(
+    template: Template,
+    writer: Writer,
+    points: np.ndarray,
+    rng: np.random.Generator,
+    chance: np.ndarray,
+    messy: float,
+) -> Trace:
     """Turn target points into the pen's movement."""
     runs, order, tied = _order(template, writer, points, chance)
     if template.strokes > 2 and chance[0, 3] < 0.06 * writer.fluency:
@@ -368,9 +398,8 @@ def _move(template: Template, writer: Writer, points: np.ndarray, rng: np.random
         if previous is not None:
             gap = run[0] - previous
             distance = float(np.hypot(gap[0], gap[1]))
-            chance_to_join = writer.join * np.exp(-(distance / writer.reach) ** 2)
-            if (s in tied or joins[position] < chance_to_join
-                    or distance < 25.0 * writer.fluency):
+            chance_to_join = writer.join * np.exp(-((distance / writer.reach) ** 2))
+            if s in tied or joins[position] < chance_to_join or distance < 25.0 * writer.fluency:
                 link, travel, calm = 2.0, 0.9 * distance, 0.35
             else:
                 link, travel, calm = 1.0, 0.75 * distance, 1.0
@@ -413,8 +442,9 @@ def _move(template: Template, writer: Writer, points: np.ndarray, rng: np.random
     share = (sampled - times[segment - 1]) / np.maximum(times[segment] - times[segment - 1], 1e-3)
     out = writer.lead_out * (0.3 + 1.4 * chance[template.stroke[0], 4])
     drawn = ((share < out) & (out > 0.02)) | (share > 1.0 - writer.lead_in)
-    pressure = np.where(link == 0.0, 1.0, np.where(link == 2.0, writer.link_weight,
-                                                   0.6 * drawn)).astype(np.float32)
+    pressure = np.where(link == 0.0, 1.0, np.where(link == 2.0, writer.link_weight, 0.6 * drawn)).astype(
+        np.float32
+    )
     inertia = writer.inertia * pace / step
     noise = rng.standard_normal((len(path), 3)).astype(np.float32)
     noise = _smooth(noise, 3.5)

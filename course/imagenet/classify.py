@@ -7,10 +7,10 @@ from os import PathLike
 from pathlib import Path
 from types import ModuleType
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import numpy as np
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course.imagenet.efficientnet_lite import decode_predictions
 from course.imagenet.photos import load_photos
 from course.imagenet.weights import DownloadError, pretrained
@@ -21,7 +21,7 @@ TOP = 3
 def classify_imagenet(
     paths: Iterable[str | PathLike],
     model_module: ModuleType,
-    ModelClass: Callable[..., keras.Model],  # noqa: N803  (the name that lectures use)
+    ModelClass: Callable[..., keras.Model],
     dims: int | tuple[int, int],
     how: str = "centre",
 ) -> list[list[tuple[str, str, float]]] | None:

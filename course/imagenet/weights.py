@@ -18,14 +18,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
+
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 
 # Keras states a hash for most of its weights, but for these it does not. The sum is the one that
 # several users of the file have published independently.
 SHA256 = {
-    "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5":
-        "3e195a2857356cfc092cbbb460beb2a5bce279015d7792598b8d3d9e451902e3",
+    "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5": (
+        "3e195a2857356cfc092cbbb460beb2a5bce279015d7792598b8d3d9e451902e3"
+    )
 }
 # A server that has not answered by then counts as out of reach. Offline a name may take a minute
 # to fail, and nobody waits for that while a lecture renders.
@@ -93,9 +95,7 @@ def download(url: str, target: Path, file_hash: str | None = None) -> Path:
             os.fsync(file.fileno())
         stated = response.headers.get("Content-Length")
         if stated is not None and stated.isdigit() and size != int(stated):
-            raise DownloadError(
-                f"the download broke off after {size:,} of {int(stated):,} bytes"
-            )
+            raise DownloadError(f"the download broke off after {size:,} of {int(stated):,} bytes")
         for kind, value in expected.items():
             if sums[kind].hexdigest() != value:
                 raise DownloadError(
@@ -193,8 +193,9 @@ def _get_file(
 ) -> str:
     """Stand-in for `keras.utils.get_file`, as far as `keras.applications` uses it."""
     if fname is None or origin is None or positional or other:
-        raise DownloadError(f"course/imagenet/weights.py does not know this call of Keras "
-                            f"{keras.__version__} for {fname}")
+        raise DownloadError(
+            f"course/imagenet/weights.py does not know this call of Keras {keras.__version__} for {fname}"
+        )
     target = keras_cache().parent / cache_subdir / fname
     stated = file_hash or md5_hash
     if target.is_file() and (stated is None or _has_hash(target, stated)):
@@ -224,11 +225,13 @@ def pretrained(build: Callable[..., keras.Model], **options: Any) -> keras.Model
             raise
         except (OSError, KeyError, ValueError) as error:
             # h5py and Keras, on a file that holds no such weights.
-            if "h5" in str(error).lower() or "weight" in str(error).lower() or isinstance(
-                    error, OSError | KeyError):
+            if (
+                "h5" in str(error).lower()
+                or "weight" in str(error).lower()
+                or isinstance(error, OSError | KeyError)
+            ):
                 reason = " ".join(str(error).split())[:120]
                 raise DownloadError(
-                    f"the file in {keras_cache()} does not hold these weights ({reason}); "
-                    "delete it"
+                    f"the file in {keras_cache()} does not hold these weights ({reason}); delete it"
                 ) from error
             raise

@@ -23,14 +23,21 @@ def run(patience: float = PATIENCE) -> list[Finding]:
     if python.level == FAILURE:
         return [python]  # with another Python the rest would only fail in stranger words
     probe = checks.start_probe()
-    quick = (checks.check_packages, checks.check_fonts, checks.check_data,
-             checks.check_artefacts, checks.check_graphviz, checks.check_browser,
-             checks.check_disk, checks.check_memory, checks.check_slides)
+    quick = (
+        checks.check_packages,
+        checks.check_fonts,
+        checks.check_data,
+        checks.check_artefacts,
+        checks.check_graphviz,
+        checks.check_browser,
+        checks.check_disk,
+        checks.check_memory,
+        checks.check_slides,
+    )
     try:
         with ThreadPoolExecutor(4) as pool:
             findings = list(pool.map(_safely, quick))
-        return [python, *findings,
-                checks.check_training(probe, patience - (time.perf_counter() - started))]
+        return [python, *findings, checks.check_training(probe, patience - (time.perf_counter() - started))]
     finally:
         if probe.poll() is None:
             probe.kill()
@@ -42,8 +49,12 @@ def _safely(check: Callable[[], Finding]) -> Finding:
         return check()
     except Exception as error:
         name = check.__name__.removeprefix("check_").capitalize()
-        return Finding(FAILURE, name, f"the check ended with {type(error).__name__}: {error}",
-                       "Tell the maintainers; it is a fault of the check")
+        return Finding(
+            FAILURE,
+            name,
+            f"the check ended with {type(error).__name__}: {error}",
+            "Tell the maintainers; it is a fault of the check",
+        )
 
 
 def report(findings: list[Finding], seconds: float) -> str:
@@ -52,14 +63,22 @@ def report(findings: list[Finding], seconds: float) -> str:
     for finding in findings:
         lines.append(f"{finding.level:>8}  {finding.name:<10} {finding.fact}")
         if finding.remedy:
-            lines += textwrap.wrap(finding.remedy, 96, initial_indent=" " * 21 + "-> ",
-                                   subsequent_indent=" " * 24, break_long_words=False,
-                                   break_on_hyphens=False)
+            lines += textwrap.wrap(
+                finding.remedy,
+                96,
+                initial_indent=" " * 21 + "-> ",
+                subsequent_indent=" " * 24,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
     failed = sum(finding.level == FAILURE for finding in findings)
     warned = sum(finding.level == WARNING for finding in findings)
     passed = sum(finding.level == OK for finding in findings)
-    verdict = f"Not ready: {failed} of {len(findings)} checks failed" if failed else \
-        f"Ready for class: {passed} of {len(findings)} checks passed"
+    verdict = (
+        f"Not ready: {failed} of {len(findings)} checks failed"
+        if failed
+        else f"Ready for class: {passed} of {len(findings)} checks passed"
+    )
     if warned:
         verdict += f", {warned} warning{'s' * (warned > 1)}"
     return "\n".join([*lines, "", f"{verdict} ({seconds:.1f} s)."])
@@ -67,11 +86,16 @@ def report(findings: list[Finding], seconds: float) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the report; the exit status is 1 when a check failed, else 0."""
-    parser = argparse.ArgumentParser(prog="python -m course.preflight",
-                                     description="Is this machine ready for class?")
-    parser.add_argument("--patience", type=float, default=PATIENCE, metavar="SECONDS",
-                        help="how long to wait for the training measurement (default: "
-                             "%(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m course.preflight", description="Is this machine ready for class?"
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        metavar="SECONDS",
+        help="how long to wait for the training measurement (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

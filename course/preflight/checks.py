@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course.characters import CHARACTERS
-from course.paths import ASSETS, CACHE, DATA, REPOSITORY
+from course.paths import CACHE, DATA, REPOSITORY
 
 OK, WARNING, FAILURE = "ok", "warning", "FAIL"
 
@@ -59,24 +59,36 @@ def _by_system(linux: str, macos: str, windows: str) -> str:
 # --- Python and packages -----------------------------------------------------------------
 
 
-def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3]),
-                 bits: int = 64 if sys.maxsize > 2**32 else 32,
-                 prefix: str = sys.prefix, root: Path = REPOSITORY) -> Finding:
+def check_python(
+    version: tuple[int, ...] = tuple(sys.version_info[:3]),
+    bits: int = 64 if sys.maxsize > 2**32 else 32,
+    prefix: str = sys.prefix,
+    root: Path = REPOSITORY,
+) -> Finding:
     """Version, 64 bit, and whether it is the one in .venv."""
     name = "Python"
     fact = ".".join(map(str, version)) + f", {bits} bit, {prefix}"
     span = f"3.{LEAST_PYTHON[1]} to 3.{LAST_PYTHON[1]}"
-    install = _by_system("sudo apt install python3 python3-venv", "brew install python@3.13",
-                         "winget install Python.Python.3.13")
+    install = _by_system(
+        "sudo apt install python3 python3-venv",
+        "brew install python@3.13",
+        "winget install Python.Python.3.13",
+    )
     if version[:2] < LEAST_PYTHON:
-        return Finding(FAILURE, name, fact, f"Install Python {span} ({install}), then "
-                       "make PYTHON=<its path> slides")
+        return Finding(
+            FAILURE, name, fact, f"Install Python {span} ({install}), then make PYTHON=<its path> slides"
+        )
     if bits != 64:
-        return Finding(FAILURE, name, fact, "torch exists for 64 bit only: install a 64-bit "
-                       f"Python ({install})")
+        return Finding(
+            FAILURE, name, fact, f"torch exists for 64 bit only: install a 64-bit Python ({install})"
+        )
     if Path(prefix).resolve() != (root / ".venv").resolve():
-        return Finding(WARNING, name, fact + ", not the one in .venv",
-                       "`make check` uses .venv once `make slides` has made it")
+        return Finding(
+            WARNING,
+            name,
+            fact + ", not the one in .venv",
+            "`make check` uses .venv once `make slides` has made it",
+        )
     if version[:2] > LAST_PYTHON:
         return Finding(WARNING, name, fact, f"The course is tested on Python {span}")
     return Finding(OK, name, fact)
@@ -94,23 +106,22 @@ def _install() -> str:
     """How to repair the packages: nobody shall install them into the system's Python."""
     if sys.prefix == sys.base_prefix:
         return "make slides sets up .venv with all of them"
-    return f"\"{sys.executable}\" -m pip install -r requirements.txt -e ."
+    return f'"{sys.executable}" -m pip install -r requirements.txt -e .'
 
 
-def check_packages(requirements: Path = REPOSITORY / "requirements.txt",
-                   root: Path = REPOSITORY) -> Finding:
+def check_packages(requirements: Path = REPOSITORY / "requirements.txt", root: Path = REPOSITORY) -> Finding:
     """Every line of requirements.txt against what is installed, and `course` itself."""
     name = "Packages"
     set_up = "make slides"
     packaging = _packaging()
     if packaging is None:
-        return Finding(FAILURE, name, "cannot be read: neither `packaging` nor `pip` is there",
-                       set_up)
+        return Finding(FAILURE, name, "cannot be read: neither `packaging` nor `pip` is there", set_up)
     try:
         lines = requirements.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        return Finding(FAILURE, name, f"{requirements.name}: {error.strerror}",
-                       "git checkout requirements.txt")
+        return Finding(
+            FAILURE, name, f"{requirements.name}: {error.strerror}", "git checkout requirements.txt"
+        )
     wrong, count = [], 0
     for line in lines:
         text = line.split(" #")[0].strip()
@@ -119,8 +130,9 @@ def check_packages(requirements: Path = REPOSITORY / "requirements.txt",
         try:
             wanted = packaging.Requirement(text)
         except packaging.InvalidRequirement as error:
-            return Finding(FAILURE, name, f"requirements.txt: {text!r}: {error}",
-                           "git checkout requirements.txt")
+            return Finding(
+                FAILURE, name, f"requirements.txt: {text!r}: {error}", "git checkout requirements.txt"
+            )
         if wanted.marker and not wanted.marker.evaluate():
             continue
         count += 1
@@ -140,16 +152,16 @@ def check_packages(requirements: Path = REPOSITORY / "requirements.txt",
         wrong.append(f"`course` is installed from another folder, {place}")
     if wrong:
         shown = "; ".join(wrong[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else "")
-        return Finding(FAILURE, name, f"{len(wrong)} of {count} are not as requirements.txt "
-                       f"asks: {shown}", _install())
+        return Finding(
+            FAILURE, name, f"{len(wrong)} of {count} are not as requirements.txt asks: {shown}", _install()
+        )
     return Finding(OK, name, f"all {count} as requirements.txt asks")
 
 
 def _where_course_is_installed() -> Path | None:
     """The folder that `pip install -e` recorded for this course, or None."""
     # A repository that setuptools once built holds a record of its own, without an address.
-    records = (each.read_text("direct_url.json")
-               for each in importlib.metadata.distributions(name="course"))
+    records = (each.read_text("direct_url.json") for each in importlib.metadata.distributions(name="course"))
     try:
         url = json.loads(next(filter(None, records)))["url"]
     except (StopIteration, ValueError, KeyError):
@@ -167,8 +179,7 @@ def _where_course_is_installed() -> Path | None:
 
 def _ledger(root: Path):
     """The module assets/ledger.py, which knows the hash of each file that ships."""
-    specification = importlib.util.spec_from_file_location("course_ledger",
-                                                           root / "assets" / "ledger.py")
+    specification = importlib.util.spec_from_file_location("course_ledger", root / "assets" / "ledger.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -203,8 +214,9 @@ def check_fonts(root: Path = REPOSITORY) -> Finding:
         return Finding(FAILURE, name, f"course-kai.ttf cannot be read: {error}", restore)
     missing = [character for character in CHARACTERS if ord(character) not in glyphs]
     if missing:
-        return Finding(FAILURE, name, f"course-kai.ttf lacks {''.join(missing)}",
-                       "python assets/fonts/build.py")
+        return Finding(
+            FAILURE, name, f"course-kai.ttf lacks {''.join(missing)}", "python assets/fonts/build.py"
+        )
     return Finding(OK, name, f"{finding.fact}; all {len(CHARACTERS)} characters")
 
 
@@ -214,8 +226,9 @@ def check_data(root: Path = REPOSITORY) -> Finding:
     Handwriting that is unpacked already is compared with its archive; nothing is unpacked here.
     """
     name = "Data"
-    own = [variable for variable in ("COURSE_DATA", "COURSE_NOTEBOOK")
-           if os.environ.get(variable, "").strip()]
+    own = [
+        variable for variable in ("COURSE_DATA", "COURSE_NOTEBOOK") if os.environ.get(variable, "").strip()
+    ]
     finding = _check_files(name, ("data",), "git checkout data cache/manifest.json", root)
     if finding.level != OK:
         return finding
@@ -234,12 +247,16 @@ def check_data(root: Path = REPOSITORY) -> Finding:
                     if "COURSE_NOTEBOOK" in own:
                         data.notebook_folder()
         except (OSError, ValueError) as error:
-            remedy = (f"Correct {' and '.join(own)}, or unset it" if own
-                      else "Delete data/handwriting; it is unpacked again")
+            remedy = (
+                f"Correct {' and '.join(own)}, or unset it"
+                if own
+                else "Delete data/handwriting; it is unpacked again"
+            )
             return Finding(FAILURE, name, " ".join(str(error).split()), remedy)
         if caught:
-            return Finding(WARNING, name, str(caught[0].message),
-                           "Delete data/handwriting; it is unpacked again")
+            return Finding(
+                WARNING, name, str(caught[0].message), "Delete data/handwriting; it is unpacked again"
+            )
     if own:
         places = ", ".join(f"{variable}={os.environ[variable].strip()}" for variable in own)
         return Finding(OK, name, f"{fact}; your own: {places}")
@@ -255,8 +272,9 @@ def check_artefacts(root: Path = REPOSITORY, cache: Path | None = None) -> Findi
     manifest = cache / "manifest.json"
     try:
         entries = json.loads(manifest.read_text(encoding="utf-8"))["artefacts"]
-        files = {file: entry["files"][file]["sha256"]
-                 for entry in entries.values() for file in entry["files"]}
+        files = {
+            file: entry["files"][file]["sha256"] for entry in entries.values() for file in entry["files"]
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = getattr(error, "strerror", None) or "is damaged"
         return Finding(FAILURE, name, f"{manifest}: {reason}", restore)
@@ -276,20 +294,28 @@ def check_artefacts(root: Path = REPOSITORY, cache: Path | None = None) -> Findi
 def check_graphviz() -> Finding:
     """Graphviz's `dot`, which draws Keras's diagrams of models: it must draw one."""
     name = "Graphviz"
-    remedy = _by_system("sudo apt install graphviz", "brew install graphviz",
-                        "winget install Graphviz.Graphviz, then open a new terminal")
+    remedy = _by_system(
+        "sudo apt install graphviz",
+        "brew install graphviz",
+        "winget install Graphviz.Graphviz, then open a new terminal",
+    )
     program = shutil.which("dot")
     if program is None:
         return Finding(FAILURE, name, "`dot` is not on the PATH", remedy)
     try:
-        done = subprocess.run([program, "-Tsvg"], input=b"digraph { a -> b }",
-                              capture_output=True, timeout=20)
+        done = subprocess.run(
+            [program, "-Tsvg"], input=b"digraph { a -> b }", capture_output=True, timeout=20
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding(FAILURE, name, f"{program} does not run: {error}", remedy)
     if done.returncode or b"<svg" not in done.stdout:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        return Finding(FAILURE, name, f"{program} draws nothing: {said[-1] if said else ''}",
-                       f"{remedy} (an unfinished installation: run `dot -c` once)")
+        return Finding(
+            FAILURE,
+            name,
+            f"{program} draws nothing: {said[-1] if said else ''}",
+            f"{remedy} (an unfinished installation: run `dot -c` once)",
+        )
     return Finding(OK, name, f"{program} draws")
 
 
@@ -298,18 +324,24 @@ def find_browser() -> str | None:
     named = os.environ.get("COURSE_BROWSER", "").strip()
     if named:
         return named
-    asked = subprocess.run([sys.executable, "-m", "render.browser"], cwd=REPOSITORY,
-                           env={**os.environ, "PYTHONUTF8": "1"}, capture_output=True,
-                           encoding="utf-8", timeout=30)
+    asked = subprocess.run(
+        [sys.executable, "-m", "render.browser"],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONUTF8": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+    )
     return asked.stdout.strip() or None
 
 
 def check_browser() -> Finding:
     """A browser of the kind that the tests and `make pdf` drive: it must run a page's script."""
     name = "Browser"
-    remedy = _by_system("sudo apt install chromium", "brew install --cask google-chrome",
-                        "winget install Google.Chrome")
-    remedy += f", or \"{sys.executable}\" -m playwright install chromium"
+    remedy = _by_system(
+        "sudo apt install chromium", "brew install --cask google-chrome", "winget install Google.Chrome"
+    )
+    remedy += f', or "{sys.executable}" -m playwright install chromium'
     try:
         program = find_browser()
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -318,10 +350,16 @@ def check_browser() -> Finding:
         return Finding(FAILURE, name, "no Chromium, Chrome or Edge was found", remedy)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         page = Path(folder, "page.html")
-        page.write_text("<p id=p></p><script>p.textContent = 6 * 7 + ' works'</script>",
-                        encoding="utf-8")
-        command = [program, "--headless", "--disable-gpu", "--no-first-run",
-                   f"--user-data-dir={Path(folder, 'profile')}", "--dump-dom", page.as_uri()]
+        page.write_text("<p id=p></p><script>p.textContent = 6 * 7 + ' works'</script>", encoding="utf-8")
+        command = [
+            program,
+            "--headless",
+            "--disable-gpu",
+            "--no-first-run",
+            f"--user-data-dir={Path(folder, 'profile')}",
+            "--dump-dom",
+            page.as_uri(),
+        ]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.insert(1, "--no-sandbox")  # Chromium refuses to start as root without it
         try:
@@ -330,8 +368,7 @@ def check_browser() -> Finding:
             return Finding(FAILURE, name, f"{program} does not run: {error}", remedy)
     if b"42 works" not in done.stdout:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        return Finding(FAILURE, name, f"{program} shows no page: {said[-1] if said else ''}",
-                       remedy)
+        return Finding(FAILURE, name, f"{program} shows no page: {said[-1] if said else ''}", remedy)
     return Finding(OK, name, f"{program} shows a page")
 
 
@@ -346,16 +383,24 @@ def check_disk(root: Path = REPOSITORY, free: int | None = None) -> Finding:
             with tempfile.TemporaryFile(dir=folder) as file:
                 file.write(b"\0" * 4096)
         except OSError as error:
-            return Finding(FAILURE, name, f"{folder} cannot be written: {error.strerror}",
-                           "Copy the repository to a folder of your own, or free space")
+            return Finding(
+                FAILURE,
+                name,
+                f"{folder} cannot be written: {error.strerror}",
+                "Copy the repository to a folder of your own, or free space",
+            )
     free = shutil.disk_usage(root).free if free is None else free
     is_set_up = (root / ".venv").is_dir()
     needed = DISK_FOR_RENDERING if is_set_up else DISK_FOR_SETTING_UP
     fact = f"{free / GIGABYTE:.1f} GB free"
     if free < needed:
         purpose = "rendering" if is_set_up else "setting up .venv"
-        return Finding(FAILURE, name, f"{fact}; {purpose} needs {needed / GIGABYTE:.0f} GB",
-                       "Free space, or clone the repository to a larger disk")
+        return Finding(
+            FAILURE,
+            name,
+            f"{fact}; {purpose} needs {needed / GIGABYTE:.0f} GB",
+            "Free space, or clone the repository to a larger disk",
+        )
     return Finding(OK, name, fact)
 
 
@@ -371,11 +416,16 @@ def check_memory(available: int | None = None, total: int | None = None) -> Find
         available, total = memory.available, memory.total
     fact = f"{available / GIGABYTE:.1f} of {total / GIGABYTE:.1f} GB available"
     if available < LEAST_MEMORY:
-        return Finding(FAILURE, name, f"{fact}; a lecture needs {LEAST_MEMORY / GIGABYTE:.0f} GB",
-                       "Close other programs")
+        return Finding(
+            FAILURE, name, f"{fact}; a lecture needs {LEAST_MEMORY / GIGABYTE:.0f} GB", "Close other programs"
+        )
     if available < MEMORY_FOR_CLASS:
-        return Finding(WARNING, name, fact, "Enough for one lecture; close other programs before "
-                       "you train in front of the class")
+        return Finding(
+            WARNING,
+            name,
+            fact,
+            "Enough for one lecture; close other programs before you train in front of the class",
+        )
     return Finding(OK, name, fact)
 
 
@@ -391,8 +441,7 @@ def check_slides(root: Path = REPOSITORY) -> Finding:
         elif slides.stat().st_mtime < lecture.stat().st_mtime:
             old.append(lecture.stem)
     if not lectures:
-        return Finding(FAILURE, name, "there are no lectures in lectures/",
-                       "git checkout lectures")
+        return Finding(FAILURE, name, "there are no lectures in lectures/", "git checkout lectures")
     if absent or old:
         words = [f"not rendered: {', '.join(absent)}"] * bool(absent)
         words += [f"older than their text: {', '.join(old)}"] * bool(old)
@@ -405,9 +454,13 @@ def check_slides(root: Path = REPOSITORY) -> Finding:
 
 def start_probe() -> subprocess.Popen:
     """Start the measurement of training speed in a process of its own."""
-    return subprocess.Popen([sys.executable, "-m", "course.preflight.probe"], cwd=REPOSITORY,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env={**os.environ, "PYTHONUTF8": "1"})
+    return subprocess.Popen(
+        [sys.executable, "-m", "course.preflight.probe"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )
 
 
 def check_training(probe: subprocess.Popen, patience: float) -> Finding:
@@ -421,17 +474,20 @@ def check_training(probe: subprocess.Popen, patience: float) -> Finding:
     except subprocess.TimeoutExpired:
         probe.kill()
         probe.communicate()
-        return Finding(WARNING, name, "not measured: Keras and torch took too long to start",
-                       "Run it again (the first start after an installation is the slowest), or "
-                       "wait longer: python -m course.preflight --patience 60")
+        return Finding(
+            WARNING,
+            name,
+            "not measured: Keras and torch took too long to start",
+            "Run it again (the first start after an installation is the slowest), or "
+            "wait longer: python -m course.preflight --patience 60",
+        )
     lines = stdout.decode("utf-8", "replace").strip().splitlines()
     try:
         result = json.loads(lines[-1])
     except (IndexError, ValueError):
         said = stderr.decode("utf-8", "replace").strip().splitlines()
         reason = said[-1] if said else f"ended with status {probe.returncode}"
-        return Finding(FAILURE, name, f"Keras and torch do not run: {reason}", _training_remedy(
-            reason))
+        return Finding(FAILURE, name, f"Keras and torch do not run: {reason}", _training_remedy(reason))
     return judge_training(result)
 
 
@@ -449,10 +505,17 @@ def judge_training(result: dict) -> Finding:
     if "error" in result:
         return Finding(FAILURE, name, result["error"], result["remedy"])
     seconds, shipped = result["seconds_per_epoch"], result["seconds_per_epoch_when_fitted"]
-    fact = (f"about {seconds:.0f} s per epoch of lecture 4's CNN: extrapolated from "
-            f"{result['batches']} batches to {result['images']:,} images, "
-            f"{result['threads']} threads (the shipped model took {shipped:.0f} s)")
+    fact = (
+        f"about {seconds:.0f} s per epoch of lecture 4's CNN: extrapolated from "
+        f"{result['batches']} batches to {result['images']:,} images, "
+        f"{result['threads']} threads (the shipped model took {shipped:.0f} s)"
+    )
     if seconds > SLOW_EPOCH:
-        return Finding(WARNING, name, fact, "Do not train in front of the class: the shipped "
-                       "models are loaded instead. Close other programs and plug in the laptop")
+        return Finding(
+            WARNING,
+            name,
+            fact,
+            "Do not train in front of the class: the shipped "
+            "models are loaded instead. Close other programs and plug in the laptop",
+        )
     return Finding(OK, name, fact)

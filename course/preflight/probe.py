@@ -20,9 +20,9 @@ NOT_NEEDED = ("sklearn", "pandas", "matplotlib", "scipy")
 
 def measure() -> dict:
     """Seconds per epoch, extrapolated; or `{"error": …, "remedy": …}`."""
-    import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
     import numpy as np
 
+    import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
     from course import artefacts, data, loaders, speed
 
     try:
@@ -34,18 +34,22 @@ def measure() -> dict:
         X, y, _ = loaders.load_images_from_directory(data.handwriting_folder() / "Test")
     except (OSError, ValueError) as error:
         return {"error": " ".join(str(error).split()), "remedy": "git checkout data"}
-    if not artefacts.own_data() and artefacts.data_fingerprint(X, y) != entry["score_data"].get(
-            "test"):
-        return {"error": f"the model {ARTEFACT!r} was scored on other test images than those in "
-                         "data/: data and models do not belong together",
-                "remedy": "git checkout data cache, or refit: make train"}
+    if not artefacts.own_data() and artefacts.data_fingerprint(X, y) != entry["score_data"].get("test"):
+        return {
+            "error": f"the model {ARTEFACT!r} was scored on other test images than those in "
+            "data/: data and models do not belong together",
+            "remedy": "git checkout data cache, or refit: make train",
+        }
     if len(np.unique(y)) > entry["recipe"]["architecture"]["layers"][-1]["units"]:
-        return {"error": "your own data have more characters than the shipped model",
-                "remedy": "make slides fits a model to them"}
+        return {
+            "error": "your own data have more characters than the shipped model",
+            "remedy": "make slides fits a model to them",
+        }
     size = entry["recipe"]["batch size"]
     sets = [entry["recipe"][f"{part} data"]["rows"] for part in ("training", "validation")]
-    batches = [(X[start:start + size], y[start:start + size])
-               for start in range(0, len(X) - size + 1, size)]
+    batches = [
+        (X[start : start + size], y[start : start + size]) for start in range(0, len(X) - size + 1, size)
+    ]
     with artefacts.fitting_threads() as threads, speed.fast_convolutions():
         for images, labels in batches[:WARM_UP]:
             model.train_on_batch(images, labels)

@@ -10,17 +10,7 @@ images in the layout of the lecture's notebook set. The same from Python:
 
 from .drawing import make_sheet
 from .folder import PageReading, read_photo, read_picture, save_readings
-from .layout import (
-    BOX,
-    BOXES,
-    PAPERS,
-    ROWS,
-    Layout,
-    SheetError,
-    check_characters,
-    page_layout,
-    split_pages,
-)
+from .layout import BOX, BOXES, PAPERS, ROWS, Layout, SheetError, check_characters, page_layout, split_pages
 
 __all__ = [
     "BOX",

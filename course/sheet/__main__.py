@@ -35,9 +35,7 @@ def _make(arguments: list[str]) -> int:
     parser.add_argument("--replace", action="store_true", help="overwrite a PDF that is different")
     options = parser.parse_args(arguments)
     out = options.out or f"handwriting-sheet-{options.paper}.pdf"
-    pages = make_sheet(
-        out, options.characters, options.paper, options.trace, options.font, options.replace
-    )
+    pages = make_sheet(out, options.characters, options.paper, options.trace, options.font, options.replace)
     number = f"{pages} page{'s' * (pages > 1)}"
     print(f"{out}: {number}, {options.paper}. Print it, write on it, photograph it, then run")
     print("  python -m course.sheet read PHOTO... --out data/mine")
@@ -63,9 +61,7 @@ def _read(arguments: list[str]) -> int:
     parser.add_argument(
         "--characters", help="those of the whole sheet, where its code cannot be read in the photo"
     )
-    parser.add_argument(
-        "--replace", action="store_true", help="read pages anew that the folder has already"
-    )
+    parser.add_argument("--replace", action="store_true", help="read pages anew that the folder has already")
     options = parser.parse_args(arguments)
     readings: list[PageReading] = []
     failed = 0

@@ -27,12 +27,11 @@ from course.fonts import FONT_FILE
 from .layout import (
     BOX,
     BOXES,
-    LABEL_WIDTH,
     MARKER,
     POSITIONS,
     QR_SIDE,
-    SheetError,
     Layout,
+    SheetError,
     marker_modules,
     marker_number,
     page_layout,
@@ -133,12 +132,7 @@ def _guides(axes, x: float, y: float) -> None:
 
 
 def page_figure(
-    layout: Layout,
-    characters: tuple[str, ...],
-    page: int,
-    pages: int,
-    fonts: dict[str, Path],
-    trace: int = 1,
+    layout: Layout, characters: tuple[str, ...], page: int, pages: int, fonts: dict[str, Path], trace: int = 1
 ) -> Figure:
     """One page as a matplotlib figure in the size of the paper.
 
@@ -173,9 +167,7 @@ def page_figure(
     )  # fmt: skip
     for row, character in enumerate(characters):
         x, y, width, height = layout.label(row)
-        fill(
-            _glyph_outline(character, fonts[character], (x + width / 2, y + 8.4), 14), INK
-        )
+        fill(_glyph_outline(character, fonts[character], (x + width / 2, y + 8.4), 14), INK)
         write(x + width / 2, y + height - 0.6, _pinyin(character), 7.5, ha="center")
         for column in range(BOXES):
             x, y = layout.box(row, column)

@@ -156,8 +156,7 @@ def save_readings(readings, folder: str | os.PathLike, replace: bool = False) ->
             count += _save_page(folder, manifest, key, reading)
     except OSError as error:
         raise SheetError(
-            f"{folder} cannot be written to: {error}. Choose another --out, then read again with "
-            "--replace."
+            f"{folder} cannot be written to: {error}. Choose another --out, then read again with --replace."
         ) from error
     return count
 

@@ -108,9 +108,7 @@ def _parts(tile: np.ndarray, edge: float, core: float) -> np.ndarray:
     left, top, width, height, area = (stats[:, i] for i in range(5))
     rim = round(1.0 * PIXELS_PER_MM)
     # what stays within 1 mm of one side came over from the box next door, or is the frame
-    outside = (
-        (left + width <= rim) | (left >= size - rim) | (top + height <= rim) | (top >= size - rim)
-    )
+    outside = (left + width <= rim) | (left >= size - rim) | (top + height <= rim) | (top >= size - rim)
     keep = dark & (area >= 0.12 * PIXELS_PER_MM**2) & ~outside
     keep[0] = False
     return keep[labels]

@@ -160,9 +160,7 @@ def qr_characters(text: str) -> tuple[str, ...] | None:
     if not text.startswith(_CODE_PREFIX) or len(digits) % 4 or not 4 <= len(digits) <= 4 * ROWS:
         return None
     try:
-        return check_characters(
-            [chr(int(digits[i : i + 4], 36)) for i in range(0, len(digits), 4)]
-        )
+        return check_characters([chr(int(digits[i : i + 4], 36)) for i in range(0, len(digits), 4)])
     except (ValueError, OverflowError):
         return None
 

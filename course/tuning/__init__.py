@@ -14,5 +14,12 @@ from course.tuning.search import (
     trials_table,
 )
 
-__all__ = ["Data", "Search", "changes_since_stored", "scores_or_load", "search_or_load",
-           "seconds_of", "trials_table"]
+__all__ = [
+    "Data",
+    "Search",
+    "changes_since_stored",
+    "scores_or_load",
+    "search_or_load",
+    "seconds_of",
+    "trials_table",
+]

@@ -27,21 +27,35 @@ VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_P
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(
-        prog="python -m course.tuning", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        prog="python -m course.tuning",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
-        "--search", default="course.tuning.claims:one_layer", metavar="MODULE:FUNCTION",
-        help="the function that returns the Search; default: %(default)s")
+        "--search",
+        default="course.tuning.claims:one_layer",
+        metavar="MODULE:FUNCTION",
+        help="the function that returns the Search; default: %(default)s",
+    )
     parser.add_argument("--workers", type=int, default=2, help="default: %(default)s")
     parser.add_argument(
-        "--out", type=Path, help="directory to work in and to go on in; default: a temporary one, "
-        "deleted after a complete search")
+        "--out",
+        type=Path,
+        help="directory to work in and to go on in; default: a temporary one, "
+        "deleted after a complete search",
+    )
     parser.add_argument(
-        "--patience", type=float, default=30.0, metavar="SECONDS",
-        help="how long chief and workers wait for each other; default: %(default)s")
+        "--patience",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long chief and workers wait for each other; default: %(default)s",
+    )
     parser.add_argument(
-        "--kill", metavar="TRIAL", help="kill the worker of this trial in its midst, such as 03, "
-        "to see that the search goes on")
+        "--kill",
+        metavar="TRIAL",
+        help="kill the worker of this trial in its midst, such as 03, to see that the search goes on",
+    )
     options = parser.parse_args(arguments)
     if options.patience <= 0:
         parser.error("--patience must be more than 0 seconds")
@@ -50,8 +64,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = [name for name in VARIABLES if os.environ.get(name)]
     if given and len(given) < len(VARIABLES):
         missing = ", ".join(name for name in VARIABLES if name not in given)
-        print(f"Error: {given[0]} is set, but {missing} is not. A chief or worker needs all three; "
-              "without any of them both are started on this machine.", file=sys.stderr)
+        print(
+            f"Error: {given[0]} is set, but {missing} is not. A chief or worker needs all three; "
+            "without any of them both are started on this machine.",
+            file=sys.stderr,
+        )
         return 1
 
     # Only now, since importing Keras takes seconds.
@@ -98,8 +115,14 @@ def both(options: argparse.Namespace) -> int:
     search = distributed.find_search(options.search)
     folder = options.out or Path(tempfile.mkdtemp(prefix="course-tune-"))
     print(f"Search '{search.name}' with {options.workers} workers, in {folder}", flush=True)
-    distributed.launch(options.search, folder, workers=options.workers,
-                       patience=options.patience, kill=options.kill, say=_say)
+    distributed.launch(
+        options.search,
+        folder,
+        workers=options.workers,
+        patience=options.patience,
+        kill=options.kill,
+        say=_say,
+    )
     chief, single = (folder / search.name / name for name in ("chief.json", "tuner0.json"))
     if chief.exists() and not single.exists():
         shutil.copyfile(chief, single)  # so that it reloads outside of the team as well
@@ -112,9 +135,11 @@ def both(options: argparse.Namespace) -> int:
         compared = distributed.side_by_side(shipped, tuner)
         same = compared[compared["same draw"]]
         apart = (same["score alone"] - same["score distributed"]).abs()
-        print(f"\nBeside the stored search of one process: {len(same)} of {len(compared)} trials "
-              "drew the same hyperparameters"
-              + (f"; their scores differ by at most {apart.max():.2g}." if len(same) else "."))
+        print(
+            f"\nBeside the stored search of one process: {len(same)} of {len(compared)} trials "
+            "drew the same hyperparameters"
+            + (f"; their scores differ by at most {apart.max():.2g}." if len(same) else ".")
+        )
     if options.out is None:
         shutil.rmtree(folder, ignore_errors=True)
     else:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 from importlib import resources
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import keras_tuner
 import numpy as np
@@ -22,6 +21,7 @@ import pandas as pd
 from keras.callbacks import EarlyStopping
 from keras.layers import Dense, Input
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course.tuning.search import Data, Search
 
 # Columns of statsmodels' table, and what this course calls them.
@@ -52,9 +52,20 @@ _FILE = {
 }
 
 NUMBERS = [
-    "log_coinsurance", "individual_deductible", "log_incentive", "log_maximum_expenditure",
-    "physical_limitation", "chronic_diseases", "health_good", "health_fair", "health_poor",
-    "age", "female", "log_family_size", "log_income", "education",
+    "log_coinsurance",
+    "individual_deductible",
+    "log_incentive",
+    "log_maximum_expenditure",
+    "physical_limitation",
+    "chronic_diseases",
+    "health_good",
+    "health_fair",
+    "health_poor",
+    "age",
+    "female",
+    "log_family_size",
+    "log_income",
+    "education",
 ]
 SITES = [1, 2, 3, 4, 5, 6]
 SPLIT_SEED = 123
@@ -88,7 +99,10 @@ def load_claims() -> pd.DataFrame:
     source = resources.files("statsmodels.datasets.randhie") / "src" / "randhie.csv"
     with resources.as_file(source) as path:
         full = pd.read_csv(path, usecols=[*_FILE, "mdvis", "fmde"])
-    if len(full) != len(table) or not (full["mdvis"].to_numpy() == table["visits"]).all():
+    if (
+        len(full) != len(table)
+        or not (full["mdvis"].to_numpy() == table["visits"]).all()
+    ):
         raise RuntimeError(
             "statsmodels' randhie table and the file it was cut from no longer have the same rows. "
             "Install the version that requirements.txt names."
@@ -148,11 +162,13 @@ def claim_data() -> Data:
 
 def build_default():
     """What you would write without tuning: 32 neurons, relu, Adam as it comes."""
-    model = keras.Sequential([
-        Input((len(NUMBERS) + len(SITES),)),
-        Dense(32, activation="relu"),
-        Dense(1, activation="exponential"),
-    ])
+    model = keras.Sequential(
+        [
+            Input((len(NUMBERS) + len(SITES),)),
+            Dense(32, activation="relu"),
+            Dense(1, activation="exponential"),
+        ]
+    )
     model.compile(optimizer="adam", loss="poisson")
     return model
 
@@ -163,11 +179,13 @@ def build_model(hp):
     activation = hp.Choice("activation", ["relu", "leaky_relu", "tanh"])
     learning_rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
 
-    model = keras.Sequential([
-        Input((len(NUMBERS) + len(SITES),)),
-        Dense(neurons, activation=activation),
-        Dense(1, activation="exponential"),
-    ])
+    model = keras.Sequential(
+        [
+            Input((len(NUMBERS) + len(SITES),)),
+            Dense(neurons, activation=activation),
+            Dense(1, activation="exponential"),
+        ]
+    )
     model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss="poisson")
     return model
 
@@ -192,15 +210,31 @@ def build_layers(hp):
 def one_layer() -> Search:
     """Ten random draws of width, activation and learning rate."""
     return Search(
-        "one_layer", keras_tuner.RandomSearch, build_model, claim_data,
-        objective="val_loss", max_trials=10, seed=123,
-        epochs=100, batch_size=256, callbacks=[EarlyStopping(patience=3)])
+        "one_layer",
+        keras_tuner.RandomSearch,
+        build_model,
+        claim_data,
+        objective="val_loss",
+        max_trials=10,
+        seed=123,
+        epochs=100,
+        batch_size=256,
+        callbacks=[EarlyStopping(patience=3)],
+    )
 
 
 def layers() -> Search:
     """Four random draws of the layers, then six by Bayesian optimisation."""
     return Search(
-        "layers", keras_tuner.BayesianOptimization, build_layers, claim_data,
-        objective="val_loss", max_trials=10, seed=123,
-        epochs=100, batch_size=256, callbacks=[EarlyStopping(patience=3)],
-        options={"num_initial_points": 4})
+        "layers",
+        keras_tuner.BayesianOptimization,
+        build_layers,
+        claim_data,
+        objective="val_loss",
+        max_trials=10,
+        seed=123,
+        epochs=100,
+        batch_size=256,
+        callbacks=[EarlyStopping(patience=3)],
+        options={"num_initial_points": 4},
+    )

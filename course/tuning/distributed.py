@@ -38,7 +38,6 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import grpc
 import keras_tuner
 import pandas as pd
@@ -47,6 +46,7 @@ from keras_tuner.src import utils as tuner_utils
 from keras_tuner.src.distribute import oracle_chief, oracle_client
 from keras_tuner.src.engine import metrics_tracking
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import artefacts, files, paths, recipes
 from course.artefacts import ArtefactError
 from course.tuning import search as searching
@@ -162,8 +162,8 @@ class _Service(oracle_chief.OracleServicer):
             if differ:
                 context.abort(
                     grpc.StatusCode.FAILED_PRECONDITION,
-                    "this worker runs another search than the chief: they differ in "
-                    + ", ".join(differ))
+                    "this worker runs another search than the chief: they differ in " + ", ".join(differ),
+                )
         if trial_id is not None and trial_id not in self.oracle.trials:
             context.abort(grpc.StatusCode.NOT_FOUND, f"the chief knows no trial {trial_id!r}")
         with self.lock:
@@ -187,8 +187,10 @@ class _Service(oracle_chief.OracleServicer):
                     trial.metrics = metrics_tracking.MetricsTracker()
                     self.oracle._retry_queue.append(trial.trial_id)
                     self.oracle.save()
-                    self.say(f"{tuner_id} has been silent for {silent:.0f} s: trial "
-                             f"{trial.trial_id} goes to another worker")
+                    self.say(
+                        f"{tuner_id} has been silent for {silent:.0f} s: trial "
+                        f"{trial.trial_id} goes to another worker"
+                    )
 
     def finished(self) -> bool:
         """Has every trial ended, and has every worker been told?"""
@@ -196,8 +198,11 @@ class _Service(oracle_chief.OracleServicer):
             if not self.stop_triggered or self._open():
                 return False
             now = time.monotonic()
-            waiting = [one for one in self.oracle.tuner_ids
-                       if now - self.seen.get(one, self.started) < 3 * SIGN_OF_LIFE]
+            waiting = [
+                one
+                for one in self.oracle.tuner_ids
+                if now - self.seen.get(one, self.started) < 3 * SIGN_OF_LIFE
+            ]
             return not waiting
 
     def silent_for(self) -> float:
@@ -226,7 +231,8 @@ def _ingredient_hashes(recipe: Mapping[str, Any]) -> dict[str, str]:
 def _value_words(values: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-        for key, value in values.items())
+        for key, value in values.items()
+    )
 
 
 def run_chief(search: Search, directory: Path, *, patience: float = PATIENCE) -> None:
@@ -250,8 +256,14 @@ def run_chief(search: Search, directory: Path, *, patience: float = PATIENCE) ->
         _serve(search, tuner, directory, recipe, fingerprints, patience)
 
 
-def _serve(search: Search, tuner: keras_tuner.Tuner, directory: Path, recipe: Mapping,
-           fingerprints: Mapping, patience: float) -> None:
+def _serve(
+    search: Search,
+    tuner: keras_tuner.Tuner,
+    directory: Path,
+    recipe: Mapping,
+    fingerprints: Mapping,
+    patience: float,
+) -> None:
     """Answer the workers until every trial has ended, then store what the search found."""
     oracle = tuner.oracle
     oracle.verbose = 0
@@ -263,8 +275,7 @@ def _serve(search: Search, tuner: keras_tuner.Tuner, directory: Path, recipe: Ma
     address = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
     service = _Service(oracle, recipe, patience, say)
     # Without the option two chiefs could listen at one port, and each get half of the requests.
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=32),
-                         options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), options=[("grpc.so_reuseport", 0)])
     protos.get_service_grpc().add_OracleServicer_to_server(service, server)
     try:
         if not server.add_insecure_port(address):
@@ -272,13 +283,16 @@ def _serve(search: Search, tuner: keras_tuner.Tuner, directory: Path, recipe: Ma
     except RuntimeError as error:
         raise TuningError(
             f"The chief cannot listen at {address}: {error}. Is another one running there? "
-            "Choose another port.") from None
+            "Choose another port."
+        ) from None
     tuner.save()
     searching.write_recipe(directory / search.name, recipe, fingerprints, 0.0)
     server.start()
     done = sum(trial.status == "COMPLETED" for trial in oracle.trials.values())
-    say(f"chief at {address}: search '{search.name}', {search.max_trials} trials"
-        + (f", {done} of them done before" if done else ""))
+    say(
+        f"chief at {address}: search '{search.name}', {search.max_trials} trials"
+        + (f", {done} of them done before" if done else "")
+    )
     complained = 0.0
     try:
         while not service.finished():
@@ -290,8 +304,10 @@ def _serve(search: Search, tuner: keras_tuner.Tuner, directory: Path, recipe: Ma
             silent = service.silent_for()
             if silent - complained > 60:
                 complained = silent
-                say(f"no worker has been heard of for {silent:.0f} s; start one with "
-                    f"KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT set to {address}")
+                say(
+                    f"no worker has been heard of for {silent:.0f} s; start one with "
+                    f"KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT set to {address}"
+                )
             elif silent < complained:
                 complained = 0.0
     finally:
@@ -309,6 +325,7 @@ def _json_files_whole() -> Iterator[None]:
     KerasTuner writes in place: a chief killed at that moment left an empty trial behind, on which
     the next chief stopped. Here each file is the old one or the new one, never a part.
     """
+
     def save_json(path: str, obj: Any) -> str:
         text = json.dumps(obj)
         files.write_whole(Path(path), text)
@@ -346,14 +363,14 @@ def _check_directory(folder: Path, recipe: Mapping, fingerprints: Mapping) -> No
         return
     try:
         stored = json.loads((folder / searching.RECIPE).read_text(encoding="utf-8"))
-        reasons = searching.search_differences(
-            stored["recipe"], recipe, stored["rows"], fingerprints)
+        reasons = searching.search_differences(stored["recipe"], recipe, stored["rows"], fingerprints)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reasons = [f"its {searching.RECIPE} cannot be read ({error})"]
     if reasons:
         raise TuningError(
             f"{folder} holds the trials of another search: {'; '.join(reasons)}. "
-            "Choose another directory, or undo the change.")
+            "Choose another directory, or undo the change."
+        )
 
 
 # --- worker ------------------------------------------------------------------------------------
@@ -391,8 +408,7 @@ class _SignsOfLife(threading.Thread):
                 if trial_id is None:
                     self.stub.GetSpace(protos.get_service().GetSpaceRequest(), timeout=5)
                 else:
-                    self.stub.GetTrial(
-                        protos.get_service().GetTrialRequest(trial_id=trial_id), timeout=5)
+                    self.stub.GetTrial(protos.get_service().GetTrialRequest(trial_id=trial_id), timeout=5)
             except grpc.RpcError:
                 self.lost = time.monotonic() - answered > self.patience
             else:
@@ -409,10 +425,10 @@ def run_worker(search: Search, directory: Path, *, patience: float = PATIENCE) -
     recipe = searching.search_recipe(search, searching.data_fingerprints(search.data()))
     with contextlib.redirect_stdout(None):
         tuner = search.make_tuner(directory, alone=False)
-    stub = _Stub(address, [
-        ("course-tuner", tuner.tuner_id),
-        ("course-ingredients", json.dumps(_ingredient_hashes(recipe))),
-    ])
+    stub = _Stub(
+        address,
+        [("course-tuner", tuner.tuner_id), ("course-ingredients", json.dumps(_ingredient_hashes(recipe)))],
+    )
     tuner.oracle.stub = stub
     signs = _SignsOfLife(stub, patience)
     tuner.signs = signs
@@ -430,7 +446,8 @@ def run_worker(search: Search, directory: Path, *, patience: float = PATIENCE) -
         raise TuningError(
             f"The chief at {address} does not answer (waited {patience:.0f} s). Is it running, "
             "and are address and port right? Finished trials are safe in the chief's directory: "
-            "start it there again, then this worker.") from None
+            "start it there again, then this worker."
+        ) from None
     finally:
         signs.end.set()
         oracle_client.TIMEOUT = hour
@@ -512,12 +529,25 @@ class _Team:
             "PYTHONUTF8": "1",
             "OMP_NUM_THREADS": str(searching.THREADS),
         }
-        command = [sys.executable, "-m", "course.tuning", "--search", self.spec,
-                   "--out", str(self.directory), "--patience", str(self.patience)]
+        command = [
+            sys.executable,
+            "-m",
+            "course.tuning",
+            "--search",
+            self.spec,
+            "--out",
+            str(self.directory),
+            "--patience",
+            str(self.patience),
+        ]
         with open(self.log(name), "ab") as log:
             self.processes[name] = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stderr=log,
-                stdout=subprocess.PIPE if name == "chief" else log)
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                stdout=subprocess.PIPE if name == "chief" else log,
+            )
         if name == "chief":
             self.reader = threading.Thread(target=self._read_chief, daemon=True)
             self.reader.start()
@@ -542,12 +572,14 @@ class _Team:
             if len(self.processes) == 1 and chief.poll() is None:
                 raise TuningError(
                     "No worker is left. Finished trials are safe in "
-                    f"{self.directory}: mend the reason, then go on with OUT={self.directory}.")
+                    f"{self.directory}: mend the reason, then go on with OUT={self.directory}."
+                )
         self.reader.join(timeout=5)
         if chief.returncode:
             raise TuningError(
                 f"The chief {_how_it_ended(chief.returncode)}.{self._last_words('chief')}\n"
-                f"Finished trials are safe in {self.directory}: go on with OUT={self.directory}.")
+                f"Finished trials are safe in {self.directory}: go on with OUT={self.directory}."
+            )
         for worker, process in self.processes.items():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=self.patience if worker != "chief" else None)
@@ -565,8 +597,10 @@ class _Team:
         used = self.restarts.get(worker, 0)
         if used < RESTARTS:
             self.restarts[worker] = used + 1
-            self.say(f"{ended}: starting it again ({used + 1} of {RESTARTS})"
-                     + (self._last_words(worker) if status > 0 else ""))
+            self.say(
+                f"{ended}: starting it again ({used + 1} of {RESTARTS})"
+                + (self._last_words(worker) if status > 0 else "")
+            )
             self.start(worker)
         else:
             del self.processes[worker]
@@ -622,7 +656,8 @@ def find_search(spec: str) -> Search:
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise TuningError(
             f"--search {spec}: {error}. Name a module and a function in it that returns a Search, "
-            "such as course.tuning.claims:one_layer.") from error
+            "such as course.tuning.claims:one_layer."
+        ) from error
     if not isinstance(found, Search):
         raise TuningError(f"--search {spec}: the function returned {found!r}, not a Search.")
     return found
@@ -697,7 +732,7 @@ def side_by_side(alone: keras_tuner.Tuner, spread: keras_tuner.Tuner) -> pd.Data
     both = theirs[values].copy()
     ours = ours.reindex(theirs.index)
     missing = [column for column in values if column not in ours]
-    equal = (theirs[values] == ours.assign(**dict.fromkeys(missing))[values])
+    equal = theirs[values] == ours.assign(**dict.fromkeys(missing))[values]
     both["same draw"] = (equal | theirs[values].isna()).all(axis=1)
     both["score alone"] = ours["score"]
     both["score distributed"] = theirs["score"]

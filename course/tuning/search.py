@@ -31,12 +31,11 @@ import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 import keras
 import keras_tuner
 import numpy as np
@@ -46,6 +45,7 @@ from keras_tuner.src.engine.objective import create_objective
 from sklearn.exceptions import ConvergenceWarning
 from tqdm import tqdm
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import artefacts, files, recipes
 from course.artefacts import ArtefactError
 
@@ -121,9 +121,15 @@ class Search:
             # Said of the Gaussian process after each trial, as long as they are few.
             warnings.filterwarnings("ignore", category=ConvergenceWarning)
             tuner.search(
-                data.X, data.y, validation_data=(data.X_val, data.y_val), epochs=self.epochs,
-                batch_size=self.batch_size, validation_batch_size=EVALUATE,
-                callbacks=list(self.callbacks), verbose=0)
+                data.X,
+                data.y,
+                validation_data=(data.X_val, data.y_val),
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                validation_batch_size=EVALUATE,
+                callbacks=list(self.callbacks),
+                verbose=0,
+            )
 
 
 def search_or_load(search: Search) -> keras_tuner.Tuner:
@@ -145,8 +151,14 @@ def search_or_load(search: Search) -> keras_tuner.Tuner:
 
     def make(folder: Path) -> None:
         tuner = search.make_tuner(folder.parent)
-        with tqdm(desc=search.name, total=search.max_trials, unit="trial", file=sys.stderr,
-                  mininterval=0, dynamic_ncols=True) as bar:
+        with tqdm(
+            desc=search.name,
+            total=search.max_trials,
+            unit="trial",
+            file=sys.stderr,
+            mininterval=0,
+            dynamic_ncols=True,
+        ) as bar:
             tuner.report = lambda: _show(bar, tuner.oracle)
             search.run(tuner)
         keep_best_weights(folder, tuner)
@@ -202,8 +214,9 @@ def scores_or_load(
     def make(folder: Path) -> None:
         rows = []
         jobs = [(network, seed) for network in networks for seed in seeds]
-        with tqdm(desc=name, total=len(jobs), unit="fit", file=sys.stderr, mininterval=0,
-                  dynamic_ncols=True) as bar:
+        with tqdm(
+            desc=name, total=len(jobs), unit="fit", file=sys.stderr, mininterval=0, dynamic_ncols=True
+        ) as bar:
             for network, seed in jobs:
                 bar.set_postfix_str(f"{network}, seed {seed}")
                 row, predictions = fit_once(search, networks[network], seed, data, score_on)
@@ -217,8 +230,13 @@ def scores_or_load(
     return pd.read_csv(folder / SCORES)
 
 
-def fit_once(search: Search, build: Callable[[], keras.Model], seed: int, data: Data,
-             predict: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[dict, dict]:
+def fit_once(
+    search: Search,
+    build: Callable[[], keras.Model],
+    seed: int,
+    data: Data,
+    predict: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> tuple[dict, dict]:
     """Fit a network as a trial of `search` does, from `seed`.
 
     Returns:
@@ -232,16 +250,25 @@ def fit_once(search: Search, build: Callable[[], keras.Model], seed: int, data: 
         best = _BestWeights(create_objective(search.objective))
         callbacks = [artefacts.fresh_copy(callback) for callback in search.callbacks]
         history = model.fit(
-            data.X, data.y, validation_data=(data.X_val, data.y_val), epochs=search.epochs,
-            batch_size=search.batch_size, validation_batch_size=EVALUATE, verbose=0,
-            callbacks=[*callbacks, best])
+            data.X,
+            data.y,
+            validation_data=(data.X_val, data.y_val),
+            epochs=search.epochs,
+            batch_size=search.batch_size,
+            validation_batch_size=EVALUATE,
+            verbose=0,
+            callbacks=[*callbacks, best],
+        )
         model.set_weights(best.weights)
         predictions = {
             key: model.predict(X, batch_size=EVALUATE, verbose=0).ravel().astype("float64")
             for key, (X, _) in predict.items()
         }
-    row = {"epochs": len(history.epoch), "parameters": int(model.count_params()),
-           "seconds": round(time.perf_counter() - started, 1)}
+    row = {
+        "epochs": len(history.epoch),
+        "parameters": int(model.count_params()),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
     return row, predictions
 
 
@@ -308,9 +335,15 @@ def search_recipe(search: Search, fingerprints: Mapping[str, Mapping]) -> dict[s
 
 def _network_recipe(search, build, fingerprints, prepared_by) -> dict[str, Any]:
     return recipes.recipe(
-        build, data=fingerprints, seed=search.seed, epochs=search.epochs,
-        batch_size=search.batch_size, callbacks=search.callbacks, augment=None,
-        prepared_by=prepared_by)
+        build,
+        data=fingerprints,
+        seed=search.seed,
+        epochs=search.epochs,
+        batch_size=search.batch_size,
+        callbacks=search.callbacks,
+        augment=None,
+        prepared_by=prepared_by,
+    )
 
 
 def _space_key(hp) -> str:
@@ -322,15 +355,20 @@ def _space_key(hp) -> str:
 
 
 def _hyperparameter(hp) -> dict[str, Any]:
-    config = {key: value for key, value in hp.get_config().items()
-              if key not in {"name", "conditions"} and value is not None}
+    config = {
+        key: value
+        for key, value in hp.get_config().items()
+        if key not in {"name", "conditions"} and value is not None
+    }
     return json.loads(json.dumps({"class": type(hp).__name__, **recipes.describe(config)}))
 
 
 def data_fingerprints(data: Data) -> dict[str, dict]:
     """Return the fingerprints of both parts of the data, as `search_recipe` takes them."""
-    return {"train": recipes.fingerprint((data.X, data.y)),
-            "validation": recipes.fingerprint((data.X_val, data.y_val))}
+    return {
+        "train": recipes.fingerprint((data.X, data.y)),
+        "validation": recipes.fingerprint((data.X_val, data.y_val)),
+    }
 
 
 def search_differences(old: Mapping, new: Mapping, rows: Mapping, fingerprints: Mapping):
@@ -384,7 +422,8 @@ def _table_differences(old, new, rows, fingerprints) -> list[str]:
             reasons.append(f"network '{key}' is gone")
         else:
             reasons += [
-                word if word.startswith(("training data", "validation data", "preparation"))
+                word
+                if word.startswith(("training data", "validation data", "preparation"))
                 else f"network '{key}': {word}"
                 for word in recipes.differences(before[key], after[key], rows, fingerprints)
             ]
@@ -423,8 +462,7 @@ def stored_recipe(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise ArtefactError(f"{path.name} cannot be read: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtefactError(
-            f"{path.name} is damaged ({type(error).__name__}: {error})") from error
+        raise ArtefactError(f"{path.name} is damaged ({type(error).__name__}: {error})") from error
     for name, sha256 in stored["files"].items():
         try:
             content = (folder / name).read_bytes()
@@ -432,8 +470,8 @@ def stored_recipe(folder: Path) -> dict[str, Any]:
             raise ArtefactError(f"{name} is missing or cannot be read") from None
         if hashlib.sha256(content).hexdigest() != sha256:
             raise ArtefactError(
-                f"{name} was changed or damaged after it was stored: its SHA-256 is not that of "
-                f"{path.name}")
+                f"{name} was changed or damaged after it was stored: its SHA-256 is not that of {path.name}"
+            )
     return stored
 
 
@@ -443,8 +481,10 @@ def write_recipe(folder: Path, recipe: Mapping, fingerprints: Mapping, seconds: 
     stored = {
         "format": FORMAT,
         "recipe": recipe,
-        "files": {path.relative_to(folder).as_posix():
-                  hashlib.sha256(path.read_bytes()).hexdigest() for path in listed},
+        "files": {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in listed
+        },
         "rows": {value["sha256"]: value["row_codes"] for value in fingerprints.values()},
         "seconds": round(seconds, 1),
         "threads": THREADS,
@@ -456,7 +496,7 @@ def write_recipe(folder: Path, recipe: Mapping, fingerprints: Mapping, seconds: 
             "keras-tuner": metadata.version("keras-tuner"),
             "machine": f"{platform.system()} {platform.machine()}",
         },
-        "made": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     files.write_whole(folder / RECIPE, files.as_json(stored))
 
@@ -483,24 +523,30 @@ def load_or_make(name: str, recipe: dict, fingerprints: Mapping, make) -> Path:
             raise ArtefactError(
                 f"COURSE_STRICT is set, and '{name}' in {folder} is not what the code makes:"
                 f"{listed}\nMake it again with `make train` (or run the lecture without "
-                "COURSE_STRICT), or undo the change.")
+                "COURSE_STRICT), or undo the change."
+            )
     with files.locked(artefacts.cache_folder(), f"tuning-{name}") as locked:
         if locked and not refit:
             # Another process may have made it while this one waited.
             reasons = reasons_against(folder, recipe, fingerprints)
             if not reasons:
                 return folder
-        artefacts._say(f"Refused: stored '{name}'. Running it: " + "; ".join(reasons) + "."
-                       if folder.exists() else f"Running '{name}': " + "; ".join(reasons) + ".")
+        artefacts._say(
+            f"Refused: stored '{name}'. Running it: " + "; ".join(reasons) + "."
+            if folder.exists()
+            else f"Running '{name}': " + "; ".join(reasons) + "."
+        )
         blocked = files.why_not_writable(folder.parent)
         if blocked and refit:
             raise ArtefactError(
                 f"COURSE_REFIT is set, but {folder.parent} cannot be written: {blocked}. "
-                "Make the folder writable or set COURSE_CACHE to another one.")
+                "Make the folder writable or set COURSE_CACHE to another one."
+            )
         if blocked:
             artefacts.warn(
                 f"{folder.parent} cannot be written ({blocked}): '{name}' will be made, but not "
-                "stored. Make the folder writable or set COURSE_CACHE to another one.")
+                "stored. Make the folder writable or set COURSE_CACHE to another one."
+            )
             _kept.append(tempfile.TemporaryDirectory(prefix="course-tuning-"))
             made = Path(_kept[-1].name) / name
             _make_in(made, recipe, fingerprints, make)

@@ -30,13 +30,17 @@ LEDGER = HERE.parents[1] / "assets" / "ledger.toml"
 LONGEST_SIDE = 320
 QUALITY = 85
 FREE = {"public domain": "LicenseRef-PublicDomain", "cc0-1.0": "CC0-1.0"}
-LICENCE_NAMES = {"LicenseRef-PublicDomain": "in the public domain",
-                 "CC0-1.0": "Creative Commons Zero 1.0 Universal"}
+LICENCE_NAMES = {
+    "LicenseRef-PublicDomain": "in the public domain",
+    "CC0-1.0": "Creative Commons Zero 1.0 Universal",
+}
 # Class: archive and folder inside the package.
 GROUPS = {
-    "animal": (("explore_farm_animals", "explore_farm_animals/resource/animals"),
-               ("explore_world_animals", "explore_world_animals/resource/animals"),
-               ("erase", "erase/resource")),
+    "animal": (
+        ("explore_farm_animals", "explore_farm_animals/resource/animals"),
+        ("explore_world_animals", "explore_world_animals/resource/animals"),
+        ("erase", "erase/resource"),
+    ),
     "energy": (("categorization", "categorization/resource/images/renewable"),),
     "monument": (("categorization", "categorization/resource/images/monuments"),),
     "tool": (("categorization", "categorization/resource/images/tools"),),
@@ -186,20 +190,20 @@ def read_archive(path: Path) -> dict[str, bytes]:
 
     def visit(node: int, above: str) -> None:
         start = tree + node * size
-        offset, flags = struct.unpack(">IH", content[start:start + 6])
+        offset, flags = struct.unpack(">IH", content[start : start + 6])
         name = above
         if node:
             at = names + offset
-            length = struct.unpack(">H", content[at:at + 2])[0]
-            name += "/" + content[at + 6:at + 6 + 2 * length].decode("utf-16-be")
+            length = struct.unpack(">H", content[at : at + 2])[0]
+            name += "/" + content[at + 6 : at + 6 + 2 * length].decode("utf-16-be")
         if flags & 2:
-            count, first = struct.unpack(">II", content[start + 6:start + 14])
+            count, first = struct.unpack(">II", content[start + 6 : start + 14])
             for child in range(first, first + count):
                 visit(child, name)
             return
-        at = data + struct.unpack(">I", content[start + 10:start + 14])[0]
-        length = struct.unpack(">I", content[at:at + 4])[0]
-        body = content[at + 4:at + 4 + length]
+        at = data + struct.unpack(">I", content[start + 10 : start + 14])[0]
+        length = struct.unpack(">I", content[at : at + 4])[0]
+        body = content[at + 4 : at + 4 + length]
         if flags & 4:
             raise SystemExit(f"{path}: {name} is compressed with zstandard")
         found[name] = zlib.decompress(body[4:]) if flags & 1 else body
@@ -272,14 +276,16 @@ def main(arguments: list[str]) -> int:
                 target = HERE / label / f"{slug(name)}.jpg"
                 target.parent.mkdir(exist_ok=True)
                 image.save(target, quality=QUALITY, optimize=True)
-                items.append({
-                    "path": f"data/photos/{label}/{target.name}",
-                    "title": title_of(about[file_name]["Source"], ALT[name]),
-                    "author": about[file_name]["Copyright"],
-                    "licence": licence,
-                    "source": about[file_name]["Source"],
-                    "alt": ALT[name],
-                })
+                items.append(
+                    {
+                        "path": f"data/photos/{label}/{target.name}",
+                        "title": title_of(about[file_name]["Source"], ALT[name]),
+                        "author": about[file_name]["Copyright"],
+                        "licence": licence,
+                        "source": about[file_name]["Source"],
+                        "alt": ALT[name],
+                    }
+                )
     write_credits(items)
     write_ledger(items)
     size = sum((HERE.parents[1] / item["path"]).stat().st_size for item in items)
@@ -289,20 +295,26 @@ def main(arguments: list[str]) -> int:
 
 def write_credits(items: list[dict[str, str]]) -> None:
     lines = [
-        "# Who made these photos", "",
+        "# Who made these photos",
+        "",
         "All of them are free to use: each is *in the public domain* or under *Creative Commons "
         "Zero 1.0 Universal* (CC0,",
         "<https://creativecommons.org/publicdomain/zero/1.0/legalcode>). They come from the data "
         "of GCompris 3.1 (Debian's",
         "package `gcompris-qt-data`), whose READMEs name author, source and licence of each file.",
-        "This course made them smaller, at most 320 pixels, and saved them as JPEG. "
-        "`build.py` does it.", "",
+        "This course made them smaller, at most 320 pixels, and saved them as JPEG. `build.py` does it.",
+        "",
         "| file | title | author | licence | source |",
         "|---|---|---|---|---|",
     ]
     for item in items:
-        cells = [item["path"].removeprefix("data/photos/"), item["title"], item["author"],
-                 LICENCE_NAMES[item["licence"]], f"<{item['source']}>"]
+        cells = [
+            item["path"].removeprefix("data/photos/"),
+            item["title"],
+            item["author"],
+            LICENCE_NAMES[item["licence"]],
+            f"<{item['source']}>",
+        ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     (HERE / "CREDITS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -331,7 +343,8 @@ def write_ledger(items: list[dict[str, str]]) -> None:
 
     for item in items:
         text += "\n[[item]]\n" + "".join(
-            f"{key} = {value}\n" for key, value in {
+            f"{key} = {value}\n"
+            for key, value in {
                 "path": quoted(item["path"]),
                 "kind": '"photo"',
                 "title": quoted(item["title"]),
@@ -342,7 +355,8 @@ def write_ledger(items: list[dict[str, str]]) -> None:
                 "used_in": '["lectures/07-transfer-learning.qmd"]',
                 "called": '["data/photos"]',
                 "notice": '"data/photos/CREDITS.md"',
-            }.items())
+            }.items()
+        )
     LEDGER.write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -38,12 +38,10 @@ class Findings:
 
 
 @contextmanager
-def _open(browser: Browser, path: Path, width: int, height: int,
-          findings: Findings) -> Iterator[Page]:
+def _open(browser: Browser, path: Path, width: int, height: int, findings: Findings) -> Iterator[Page]:
     """The page at `path`, loaded from disk, with every console error and request recorded."""
     where = f"{path.name} at {width} px"
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, reduced_motion="reduce")
+    context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
     page = context.new_page()
 
     def on_console(message) -> None:
@@ -70,8 +68,7 @@ def _open(browser: Browser, path: Path, width: int, height: int,
         context.close()
 
 
-def check_deck(browser: Browser, path: Path,
-               sizes: tuple[tuple[int, int], ...] = DECK_SIZES) -> Findings:
+def check_deck(browser: Browser, path: Path, sizes: tuple[tuple[int, int], ...] = DECK_SIZES) -> Findings:
     """Open each slide of a reveal.js deck at each size and step through all its fragments.
 
     Reported: console errors; failed requests and requests that leave the disk; content
@@ -90,16 +87,21 @@ def check_deck(browser: Browser, path: Path,
             for number in range(1, total + 1):
                 while True:
                     result = page.evaluate("least => inspectSlide(least)", least)
-                    where = (f"{path.name}, slide {number} \"{result['title']}\" "
-                             f"(#{result['id']}) at {width} x {height}")
+                    where = (
+                        f'{path.name}, slide {number} "{result["title"]}" '
+                        f"(#{result['id']}) at {width} x {height}"
+                    )
                     for problem in result["problems"]:
                         findings.add(where, problem)
                     findings.characters |= set(result["characters"])
                     for drawing in result["drawings"] if least else ():
                         size = smallest_text(drawing["address"], drawing["width"])
                         if size < LEAST_LABEL - 0.05:
-                            findings.add(where, f"labels of {size:.1f} px, under {LEAST_LABEL}, "
-                                                f"in the figure {drawing['name']}")
+                            findings.add(
+                                where,
+                                f"labels of {size:.1f} px, under {LEAST_LABEL}, "
+                                f"in the figure {drawing['name']}",
+                            )
                     if not page.evaluate("Reveal.availableFragments().next"):
                         break
                     page.evaluate("Reveal.nextFragment()")
@@ -120,7 +122,8 @@ def smallest_text(address: str, width: float) -> float:
     drawing = Path(url2pathname(urlsplit(address).path)).read_text(encoding="utf-8")
     frame = re.search(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) [\d.]+"', drawing)
     outlines = re.findall(
-        r'<g id="text_\d+">\s*(?:<!--.*?-->\s*)?<g [^>]*scale\(([\d.]+) -', drawing, re.DOTALL)
+        r'<g id="text_\d+">\s*(?:<!--.*?-->\s*)?<g [^>]*scale\(([\d.]+) -', drawing, re.DOTALL
+    )
     sizes = [100 * float(scale) for scale in outlines]
     sizes += map(float, re.findall(r"<text[^>]*font(?:-size)?: ?([\d.]+)px", drawing))
     if not frame or not sizes:

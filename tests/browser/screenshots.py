@@ -22,8 +22,7 @@ VIEWS = (("desk", 1280, "light"), ("desk-dark", 1280, "dark"), ("phone", 360, "l
 def take_deck(browser: Browser, path: Path, folder: Path, width: int, height: int) -> int:
     """One PNG for each slide of the deck; returns how many."""
     folder.mkdir(parents=True, exist_ok=True)
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, reduced_motion="reduce")
+    context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
     page = context.new_page()
     page.goto(path.resolve().as_uri())
     page.wait_for_function("window.Reveal && Reveal.isReady()")
@@ -41,8 +40,7 @@ def take_deck(browser: Browser, path: Path, folder: Path, width: int, height: in
 def take_page(browser: Browser, path: Path, out: Path) -> None:
     """The whole page on a desk by day and by night, and on a phone."""
     for view, width, scheme in VIEWS:
-        context = browser.new_context(
-            viewport={"width": width, "height": 800}, color_scheme=scheme)
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
         page = context.new_page()
         page.goto(path.resolve().as_uri())
         page.evaluate("document.fonts.ready.then(() => null)")

@@ -48,14 +48,19 @@ def grave_problems(page, place: str = "", without: str = "") -> list[str]:
     """
     if not page.evaluate("Boolean(window.axe)"):
         page.evaluate(AXE.read_text(encoding="utf-8"))
-    return [f"{impact}: {name}: {html}" for impact, name, nodes in page.evaluate(RUN, [place, without])
-            if impact in GRAVE for html in nodes]
+    return [
+        f"{impact}: {name}: {html}"
+        for impact, name, nodes in page.evaluate(RUN, [place, without])
+        if impact in GRAVE
+        for html in nodes
+    ]
 
 
 def grave_findings(browser, path: Path, scheme: str = "light") -> list[str]:
     """Serious and critical findings of axe-core as sentences."""
     context = browser.new_context(
-        viewport={"width": 1280, "height": 720}, color_scheme=scheme, reduced_motion="reduce")
+        viewport={"width": 1280, "height": 720}, color_scheme=scheme, reduced_motion="reduce"
+    )
     try:
         page = context.new_page()
         page.goto(path.resolve().as_uri(), wait_until="load")
@@ -68,8 +73,9 @@ def grave_findings(browser, path: Path, scheme: str = "light") -> list[str]:
         said = [f"{path.name} 1, {each}" for each in grave_problems(page)]
         for number in range(1, total):
             page.evaluate(SHOW, number)
-            said += [f"{path.name} {number + 1}, {each}"
-                     for each in grave_problems(page, SLIDE, without=OTHERS)]
+            said += [
+                f"{path.name} {number + 1}, {each}" for each in grave_problems(page, SLIDE, without=OTHERS)
+            ]
         return list(dict.fromkeys(said))
     finally:
         context.close()
@@ -77,23 +83,34 @@ def grave_findings(browser, path: Path, scheme: str = "light") -> list[str]:
 
 @pytest.mark.parametrize(
     ("body", "expected"),
-    [("<p>Text</p>", ""), ("<img src='a.png'>", "image-alt"),
-     ("<p style='color: #bbb; background: #fff'>Faint</p>", "color-contrast"),
-     ("<button></button>", "button-name"),
-     ("<pre style='width: 90px; overflow-x: auto'>a_line_of_code_that_goes_on_and_on</pre>",
-      "scrollable-region-focusable")])
+    [
+        ("<p>Text</p>", ""),
+        ("<img src='a.png'>", "image-alt"),
+        ("<p style='color: #bbb; background: #fff'>Faint</p>", "color-contrast"),
+        ("<button></button>", "button-name"),
+        (
+            "<pre style='width: 90px; overflow-x: auto'>a_line_of_code_that_goes_on_and_on</pre>",
+            "scrollable-region-focusable",
+        ),
+    ],
+)
 def test_grave_findings_are_found(browser, tmp_path, body, expected) -> None:
     path = tmp_path / "page.html"
-    path.write_text(f"<!doctype html><html lang='en'><title>Page</title><main><h1>Page</h1>{body}"
-                    "</main></html>", encoding="utf-8")
+    path.write_text(
+        f"<!doctype html><html lang='en'><title>Page</title><main><h1>Page</h1>{body}</main></html>",
+        encoding="utf-8",
+    )
     said = grave_findings(browser, path)
-    assert (any(expected in each for each in said) if expected else not said), said
+    assert any(expected in each for each in said) if expected else not said, said
 
 
 def test_grave_findings_on_any_slide_are_found(browser, tmp_path) -> None:
-    path = write_deck(tmp_path, "<section><h2>One</h2></section><section><section><h2>Two</h2>"
-                      "</section><section><h2>Three</h2><button></button>"
-                      "</section></section>")
+    path = write_deck(
+        tmp_path,
+        "<section><h2>One</h2></section><section><section><h2>Two</h2>"
+        "</section><section><h2>Three</h2><button></button>"
+        "</section></section>",
+    )
     said = grave_findings(browser, path)
     assert [each for each in said if "deck.slides.html 3, critical: button-name" in each], said
 

@@ -19,11 +19,15 @@ from .test_site import LECTURES, REPOSITORY
 
 CHINESE = re.compile(r"[\u3400-\u9fff]")
 LETTERS = re.compile(r"[^A-Za-z0-9]")
-DRAWING = ('<svg xmlns="http://www.w3.org/2000/svg" width="80" height="80" viewBox="0 0 80 80">'
-           '<circle cx="40" cy="40" r="30"/></svg>')
+DRAWING = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="80" height="80" viewBox="0 0 80 80">'
+    '<circle cx="40" cy="40" r="30"/></svg>'
+)
 # On paper a slide of the page's full height would leave no room for rounding.
-SHORT = (".reveal .slides section { height: auto !important; } "
-         ".reveal .slides section.stack { padding: 0 !important; }")
+SHORT = (
+    ".reveal .slides section { height: auto !important; } "
+    ".reveal .slides section.stack { padding: 0 !important; }"
+)
 
 
 def read(data: bytes) -> PdfReader:
@@ -32,6 +36,7 @@ def read(data: bytes) -> PdfReader:
 
 def raster_images(page) -> int:
     """How many pictures made of pixels a page shows, also inside of forms."""
+
     def count(resources) -> int:
         total = 0
         for each in (resources.get_object().get("/XObject") or {}).values():
@@ -55,15 +60,15 @@ def fonts(reader: PdfReader) -> dict[str, bool]:
             described = inner.get("/FontDescriptor", {})
             described = described.get_object() if hasattr(described, "get_object") else described
             inside = font["/Subtype"] == "/Type3" or any(
-                name in described for name in ("/FontFile", "/FontFile2", "/FontFile3"))
+                name in described for name in ("/FontFile", "/FontFile2", "/FontFile3")
+            )
             found[str(font.get("/BaseFont", font["/Subtype"]))] = inside
     return found
 
 
 def foreign(reader: PdfReader) -> list[str]:
     """Fonts that are not the course's. A variable font of the course has no name in a PDF."""
-    return [name for name in fonts(reader)
-            if name != "/Type3" and "course" not in name.lower()]
+    return [name for name in fonts(reader) if name != "/Type3" and "course" not in name.lower()]
 
 
 def slides_of(path: Path) -> list:
@@ -78,8 +83,10 @@ def is_all_vectors(slide, folder: Path) -> bool:
     images = [each.get("src") or each.get("data-src") for each in slide.find_all("img")]
     if not images or slide.find(["canvas", "video", "svg"]):
         return False
-    return all(name.endswith(".svg") and "<image" not in (folder / name).read_text(encoding="utf-8")
-               for name in images)
+    return all(
+        name.endswith(".svg") and "<image" not in (folder / name).read_text(encoding="utf-8")
+        for name in images
+    )
 
 
 def test_fragments_are_shown_and_drawings_stay_drawings(browser, tmp_path) -> None:
@@ -90,7 +97,8 @@ def test_fragments_are_shown_and_drawings_stay_drawings(browser, tmp_path) -> No
         "<p class='fragment kai'>人</p></section>"
         "<section><section id='two'><h2>Two</h2><img src='circle.svg' alt='A circle'></section>"
         f"<section id='three'><h2>Three</h2><img src='{PIXEL}' alt='A dot'></section></section>",
-        css=SHORT)
+        css=SHORT,
+    )
     data, slides = deck_pdf(browser, path)
     pages = read(data).pages
     assert slides == len(pages) == 3
@@ -101,8 +109,7 @@ def test_fragments_are_shown_and_drawings_stay_drawings(browser, tmp_path) -> No
 
 
 def test_a_slide_on_two_pages_and_a_missing_image_are_errors(browser, tmp_path) -> None:
-    path = write_deck(tmp_path, "<section><h2>A</h2><p style='height: 1500px'>long</p></section>",
-                      css=SHORT)
+    path = write_deck(tmp_path, "<section><h2>A</h2><p style='height: 1500px'>long</p></section>", css=SHORT)
     with pytest.raises(RenderError, match="1 slides make [2-9] pages"):
         deck_pdf(browser, path)
     path = write_deck(tmp_path, "<section><h2>A</h2><img src='gone.png' alt='x'></section>")
@@ -116,7 +123,9 @@ def test_links_to_files_of_this_machine_do_not_travel(browser, tmp_path) -> None
         "<!doctype html><html lang='en'><title>Page</title><main><h1 id='top'>Page</h1>"
         "<p><a href='other.html'>other</a> <a href='#top'>top</a> "
         "<a href='https://example.org/'>far</a></p><details><summary>Code</summary>"
-        "<p>folded away</p></details></main></html>", encoding="utf-8")
+        "<p>folded away</p></details></main></html>",
+        encoding="utf-8",
+    )
     data = notes_pdf(browser, path)
     assert str(tmp_path).encode() not in data
     reader = read(data)
@@ -125,8 +134,7 @@ def test_links_to_files_of_this_machine_do_not_travel(browser, tmp_path) -> None
     assert "folded away" in reader.pages[0].extract_text()
     joined = read(join([("First", data), ("Second", data)], "Both"))
     assert len(joined.pages) == 2 * len(reader.pages)
-    assert [each.title for each in joined.outline if not isinstance(each, list)] == [
-        "First", "Second"]
+    assert [each.title for each in joined.outline if not isinstance(each, list)] == ["First", "Second"]
 
 
 @pytest.mark.parametrize("lecture", LECTURES)
@@ -139,12 +147,12 @@ def test_hand_outs_of_a_lecture(browser, site, lecture) -> None:
     missing = [name for name, inside in fonts(reader).items() if not inside]
     assert not missing, f"not embedded: {missing}"
     assert foreign(reader) == []
-    footer = yaml.safe_load((REPOSITORY / "_quarto.yml").read_text(encoding="utf-8"))[
-        "format"]["revealjs"]["footer"]
+    footer = yaml.safe_load((REPOSITORY / "_quarto.yml").read_text(encoding="utf-8"))["format"]["revealjs"][
+        "footer"
+    ]
     shown = 0
     texts = [page.extract_text() for page in reader.pages]
-    for number, (page, text, slide) in enumerate(
-            zip(reader.pages, texts, sources, strict=True), 1):
+    for number, (page, text, slide) in enumerate(zip(reader.pages, texts, sources, strict=True), 1):
         heading = slide.find(["h1", "h2"])
         if heading and not heading.find("math"):
             letters = LETTERS.sub("", heading.get_text())
@@ -158,8 +166,12 @@ def test_hand_outs_of_a_lecture(browser, site, lecture) -> None:
             shown += 1
             assert raster_images(page) == 0, f"a drawing on slide {number} became pixels"
     # Code that is folded away on a slide is not on its page either.
-    if any(CHINESE.search(part) for slide in sources for part in slide.find_all(string=True)
-           if not part.find_parent("details")):
+    if any(
+        CHINESE.search(part)
+        for slide in sources
+        for part in slide.find_all(string=True)
+        if not part.find_parent("details")
+    ):
         assert any("Kai" in name for name in fonts(reader))
         assert CHINESE.search("".join(texts))
 

@@ -60,11 +60,23 @@ def lab(student):
     token = "a-token-of-this-test"
     log = (student / "log.txt").open("w+", encoding="utf-8")
     process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.port=0",
-         "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={token}",
-         f"--ServerApp.root_dir={student}", "--allow-root"],
-        cwd=student, env=environment, stdout=log, stderr=subprocess.STDOUT,
-        start_new_session=True)
+        [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--no-browser",
+            "--ServerApp.port=0",
+            "--ServerApp.ip=127.0.0.1",
+            f"--IdentityProvider.token={token}",
+            f"--ServerApp.root_dir={student}",
+            "--allow-root",
+        ],
+        cwd=student,
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     try:
         address = _wait_for_server(process, student / ".runtime", student / "log.txt")
         yield lambda path: f"{address}lab/tree/{path}?token={token}"
@@ -112,8 +124,14 @@ def test_an_exercise_from_opening_to_reloading(browser, lab, student) -> None:
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     # Everything comes from this machine.
-    page.on("request", lambda request: problems.append(request.url) if not re.match(
-        r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:", request.url) else None)
+    page.on(
+        "request",
+        lambda request: (
+            problems.append(request.url)
+            if not re.match(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:", request.url)
+            else None
+        ),
+    )
     page.goto(lab(path))
     title = exercise.cells[0].text.partition("\n")[0].removeprefix("# ")
     expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=120_000)
@@ -137,8 +155,10 @@ def test_an_exercise_from_opening_to_reloading(browser, lab, student) -> None:
     page.keyboard.type("5")
     page.keyboard.press("Enter")
     page.wait_for_function(
-        "before => document.querySelector('.jp-RenderedSVG, .jp-RenderedImage')"
-        "?.innerHTML !== before", arg=before, timeout=60_000)
+        "before => document.querySelector('.jp-RenderedSVG, .jp-RenderedImage')?.innerHTML !== before",
+        arg=before,
+        timeout=60_000,
+    )
 
     # The student types an answer in place of the three dots and runs the check.
     place = cell(page, f"def {TASK}(")

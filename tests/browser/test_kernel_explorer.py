@@ -16,31 +16,41 @@ from course.figures import cross_correlate
 REPOSITORY = Path(__file__).resolve().parents[2]
 JS = REPOSITORY / "assets/js"
 PHOTO = np.asarray(Image.open(REPOSITORY / "assets/images/photos/cat.png").convert("L"))
-STYLES = "".join(f'<link rel="stylesheet" href="{(REPOSITORY / "assets/styles" / name).as_uri()}">'
-                 for name in ("tokens.css", "notes.css", "interactive.css"))
+STYLES = "".join(
+    f'<link rel="stylesheet" href="{(REPOSITORY / "assets/styles" / name).as_uri()}">'
+    for name in ("tokens.css", "notes.css", "interactive.css")
+)
 
 EXPLORERS = f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Explorer</title>
 {STYLES}<main style="max-width: 900px">
 <div class="kernel-explorer" data-kernel="blur"><p>Without a script.</p></div>
 <div class="kernel-explorer" data-kernel="emboss"><p>Without a script.</p></div></main>
-<script src="{(JS / 'kernel-explorer-photo.js').as_uri()}"></script>
-<script src="{(JS / 'kernel-explorer.js').as_uri()}"></script>"""
+<script src="{(JS / "kernel-explorer-photo.js").as_uri()}"></script>
+<script src="{(JS / "kernel-explorer.js").as_uri()}"></script>"""
 
 FRAME = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='60' height='40'/%3E"
-ANIMATION = f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Animation</title>
-{STYLES}<main><div class="cell animation">""" + "".join(
-    f'<div class="cell-output cell-output-display"><img alt="frame {k}" src="{FRAME}"></div>'
-    for k in range(1, 5)) + f"""</div></main>
-<script src="{(JS / 'animation.js').as_uri()}"></script>"""
+ANIMATION = (
+    f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Animation</title>
+{STYLES}<main><div class="cell animation">"""
+    + "".join(
+        f'<div class="cell-output cell-output-display"><img alt="frame {k}" src="{FRAME}"></div>'
+        for k in range(1, 5)
+    )
+    + f"""</div></main>
+<script src="{(JS / "animation.js").as_uri()}"></script>"""
+)
 
 
 def read_result(page: Page, number: int = 0) -> np.ndarray:
     """The levels that the canvas of the result shows, shape (height, width)."""
-    width, height, levels = page.evaluate("""number => {
+    width, height, levels = page.evaluate(
+        """number => {
         const canvas = document.querySelectorAll('.explorer-result canvas')[number];
         const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
         return [canvas.width, canvas.height, Array.from(data).filter((_, i) => i % 4 === 0)];
-    }""", number)
+    }""",
+        number,
+    )
     return np.array(levels).reshape(height, width)
 
 
@@ -51,8 +61,7 @@ def settle(page: Page) -> None:
 
 def as_shown(kernel: np.ndarray) -> np.ndarray:
     """What the canvas should hold: rounded half to even, as a clamped array does, and cut off."""
-    return np.clip(np.rint(cross_correlate(PHOTO.astype(float), kernel).astype(np.float32)),
-                   0, 255)
+    return np.clip(np.rint(cross_correlate(PHOTO.astype(float), kernel).astype(np.float32)), 0, 255)
 
 
 def opened(browser: Browser, tmp_path: Path, text: str, query: str = "", **options) -> Page:
@@ -74,16 +83,19 @@ def page(browser, tmp_path) -> Iterator[Page]:
 
 # --- Arithmetic --------------------------------------------------------------------------
 
+
 def test_correlation_is_numpys(page):
     """Over random kernels and photos of odd sizes the script and NumPy give the same numbers."""
     rng = np.random.default_rng(5)
     for height, width in ((3, 3), (3, 9), (17, 4), (31, 50)):
         photo = rng.integers(0, 256, (height, width))
         for kernel in (rng.normal(size=(3, 3)) * 4, rng.integers(-9, 10, (3, 3))):
-            result = page.evaluate("""([photo, width, height, kernel]) => Array.from(
+            result = page.evaluate(
+                """([photo, width, height, kernel]) => Array.from(
                 CourseKernelExplorer.correlate(Uint8Array.from(photo), width, height, kernel,
                     new Float32Array((width - 2) * (height - 2))))""",
-                [photo.ravel().tolist(), width, height, kernel.ravel().tolist()])
+                [photo.ravel().tolist(), width, height, kernel.ravel().tolist()],
+            )
             expected = cross_correlate(photo.astype(float), kernel)
             assert np.allclose(np.reshape(result, expected.shape), expected, rtol=1e-6, atol=1e-4)
 
@@ -133,19 +145,19 @@ def test_two_explorers_do_not_disturb_each_other(page):
 
 # --- Footprint and sum -------------------------------------------------------------------
 
+
 def sum_of(page: Page) -> tuple[list[tuple[float, float]], float, str]:
     """The terms (level, weight) of the first explorer's sum, its total, and the whole text."""
     text = " ".join(page.locator(".explorer-sum").first.locator("span").all_inner_texts())
     plain = text.replace("−", "-")
     left, right = plain.split("=")
-    terms = [(float(a), float(b.strip("()"))) for a, b in
-             re.findall(r"([\d.]+) × (\(?-?[\d.]+\)?)", left)]
+    terms = [(float(a), float(b.strip("()"))) for a, b in re.findall(r"([\d.]+) × (\(?-?[\d.]+\)?)", left)]
     return terms, float(re.match(r"\s*(-?[\d.]+)", right)[1]), plain
 
 
 def check_sum(page: Page, row: int, column: int, kernel: np.ndarray) -> None:
     terms, total, _ = sum_of(page)
-    window = PHOTO[row:row + 3, column:column + 3]
+    window = PHOTO[row : row + 3, column : column + 3]
     assert [level for level, _ in terms] == window.ravel().tolist()
     assert np.allclose([weight for _, weight in terms], kernel.ravel(), atol=1e-4)
     assert total == pytest.approx((window * kernel).sum(), abs=1e-3)
@@ -160,8 +172,9 @@ def test_pointing_at_an_output_writes_out_its_sum(page):
     box = page.locator(".explorer-result canvas").first.bounding_box()
     height, width = PHOTO.shape[0] - 2, PHOTO.shape[1] - 2
     for row, column in ((0, 0), (40, 77), (height - 1, width - 1)):
-        page.mouse.move(box["x"] + (column + 0.5) * box["width"] / width,
-                        box["y"] + (row + 0.5) * box["height"] / height)
+        page.mouse.move(
+            box["x"] + (column + 0.5) * box["width"] / width, box["y"] + (row + 0.5) * box["height"] / height
+        )
         settle(page)
         check_sum(page, row, column, BLUR)
 
@@ -210,14 +223,14 @@ def test_everything_can_be_reached_and_has_a_name(page):
 
 
 def test_a_finger_chooses_the_output(browser, tmp_path):
-    page = opened(browser, tmp_path, EXPLORERS, has_touch=True, is_mobile=True,
-                  viewport={"width": 390, "height": 844})
+    page = opened(
+        browser, tmp_path, EXPLORERS, has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844}
+    )
     canvas = page.locator(".explorer-result canvas").first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     height, width = PHOTO.shape[0] - 2, PHOTO.shape[1] - 2
-    page.touchscreen.tap(box["x"] + 50.5 * box["width"] / width,
-                         box["y"] + 60.5 * box["height"] / height)
+    page.touchscreen.tap(box["x"] + 50.5 * box["width"] / width, box["y"] + 60.5 * box["height"] / height)
     settle(page)
     check_sum(page, 60, 50, BLUR)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -254,8 +267,8 @@ def test_controls_follow_day_and_night(browser, tmp_path, scheme):
 
 # --- In the deck -------------------------------------------------------------------------
 
-@pytest.mark.parametrize("lecture, kernel", [("01-tensors", "outline"),
-                                             ("02-convolution", "vertical")])
+
+@pytest.mark.parametrize("lecture, kernel", [("01-tensors", "outline"), ("02-convolution", "vertical")])
 def test_it_works_in_slides_and_typing_turns_no_slide(browser, site, lecture, kernel):
     context = browser.new_context(viewport={"width": 1280, "height": 720})
     page = context.new_page()
@@ -293,8 +306,7 @@ def test_pointing_is_exact_on_a_slide_that_is_scaled(browser, site):
     assert page.evaluate("Reveal.getScale()") == 1.5
     box = page.locator(".explorer-result canvas").bounding_box()
     height, width = PHOTO.shape[0] - 2, PHOTO.shape[1] - 2
-    page.mouse.move(box["x"] + 120.5 * box["width"] / width,
-                    box["y"] + 80.5 * box["height"] / height)
+    page.mouse.move(box["x"] + 120.5 * box["width"] / width, box["y"] + 80.5 * box["height"] / height)
     settle(page)
     check_sum(page, 80, 120, BLUR)
     context.close()
@@ -311,6 +323,7 @@ def test_it_works_in_the_notes(browser, site):
 
 
 # --- Animations --------------------------------------------------------------------------
+
 
 def current(page: Page) -> list[str]:
     return [each.get_attribute("alt") for each in page.locator("img").all() if each.is_visible()]
@@ -374,8 +387,7 @@ def test_animation_is_a_strip_on_paper_and_without_a_script(browser, tmp_path):
 
 def test_animation_plays_on_its_own_slide_only(browser, site):
     """Neighbouring slides lie at the same place, hidden: there it neither starts nor goes on."""
-    context = browser.new_context(viewport={"width": 1280, "height": 720},
-                                  reduced_motion="no-preference")
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, reduced_motion="no-preference")
     page = context.new_page()
     page.goto((site / "lectures" / "02-convolution.slides.html").as_uri())
     page.wait_for_function("window.Reveal && Reveal.isReady()")

@@ -24,8 +24,7 @@ PAPER = round((210 - 2 * 16) / 25.4 * 96)
 @contextmanager
 def opened(browser, path: Path, width: int = 1280, height: int = 720):
     """A page or deck from disk, ready, with the functions of reading.js."""
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, reduced_motion="reduce")
+    context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
     try:
         page = context.new_page()
         page.goto(path.resolve().as_uri(), wait_until="load")
@@ -76,23 +75,39 @@ SMALL = (
     ("tables", "<table><tr><th>a</th><td>1</td></tr><tr><th>b</th><td>2</td></tr></table>", ""),
     ("tables", "<table><tr><td>a</td><td>1</td></tr></table>", "table without header cells"),
     ("tables", "<table><tr><th></th><th> </th></tr></table>", "table without header cells"),
-    ("tables", "<table><tr><td>a</td><td>b</td></tr><tr><th>c</th><td>d</td></tr></table>",
-     "without a head above or beside"),
+    (
+        "tables",
+        "<table><tr><td>a</td><td>b</td></tr><tr><th>c</th><td>d</td></tr></table>",
+        "without a head above or beside",
+    ),
     ("keyboard", FOCUS + "<a href='#a'>a</a><button>b</button><select><option>c</select>", ""),
-    ("keyboard", FOCUS + "<a href='#a'>a</a><div tabindex='0' "
-     "onfocus='this.previousSibling.focus()'>b</div>", "Tab does not reach <div>"),
-    ("keyboard", FOCUS + "<a href='#a'>a</a><div tabindex='0' onkeydown='event.preventDefault()'>"
-     "b</div><button>c</button>", "Tab does not get away from <div>"),
+    (
+        "keyboard",
+        FOCUS + "<a href='#a'>a</a><div tabindex='0' onfocus='this.previousSibling.focus()'>b</div>",
+        "Tab does not reach <div>",
+    ),
+    (
+        "keyboard",
+        FOCUS + "<a href='#a'>a</a><div tabindex='0' onkeydown='event.preventDefault()'>"
+        "b</div><button>c</button>",
+        "Tab does not get away from <div>",
+    ),
     ("keyboard", "<a href='#a' style='outline: none'>a</a>", "no sign of the focus on <a>"),
-    ("keyboard", FOCUS + "<a href='#a'>a</a><button style='opacity: 0'>b</button>",
-     "Tab leads to something unseen: <button>"),
+    (
+        "keyboard",
+        FOCUS + "<a href='#a'>a</a><button style='opacity: 0'>b</button>",
+        "Tab leads to something unseen: <button>",
+    ),
     ("paper", "<p>Text</p><details open><summary>Code</summary><p>x</p></details>", ""),
     ("paper", "<nav>Home</nav>", "navigation on paper: <nav>"),
     ("paper", f"<pre style='overflow-x: auto'>{LONG}</pre>", "wider than its box: <pre>"),
     ("paper", f"<pre>{LONG}</pre>", "text hangs over the paper: <pre>"),
     ("paper", "<div style='width: 1200px'>a</div>", "hangs over the paper by"),
-    ("paper", "<div style='height: 30px; overflow: hidden'><p>a</p><p>b</p></div>",
-     "higher than its box: <div>"),
+    (
+        "paper",
+        "<div style='height: 30px; overflow: hidden'><p>a</p><p>b</p></div>",
+        "higher than its box: <div>",
+    ),
     ("paper", "<details><summary>Code</summary><p>x</p></details>", "folded away on paper"),
     ("paper", "<div role='tabpanel' style='display: none'>b</div>", "hidden by its tab on paper"),
 )
@@ -101,8 +116,10 @@ SMALL = (
 @pytest.mark.parametrize(("check", "body", "expected"), SMALL)
 def test_each_check_finds_what_is_wrong(browser, tmp_path, check, body, expected) -> None:
     path = tmp_path / "page.html"
-    path.write_text(f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Page</title>"
-                    f"<body>{body}</body></html>", encoding="utf-8")
+    path.write_text(
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Page</title><body>{body}</body></html>",
+        encoding="utf-8",
+    )
     with opened(browser, path) as page:
         said = CHECKS[check](page)
     assert any(expected in each for each in said) if expected else said == [], said
@@ -110,8 +127,7 @@ def test_each_check_finds_what_is_wrong(browser, tmp_path, check, body, expected
 
 def test_a_page_too_wide_for_a_phone_is_found(browser, tmp_path) -> None:
     path = tmp_path / "page.html"
-    path.write_text("<!doctype html><title>Page</title><p style='width: 500px'>Wide</p>",
-                    encoding="utf-8")
+    path.write_text("<!doctype html><title>Page</title><p style='width: 500px'>Wide</p>", encoding="utf-8")
     assert "wider than the window of 360 px" in "".join(check_page(browser, path, (360,)).problems)
 
 
@@ -164,9 +180,11 @@ def test_a_deck_is_given_by_keyboard(browser, site, name) -> None:
     """
     with opened(browser, site / f"{name}.html") as page:
         route = page.evaluate(ROUTE)
-        steps = page.evaluate("Reveal.getSlides().reduce((total, slide) => total + "
-                              "new Set([...slide.querySelectorAll('.fragment')].map("
-                              "(each) => each.dataset.fragmentIndex)).size, 0)")
+        steps = page.evaluate(
+            "Reveal.getSlides().reduce((total, slide) => total + "
+            "new Set([...slide.querySelectorAll('.fragment')].map("
+            "(each) => each.dataset.fragmentIndex)).size, 0)"
+        )
         met, problems = [page.evaluate(STATE)], []
         for _ in range(len(route) + steps):
             if page.evaluate("!Reveal.availableFragments().next"):

@@ -18,7 +18,8 @@ LECTURES = sorted(path.stem for path in (REPOSITORY / "lectures").glob("*.qmd"))
 if os.environ.get("COURSE_SITE"):
     LECTURES = sorted(
         path.name.removesuffix(".slides.html")
-        for path in Path(os.environ["COURSE_SITE"]).glob("lectures/*.slides.html"))
+        for path in Path(os.environ["COURSE_SITE"]).glob("lectures/*.slides.html")
+    )
 
 
 def assert_sound(findings: Findings) -> None:
@@ -31,8 +32,7 @@ def assert_sound(findings: Findings) -> None:
 def assert_font_covers(site: Path, characters: set[str]) -> None:
     """The shipped font has each Chinese character, so that no system font is needed."""
     missing = characters - characters_of_font(site / "assets/fonts/course-kai.woff2")
-    assert not missing, (
-        f"Course Kai lacks {''.join(sorted(missing))}: run python assets/fonts/build.py")
+    assert not missing, f"Course Kai lacks {''.join(sorted(missing))}: run python assets/fonts/build.py"
 
 
 def test_there_are_lectures() -> None:
@@ -58,14 +58,14 @@ def test_pages_read_on_a_desk_and_on_a_phone(browser, site, page) -> None:
 def test_index_lists_each_lecture_with_its_minutes(site) -> None:
     """The index has a row for each lecture, linking what exists, with the lecture's own budget."""
     index = (REPOSITORY / "index.qmd").read_text(encoding="utf-8")
-    rows = re.findall(r"^\|[^|]*\|\s*(\d+)\s*\|.*\((lectures/[\w-]+)\.qmd\)",
-                      index, flags=re.MULTILINE)
+    rows = re.findall(r"^\|[^|]*\|\s*(\d+)\s*\|.*\((lectures/[\w-]+)\.qmd\)", index, flags=re.MULTILINE)
     by_lecture = {target: int(minutes) for minutes, target in rows}
     sources = sorted((REPOSITORY / "lectures").glob("*.qmd"))
     assert sorted(by_lecture) == [f"lectures/{path.stem}" for path in sources]
     for path in sources:
-        budget = re.search(r"^: Lecture \d+ in (\d+) minutes",
-                           path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        budget = re.search(
+            r"^: Lecture \d+ in (\d+) minutes", path.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
         assert budget, f"{path.name} has no line ': Lecture N in M minutes'"
         assert by_lecture[f"lectures/{path.stem}"] == int(budget[1]), path.name
         assert (site / f"lectures/{path.stem}.slides.html").is_file()

@@ -35,9 +35,7 @@ PROCESS = re.compile(r"\bipykernel_\d+")
 # Links to a line of code and those of tab panels, which each engine numbers in its own way.
 NUMBERED = re.compile(r"#?(?:cb|annotated-cell-|tabset-)\d+-\d+|")
 # Ids that differ in each run, inside of a drawing.
-DRAWING_IDS = re.compile(
-    r"\b[A-Za-z]+[0-9]*_?[0-9a-f]{10}\b|<dc:date>[^<]*</dc:date>|image[0-9a-f]+"
-)
+DRAWING_IDS = re.compile(r"\b[A-Za-z]+[0-9]*_?[0-9a-f]{10}\b|<dc:date>[^<]*</dc:date>|image[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -169,8 +167,7 @@ def read_part(element: Tag, page: Path, level: int) -> Part:
         outputs=tuple(lines(each) for each in outputs),
         figures=tuple(picture(each, page) for each in own.find_all("img")),
         tables=tuple(
-            " | ".join(words(cell) for cell in row.find_all(["td", "th"]))
-            for row in own.find_all("tr")
+            " | ".join(words(cell) for cell in row.find_all(["td", "th"])) for row in own.find_all("tr")
         ),
         callouts=tuple(callouts),
         footers=tuple(words(each) for each in footers),
@@ -216,11 +213,7 @@ def read_page(path: Path) -> list[Part]:
 
 def _whole(title: str, **values: object) -> Part:
     empty = {"text": "", "level": 0, "steps": 0}
-    return Part(
-        **{each.name: empty.get(each.name, ()) for each in fields(Part)}
-        | {"title": title}
-        | values
-    )
+    return Part(**{each.name: empty.get(each.name, ()) for each in fields(Part)} | {"title": title} | values)
 
 
 def _shown(value: object) -> str:
@@ -234,7 +227,7 @@ def _difference(one: object, other: object) -> str:
         pieces = []
         for kind, a, b, c, d in matcher.get_opcodes():
             if kind != "equal":
-                pieces.append(f"...{one[max(a - 20, 0):a]}[{one[a:b]} / {other[c:d]}]")
+                pieces.append(f"...{one[max(a - 20, 0) : a]}[{one[a:b]} / {other[c:d]}]")
         return _shown("; ".join(pieces))
     if isinstance(one, tuple) and isinstance(other, tuple):
         gone = [each for each in one if each not in other]
@@ -260,16 +253,15 @@ def compare_pages(one: Path, other: Path) -> list[str]:
             pairs += zip(range(a, b), range(c, d), strict=True)
             continue
         for number in range(a, b):
-            problems.append(f"{one.name}: only A has part {number + 1} \"{titles[0][number]}\"")
+            problems.append(f'{one.name}: only A has part {number + 1} "{titles[0][number]}"')
         for number in range(c, d):
-            problems.append(f"{one.name}: only B has part {number + 1} \"{titles[1][number]}\"")
+            problems.append(f'{one.name}: only B has part {number + 1} "{titles[1][number]}"')
     for a, b in pairs:
         for each in fields(Part):
             left, right = getattr(first[a], each.name), getattr(second[b], each.name)
             if left != right:
                 problems.append(
-                    f"{one.name}, part {a + 1} \"{titles[0][a]}\", {each.name}: "
-                    + _difference(left, right)
+                    f'{one.name}, part {a + 1} "{titles[0][a]}", {each.name}: ' + _difference(left, right)
                 )
     return problems
 
