@@ -82,19 +82,20 @@ lab: $(READY)
 # Lecture 3 comes last: it looks into the network that lecture 4 fits.
 train: $(READY)
 	@COURSE_REFIT=1 "$(RUN)" -m render run $(filter-out lectures/03-%,$(LECTURES)) $(filter lectures/03-%,$(LECTURES))
-	@"$(RUN)" assets/ledger.py --write cache/
+	@"$(RUN)" -m tools.draw_yourself
+	@"$(RUN)" -m tools.ledger --write
 
 tune: $(READY)
-	@"$(RUN)" -m course.tuning --workers "$(or $(WORKERS),2)" $(if $(SEARCH),--search "$(SEARCH)") \
+	@"$(RUN)" -m tools.tune --workers "$(or $(WORKERS),2)" $(if $(SEARCH),--search "$(SEARCH)") \
 	  $(if $(OUT),--out "$(OUT)") $(if $(KILL),--kill "$(KILL)")
 
 ifdef CASIA
 data: $(READY)
-	@"$(RUN)" -m course.casia "$(CASIA)" --out "$(or $(OUT),data/casia)"
+	@"$(RUN)" -m tools.casia "$(CASIA)" --out "$(or $(OUT),data/casia)"
 else
 data: $(READY)
-	@"$(RUN)" -m course.handwriting.archive
-	@"$(RUN)" assets/ledger.py --write data/
+	@"$(RUN)" -m tools.handwriting.archive
+	@"$(RUN)" -m tools.ledger --write data/
 endif
 
 bench: $(READY)
@@ -103,10 +104,10 @@ bench: $(READY)
 # Without .venv too: then it says what is missing.
 check:
 	@$(if $(wildcard $(RUN)*),true,$(PYTHON_IS_NEW))
-	@"$(if $(wildcard $(RUN)*),$(RUN),$(PYTHON))" -m course.preflight
+	@"$(if $(wildcard $(RUN)*),$(RUN),$(PYTHON))" -m tools.check
 
 links: $(READY)
-	@"$(RUN)" -m tests.links --network
+	@"$(RUN)" -m tools.links --network
 
 browser: $(READY)
 	@"$(RUN)" -m playwright install chromium

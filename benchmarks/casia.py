@@ -1,4 +1,4 @@
-"""Import speed and memory of `python -m course.casia` on synthetic `.gnt` files.
+"""Import speed and memory of `python -m tools.casia` on synthetic `.gnt` files.
 
     python benchmarks/casia.py             # 1 GB, needs about 3 GB of disk for a few minutes
     python benchmarks/casia.py --size 50   # 50 MB
@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import psutil
 
-from course.casia import code_of, folder_of, read_gnt
+from tools.casia import code_of, folder_of, read_gnt
 
 LARGEST_RATIO = 3.0
 LARGEST_MB = 300.0
@@ -78,7 +78,7 @@ def on_disk() -> None:
 
 def timed_import(source: Path, out: Path) -> tuple[float, float, float]:
     """(seconds until handed over, seconds until on disk, peak MB) of the command as a process."""
-    command = [sys.executable, "-m", "course.casia", str(source), "--out", str(out), "--all"]
+    command = [sys.executable, "-m", "tools.casia", str(source), "--out", str(out), "--all"]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     watched, peak = psutil.Process(process.pid), 0

@@ -4,8 +4,8 @@ The start of the processes counts."""
 
 import time
 
-from course.handwriting.archive import CHARACTERS
-from course.handwriting.generate import perform, plan
+from tools.handwriting.archive import CHARACTERS
+from tools.handwriting.generate import perform, plan
 
 
 def main() -> None:

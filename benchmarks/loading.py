@@ -34,9 +34,9 @@ def measure(variant: str, folder: str, store: str) -> None:
     import hashlib
     import time
 
-    import numpy as np
-
     from course import loaders
+
+    import numpy as np
 
     loaders.PACKED = loaders.USER_CACHE = Path(store)
     start = time.perf_counter()

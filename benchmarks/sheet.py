@@ -17,15 +17,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cache
 
+from course.characters import CHARACTERS
+from course.fonts import FONT_FILE
+from course.paths import DATA
+
 import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from course.characters import CHARACTERS
-from course.fonts import FONT_FILE
-from course.paths import DATA
-from course.sheet import BOX, BOXES, PAPERS, Layout, SheetError, page_layout, read_picture, split_pages
-from course.sheet.drawing import choose_fonts, page_figure
+from tools.sheet import BOX, BOXES, PAPERS, Layout, SheetError, page_layout, read_picture, split_pages
+from tools.sheet.drawing import choose_fonts, page_figure
 
 SCALE = 8  # pixels a millimetre of the simulated paper
 PENS = {  # colour of the ink in one full stroke, width in millimetres

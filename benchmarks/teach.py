@@ -17,12 +17,12 @@ import statistics
 import time
 from pathlib import Path
 
-import torch
-
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
-from course import teach
-from course.imagenet.efficientnet_lite import preprocess_input
-from course.imagenet.photos import load_photos
+from course.models import teach
+from course.models.efficientnet_lite import preprocess_input
+from course.photos import load_photos
+
+import torch
 
 PHOTOS = Path(__file__).resolve().parents[1] / "data" / "photos"
 

@@ -25,13 +25,14 @@ import statistics
 import time
 from collections.abc import Callable
 
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
+from course import speed
+from course.store import artefacts
+
 import keras
 import numpy as np
 import torch
 from keras import layers
-
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
-from course import artefacts, speed
 
 BATCH = 32
 CLASSES = 55

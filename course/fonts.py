@@ -10,10 +10,10 @@ import errno
 import functools
 import warnings
 
+from course.paths import ASSETS
+
 import matplotlib
 from matplotlib import font_manager
-
-from course.paths import ASSETS
 
 FAMILY = "Course Kai"
 FONT_FILE = ASSETS / "fonts" / "course-kai.ttf"

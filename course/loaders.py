@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from course.paths import DATA, REPOSITORY
+
 import numpy as np
 from PIL import Image, ImageOps
 from platformdirs import user_cache_path
-
-from course.paths import DATA, REPOSITORY
 
 if TYPE_CHECKING:  # pandas is only imported by the two functions that return its tables
     import pandas as pd

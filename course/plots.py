@@ -5,14 +5,14 @@ Importing this module lets every plot show Chinese characters (see `course.fonts
 
 from collections.abc import Mapping, Sequence
 
+from course import fonts
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-from course import fonts
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito, 2008, Color Universal
 # Design). The same set of data has the same colour in every plot of the course.

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from course.store.files import locked
 
-from course.files import locked
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

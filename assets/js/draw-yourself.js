@@ -616,7 +616,7 @@
     const roots = document.querySelectorAll(".draw-yourself:not(.dy-ready)");
     if (!roots.length) return;
     if (!source) {
-      console.error("draw-yourself-weights.js is missing: run `python -m course.browser_model`");
+      console.error("draw-yourself-weights.js is missing: run `python -m tools.draw_yourself`");
       return; // the still picture stays
     }
     const network = makeNetwork(source);

@@ -1,4 +1,4 @@
-// Made by build_kernel_explorer.py. Do not edit.
+// Made by python -m tools.kernel_explorer. Do not edit.
 window.CourseKernelPhoto = {
   photo: "cat.png",
   sha256: "a2ed49e3b471720030dfa3facc6146b4d2001659c4ccb21ab6d177a908f54c74",

@@ -1,8 +1,8 @@
 """Checks of exercise 1, tensors."""
 
-import numpy as np
-
 from course.checks import as_array, as_number, brief, call, fail, task
+
+import numpy as np
 
 
 @task(1, "predict the shape")

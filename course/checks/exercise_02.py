@@ -2,9 +2,9 @@
 
 import itertools
 
-import numpy as np
-
 from course.checks import as_array, as_number, call, fail, task
+
+import numpy as np
 
 
 @task(1, "output size")

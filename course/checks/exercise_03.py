@@ -1,8 +1,8 @@
 """Checks of exercise 3, convolutional networks."""
 
-import numpy as np
-
 from course.checks import as_array, as_number, brief, call, fail, task
+
+import numpy as np
 
 
 @task(1, "predict the shapes")

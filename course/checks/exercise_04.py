@@ -1,8 +1,8 @@
 """Checks of exercise 4, recognising handwriting."""
 
-import numpy as np
-
 from course.checks import as_number, brief, call, fail, task
+
+import numpy as np
 
 
 @task(1, "a fair average")

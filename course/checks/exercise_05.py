@@ -1,9 +1,9 @@
 """Checks of exercise 5, tuning."""
 
+from course.checks import as_array, as_number, brief, call, fail, task
+
 import numpy as np
 import pandas as pd
-
-from course.checks import as_array, as_number, brief, call, fail, task
 
 
 @task(1, "the score")

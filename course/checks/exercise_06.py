@@ -1,9 +1,9 @@
 """Checks of exercise 6, benchmark architectures."""
 
+from course.checks import as_array, as_number, brief, call, fail, task
+
 import numpy as np
 import pandas as pd
-
-from course.checks import as_array, as_number, brief, call, fail, task
 
 
 @task(1, "count the weights")

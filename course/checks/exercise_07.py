@@ -1,8 +1,8 @@
 """Checks of exercise 7, transfer learning."""
 
-import numpy as np
-
 from course.checks import as_array, as_number, brief, call, fail, task
+
+import numpy as np
 
 
 @task(1, "feed it what it knows")

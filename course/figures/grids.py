@@ -1,8 +1,5 @@
 """Drawings of convolution: footprints, padding, strides, channels and layers."""
 
-import numpy as np
-from matplotlib.figure import Figure
-
 from course.figures.primitives import (
     CHANNELS,
     INPUT,
@@ -25,6 +22,9 @@ from course.figures.primitives import (
     tint,
     write,
 )
+
+import numpy as np
+from matplotlib.figure import Figure
 
 
 def cross_correlate(

@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from matplotlib.figure import Figure
-
 from course.figures.primitives import (
     INPUT,
     KERNEL,
@@ -24,6 +21,9 @@ from course.figures.primitives import (
     tint,
     write,
 )
+
+import numpy as np
+from matplotlib.figure import Figure
 
 _FOLD = 80  # longest column of a vector, in the drawing's units
 

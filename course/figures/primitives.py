@@ -15,6 +15,8 @@ never stands alone: each thing is also labelled or outlined.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from course.plots import _STYLE, AMBER, BLUE, GREEN, INK, PURPLE, SKY, VERMILLION
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,8 +24,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
-
-from course.plots import _STYLE, AMBER, BLUE, GREEN, INK, PURPLE, SKY, VERMILLION
 
 INPUT, KERNEL, OUTPUT, PADDING = BLUE, VERMILLION, GREEN, "#8a949e"
 # Planes of a colour photo. Each plane also carries its letter.

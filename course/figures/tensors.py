@@ -2,11 +2,6 @@
 
 from collections.abc import Sequence
 
-import matplotlib
-import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.figure import Figure
-
 from course.figures.primitives import (
     CHANNELS,
     INPUT,
@@ -22,6 +17,11 @@ from course.figures.primitives import (
     write,
 )
 from course.plots import _STYLE, GRID, PURPLE
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
 
 
 def draw_tensor_ranks(examples: Sequence[str], shapes: Sequence[str]) -> Figure:

@@ -21,7 +21,7 @@ from course.checks import exercise_03 as check
 from course.data import handwriting_folder
 from course.interactive import explore
 from course.loaders import load_images_from_directory
-from course.networks import reading_network
+from course.models.reading import reading_network
 from course.plots import use_course_style
 
 use_course_style()

@@ -23,7 +23,7 @@ from course.checks import exercise_04 as check
 from course.data import handwriting_folder, notebook_folder
 from course.interactive import explore
 from course.loaders import load_images_from_directory
-from course.networks import reading_network
+from course.models.reading import reading_network
 from course.plots import use_course_style
 from course.speed import fast_convolutions
 

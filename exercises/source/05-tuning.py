@@ -20,7 +20,7 @@ from course.checks import exercise_05 as check
 from course.interactive import explore
 from course.paths import CACHE
 from course.plots import use_course_style
-from course.tuning.claims import load_claims
+from course.models.claims import load_claims
 
 use_course_style()
 

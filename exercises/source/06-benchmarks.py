@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from keras import layers
 
-from course import architectures
+from course.models import architectures
 from course.checks import exercise_06 as check
 from course.interactive import explore
 from course.plots import use_course_style

@@ -20,11 +20,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from course.checks import exercise_07 as check
-from course.imagenet.photos import load_photos
+from course.photos import load_photos
 from course.interactive import explore
 from course.paths import DATA
 from course.plots import use_course_style
-from course.teach import extract_features, find_photos
+from course.models.teach import extract_features, find_photos
 
 use_course_style()
 

@@ -1,0 +1,255 @@
+"""Activation maximisation: images that make one channel or one class of a fitted CNN respond most.
+
+The idea and the regularisers follow Olah, Mordvintsev and Schubert (2017), Feature Visualization,
+Distill, https://distill.pub/2017/feature-visualization/: gradient ascent on the image, with
+
+* *transformation robustness*: each step sees the image shifted, turned and scaled at random, so
+  that a pattern must survive what a hand would do to it;
+* a *total variation* penalty, which prefers few and long edges to speckle;
+* a *blur* between the free parameters and the image, which takes the highest frequencies away;
+* and, since our images are ink on paper, a price on ink.
+
+The patterns of a stored model are kept in `cache/feature_patterns.npz` with their recipe: the model
+file's SHA-256, the code and settings here, and the seed. `feature_patterns` hands them out only on
+a match, and otherwise says which ingredient changed and makes them again; with `COURSE_STRICT=1` it
+fails instead. `COURSE_REFIT=1` always makes them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
+from course.store import artefacts, files, recipes
+
+import keras
+import numpy as np
+import torch
+
+FILE = "feature_patterns.npz"
+SEED = 123
+CLASSES_SHOWN = 12
+
+STEPS = 160
+LEARNING_RATE = 0.08
+PULL = 0.1  # mean absolute gradient of the response, per pixel with values 0 to 1
+TOTAL_VARIATION = 0.02  # price of one unit of total variation, image values 0 to 1
+INK_PRICE = 0.02  # price of one black pixel
+BLUR = 1.0  # pixels, standard deviation
+SHIFT = 4  # pixels, largest shift each way
+TURN = 0.08  # radians, standard deviation
+SCALE = 0.05  # standard deviation of the factor
+
+
+def activation_maximisation(
+    model: keras.Model, layer: keras.layers.Layer, units: Sequence[int], *, seed: int, steps: int = STEPS
+) -> np.ndarray:
+    """Find images that make given channels or classes of a layer respond most.
+
+    For a layer with feature maps, a unit is a channel and its response the mean over the map
+    (the "channel objective" of Olah et al., 2017); for a dense layer it is one output.
+
+    Args:
+        model: a model that is a plain sequence of layers and takes images of shape
+            (height, width, 1) with values 0 (ink) to 255 (paper).
+        layer: one of the model's layers.
+        units: numbers of channels or classes.
+        seed: of the starting noise and the random transformations.
+        steps: of Adam.
+
+    Returns:
+        uint8 array of shape (len(units), height, width), 0 (ink) to 255 (paper).
+
+    Raises:
+        ValueError: a layer that the model lacks, a unit that the layer lacks, an input that is not
+            a grey image, or no step.
+    """
+    if layer not in model.layers:
+        raise ValueError(f"{layer.name} is not a layer of this model.")
+    size = tuple(model.input_shape[1:])
+    if len(size) != 3 or size[2] != 1 or None in size:
+        raise ValueError(f"The model should take grey images (height, width, 1), not {size}.")
+    available = layer.output.shape[-1]
+    wrong = [unit for unit in units if not 0 <= unit < available]
+    if wrong or not len(units):
+        raise ValueError(f"{layer.name} has units 0 to {available - 1}, not {wrong or 'none'}.")
+    if steps < 1:
+        raise ValueError(f"At least one step is needed, not {steps}.")
+    layers = model.layers[: model.layers.index(layer) + 1]
+    generator = torch.Generator().manual_seed(seed)
+    rows, chosen = torch.arange(len(units)), torch.tensor(list(units))
+
+    # Free numbers; a sigmoid makes grey levels of them, so none can leave 0 to 1.
+    free = 1.5 + 0.3 * torch.randn((len(units), 1, *size[:2]), generator=generator)
+    free.requires_grad_()
+    optimiser = torch.optim.Adam([free], lr=LEARNING_RATE)
+    for _ in range(steps):
+        image = torch.sigmoid(_blurred(free))
+        response = _transformed(image, generator).movedim(1, -1) * 255
+        for each in layers:
+            response = each(response)
+        response = response.flatten(1, -2).mean(1) if response.ndim > 2 else response
+        price = TOTAL_VARIATION * _total_variation(image) + INK_PRICE * (1 - image).sum((1, 2, 3))
+        (uphill,) = torch.autograd.grad(response[rows, chosen].sum(), image, retain_graph=True)
+        (costs,) = torch.autograd.grad(price.sum(), image, retain_graph=True)
+        # Layers differ in scale, prices do not: a response counts by its direction alone.
+        uphill = PULL * uphill / uphill.abs().mean((1, 2, 3), keepdim=True).clamp_min(1e-12)
+        (free.grad,) = torch.autograd.grad(image, free, costs - uphill)
+        optimiser.step()
+    with torch.no_grad():
+        image = torch.sigmoid(_blurred(free))[:, 0]
+    return (255 * image).round().to(torch.uint8).numpy()
+
+
+def _blurred(values: torch.Tensor) -> torch.Tensor:
+    reach = int(3 * BLUR + 0.5)
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / BLUR) ** 2)
+    weights = weights / weights.sum()
+    padded = torch.nn.functional.pad(values, (reach,) * 4, mode="replicate")
+    return torch.nn.functional.conv2d(padded, (weights[:, None] * weights)[None, None])
+
+
+def _transformed(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Shift, turn and scale a batch (n, 1, height, width); what comes in at the edges is paper."""
+    height, width = image.shape[2:]
+    angle = TURN * torch.randn((), generator=generator)
+    factor = 1 + SCALE * torch.randn((), generator=generator)
+    right, down = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator)
+    matrix = torch.stack(
+        [
+            torch.stack([factor * torch.cos(angle), -torch.sin(angle), 2 * right / width]),
+            torch.stack([torch.sin(angle), factor * torch.cos(angle), 2 * down / height]),
+        ]
+    )
+    grid = torch.nn.functional.affine_grid(
+        matrix.expand(len(image), -1, -1), image.shape, align_corners=False
+    )
+    ink = torch.nn.functional.grid_sample(1 - image, grid, align_corners=False)
+    return 1 - ink
+
+
+def _total_variation(image: torch.Tensor) -> torch.Tensor:
+    down = (image[:, :, 1:] - image[:, :, :-1]).abs().sum((1, 2, 3))
+    return down + (image[..., 1:] - image[..., :-1]).abs().sum((1, 2, 3))
+
+
+# --- the patterns of a stored model ------------------------------------------------------------
+
+
+def feature_patterns(name: str = "cnn") -> dict[str, tuple[list[int], np.ndarray]]:
+    """Return patterns of the convolutional layers and the classes of a stored model.
+
+    Args:
+        name: an artefact of `course.store.artefacts`.
+
+    Returns:
+        For "conv 1", "conv 2", … the numbers of all channels, for "classes" those of twelve
+        classes, spread evenly; and their patterns, uint8 of shape (units, height, width), 0 (ink)
+        to 255 (paper).
+
+    Raises:
+        ArtefactError: no such artefact; or with `COURSE_STRICT=1`, patterns that are missing,
+            damaged or not of this recipe.
+    """
+    folder = artefacts.cache_folder()
+    recipe = _recipe(name)
+    path = folder / FILE
+    refit = artefacts.switched_on("COURSE_REFIT")
+    patterns, reasons = _read(path, recipe)
+    if patterns is not None and not refit:
+        return patterns
+    if refit:
+        reasons = ["COURSE_REFIT is set"]
+    elif artefacts.switched_on("COURSE_STRICT"):
+        raise artefacts.ArtefactError(
+            f"COURSE_STRICT is set, and {path} is not what the code makes: {'; '.join(reasons)}. "
+            "Make it again with `make train` (or run lecture 3 without COURSE_STRICT), or undo "
+            "the change."
+        )
+    print(f"Making feature patterns of '{name}': {'; '.join(reasons)}.", file=sys.stderr)
+    patterns = _make(artefacts.load_artefact(name)[0])
+    try:
+        _write(path, recipe, patterns)
+    except OSError as error:
+        print(
+            f"{path} could not be written ({error}); the patterns are shown, but not kept.", file=sys.stderr
+        )
+    return patterns
+
+
+def _recipe(name: str) -> dict[str, Any]:
+    entry = artefacts.artefact_entry(name)
+    file_name = f"{name}.keras"
+    try:
+        content = (artefacts.cache_folder() / file_name).read_bytes()
+        fingerprint = hashlib.sha256(content).hexdigest()
+    except FileNotFoundError:  # a model fitted to one's own data lies in a folder of its own
+        fingerprint = entry["files"][file_name]["sha256"]
+    functions: list[Callable] = [activation_maximisation, _make]
+    return {
+        "model": {"name": name, "sha256": fingerprint},
+        "code and settings": recipes.preparation_code(functions),
+        "seed": SEED,
+    }
+
+
+def _make(model: keras.Model) -> dict[str, tuple[list[int], np.ndarray]]:
+    convolutions = [each for each in model.layers if isinstance(each, keras.layers.Conv2D)]
+    units = {
+        f"conv {number}": (each, list(range(each.output.shape[-1])))
+        for number, each in enumerate(convolutions, start=1)
+    }
+    head = model.layers[-1]
+    classes = head.output.shape[-1]
+    spread = np.linspace(0, classes - 1, min(classes, CLASSES_SHOWN)).round().astype(int)
+    units["classes"] = head, spread.tolist()
+    return {
+        title: (numbers, activation_maximisation(model, layer, numbers, seed=SEED))
+        for title, (layer, numbers) in units.items()
+    }
+
+
+def _read(path: Path, recipe: dict) -> tuple[dict | None, list[str]]:
+    """The stored patterns and no reasons, or None and what is wrong with them."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            old = json.loads(str(stored["recipe"]))
+            titles = json.loads(str(stored["titles"]))
+            patterns = {
+                title: (stored[f"units_{i}"].tolist(), stored[f"images_{i}"])
+                for i, title in enumerate(titles)
+            }
+    except FileNotFoundError:
+        return None, ["there are no stored patterns"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        return None, [f"the file is damaged ({error})"]
+    reasons = []
+    for key in recipe:
+        if old.get(key) == recipe[key]:
+            continue
+        if key == "code and settings":
+            before, after = old.get(key) or {}, recipe[key]
+            changed = sorted(part for part in {*before, *after} if before.get(part) != after.get(part))
+            reasons.append(f"{key}: {', '.join(changed)} changed")
+        elif key == "model":
+            reasons.append(f"model: {recipe[key]['name']}.keras changed")
+        else:
+            reasons.append(f"{key} {old.get(key)} → {recipe[key]}")
+    return (None, reasons) if reasons else (patterns, [])
+
+
+def _write(path: Path, recipe: dict, patterns: dict) -> None:
+    """Write the file, which appears whole or not at all."""
+    arrays = {"recipe": np.array(json.dumps(recipe)), "titles": np.array(json.dumps([*patterns]))}
+    for i, (units, images) in enumerate(patterns.values()):
+        arrays |= {f"units_{i}": np.array(units), f"images_{i}": images}
+    memory = io.BytesIO()
+    np.savez_compressed(memory, allow_pickle=False, **arrays)
+    files.write_whole(path, memory.getvalue())

@@ -1,0 +1,447 @@
+"""Teach a pretrained network your own classes, from a folder of your photos.
+
+    python -m course.models.teach FOLDER                    # a folder in it for each class
+    python -m course.models.teach --predict FOLDER/head.npz PHOTO ...
+
+The photos go once through EfficientNet-Lite0, which stays as ImageNet left it. What is learnt is
+the last layer: a multinomial logistic regression on its 1,280 outputs. The accuracy that is printed
+comes from cross-validation, so each photo is judged by a layer that has not seen it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+import io
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
+from course.models import efficientnet_lite
+from course.photos import PhotoError, fit, load_photos, open_photo
+from course.speed import fast_convolutions
+from course.store import files
+
+import keras
+import numpy as np
+from scipy.special import softmax
+from scipy.stats import binomtest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+SUFFIXES = frozenset(".jpg .jpeg .jfif .png .webp .gif .bmp .tif .tiff .heic .heif .avif".split())
+FEWEST = 5  # photos of a class
+FOLDS = 5
+SIZE = (224, 224)
+BATCH = 16
+FORMAT = 1
+SHOWN = 10  # faulty files in one message
+
+
+class TeachError(ValueError):
+    """The folder, a photo or a saved head cannot be used; the message says what to do."""
+
+
+@dataclass
+class Taught:
+    """A head for the pretrained network, and what cross-validation says of it.
+
+    Attributes:
+        class_names: Names of the classes, sorted; k of them.
+        weights: float32 (1280, k). bias: float32 (k,).
+        photos: Number of photos it was taught with, (k,) integers.
+        correct: How many of them were named right in cross-validation.
+        confusion: (k, k) integers: truth in rows, answer in columns.
+        seconds: Time that it took.
+        left_out: Files that were not used, each with the reason.
+        wrong: Photos that were misnamed: (path, truth, answer, probability of the answer).
+    """
+
+    class_names: list[str]
+    weights: np.ndarray
+    bias: np.ndarray
+    photos: np.ndarray
+    correct: int
+    confusion: np.ndarray
+    seconds: float = 0.0
+    left_out: Sequence[str] = ()
+    wrong: Sequence[tuple[str, str, str, float]] = ()
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the photos that cross-validation named right."""
+        return self.correct / int(self.photos.sum())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the accuracy, for photos that are independent of each other."""
+        found = binomtest(self.correct, int(self.photos.sum())).proportion_ci(method="wilson")
+        return float(found.low), float(found.high)
+
+    def summary(self) -> str:
+        """Return the report that the command prints."""
+        total = int(self.photos.sum())
+        low, high = self.interval
+        counts = ", ".join(
+            f"{name} {count}" for name, count in zip(self.class_names, self.photos, strict=True)
+        )
+        lines = [
+            f"{total} photos of {len(self.class_names)} classes: {counts}",
+            f"Right in cross-validation: {self.correct} of {total} = {self.accuracy:.1%}, "
+            f"95 % interval {low:.1%} to {high:.1%}",
+            f"Always saying '{self.class_names[int(self.photos.argmax())]}' would give "
+            f"{self.photos.max() / total:.1%}",
+        ]
+        for path, truth, answer, probability in list(self.wrong)[:5]:
+            lines.append(f"  {path}: {truth}, read as {answer} ({probability:.0%})")
+        if len(self.wrong) > 5:
+            lines.append(f"  … and {len(self.wrong) - 5} more")
+        if self.left_out:
+            lines.append(
+                f"Left out: {'; '.join(list(self.left_out)[:SHOWN])}"
+                + (f" and {len(self.left_out) - SHOWN} more" if len(self.left_out) > SHOWN else "")
+            )
+        lines.append(
+            "The interval holds for photos like these, taken independently. Shots in series,\n"
+            "one background a class or one camera a class make it too good."
+        )
+        return "\n".join(lines)
+
+    def predict(self, paths: Iterable[str | PathLike]) -> np.ndarray:
+        """Return the probability of each class for new photos, float (n, k).
+
+        Raises:
+            PhotoError: No path is given, or a photo cannot be used.
+        """
+        features = extract_features(load_photos(paths, SIZE))
+        return softmax(features.astype("float64") @ self.weights + self.bias, axis=1)
+
+    def save(self, path: str | PathLike) -> Path:
+        """Write the head to an .npz file, whole or not at all.
+
+        Raises:
+            TeachError: The file cannot be written.
+        """
+        path = Path(path)
+        content = dict(
+            format=FORMAT,
+            backbone=efficientnet_lite.WEIGHTS_SHA256,
+            class_names=np.array(self.class_names),
+            weights=self.weights,
+            bias=self.bias,
+            photos=self.photos,
+            correct=self.correct,
+            confusion=self.confusion,
+        )
+        memory = io.BytesIO()
+        np.savez(memory, **content)
+        try:
+            files.write_whole(path, memory.getvalue())
+        except OSError as error:
+            raise TeachError(f"{path} cannot be written: {error.strerror or error}") from error
+        return path
+
+
+def load_head(path: str | PathLike) -> Taught:
+    """Read a head that `Taught.save` wrote.
+
+    Raises:
+        TeachError: There is no such file, it is no head, or it belongs to other weights.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            content = {key: stored[key] for key in stored.files}
+        if int(content["format"]) != FORMAT:
+            raise ValueError(f"format {int(content['format'])} is not {FORMAT}")
+        names = [str(name) for name in content["class_names"]]
+        weights, bias = content["weights"], content["bias"]
+        if weights.shape != (efficientnet_lite.HEAD_CHANNELS, len(names)) or len(names) < 2:
+            raise ValueError(f"weights of the shape {weights.shape} for {len(names)} classes")
+        if bias.shape != (len(names),) or not np.isfinite(weights).all():
+            raise ValueError("its numbers are of no use")
+    except FileNotFoundError:
+        raise TeachError(f"{path} does not exist: teach first, then predict") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise TeachError(
+            f"{path} is no head that this command saved ({error or type(error).__name__}); teach again"
+        ) from error
+    if str(content["backbone"]) != efficientnet_lite.WEIGHTS_SHA256:
+        raise TeachError(f"{path} was taught on another version of the network; teach again")
+    return Taught(names, weights, bias, content["photos"], int(content["correct"]), content["confusion"])
+
+
+# --- reading the folder ------------------------------------------------------------------------
+
+
+def find_photos(folder: str | PathLike) -> tuple[dict[str, list[Path]], list[str]]:
+    """Find the photos of each class: `folder/<class>/<photo>`.
+
+    Hidden files and files of other kinds are left out, and so are folders inside a class's folder.
+
+    Returns:
+        Paths by class, both sorted, and what was left out, in words.
+
+    Raises:
+        TeachError: There is no such folder, it has fewer than two classes, or a class has fewer
+            than five photos.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise TeachError(f"the folder {folder} does not exist")
+    if not folder.is_dir():
+        raise TeachError(f"{folder} is a file; name the folder that holds a folder for each class")
+    found: dict[str, list[Path]] = {}
+    left_out: list[str] = []
+    loose = 0
+    try:
+        for entry in sorted(folder.iterdir()):
+            if entry.name.startswith((".", "__")):
+                continue
+            if not entry.is_dir():
+                loose += entry.suffix.lower() in SUFFIXES
+                continue
+            photos = []
+            for path in sorted(entry.iterdir()):
+                if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
+                    continue
+                if path.is_dir():
+                    left_out.append(f"{entry.name}/{path.name} is a folder")
+                elif path.suffix.lower() not in SUFFIXES:
+                    left_out.append(f"{entry.name}/{path.name} is no photo")
+                else:
+                    photos.append(path)
+            found[entry.name] = photos
+    except OSError as error:
+        raise TeachError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
+    empty = [name for name, photos in found.items() if not photos]
+    wanted = f"wanted are two or more folders in it, one for each class, each with at least {FEWEST} photos"
+    if not found:
+        what = f"{loose} photos, but no folders" if loose else "no folders"
+        raise TeachError(f"{folder} holds {what}; {wanted}")
+    if len(empty) == len(found):
+        raise TeachError(f"no folder in {folder} holds a photo ({', '.join(sorted(SUFFIXES))}); {wanted}")
+    if len(found) == 1:
+        raise TeachError(
+            f"{folder} holds one class only, '{next(iter(found))}'; there is nothing to tell apart: {wanted}"
+        )
+    few = [f"'{name}' {len(photos)}" for name, photos in found.items() if len(photos) < FEWEST]
+    if few:
+        raise TeachError(f"too few photos in {folder}: {', '.join(few)}; every class needs at least {FEWEST}")
+    if loose:
+        left_out.append(f"{loose} photos that lie beside the folders")
+    return found, left_out
+
+
+def _read(
+    found: dict[str, list[Path]], folder: Path, skip: bool, left_out: list[str]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Read all photos: uint8 (n, 224, 224, 3), class numbers (n,) and names for messages."""
+    images, labels, names, faults = [], [], [], []
+    seen: dict[str, tuple[int, str]] = {}
+    everything = [(k, path) for k, name in enumerate(found) for path in found[name]]
+    for k, path in _bar(everything, "reading photos"):
+        name = path.relative_to(folder).as_posix()
+        try:
+            image = fit(open_photo(path), SIZE)
+        except PhotoError as error:
+            faults.append(str(error))
+            continue
+        digest = hashlib.sha256(image.tobytes()).hexdigest()
+        if digest in seen:
+            other_class, other = seen[digest]
+            if other_class != k:
+                raise TeachError(f"{name} and {other} are the same photo in two classes; remove one of them")
+            # In cross-validation a copy would give its twin away.
+            left_out.append(f"{name} is a copy of {other}")
+            continue
+        seen[digest] = (k, name)
+        images.append(image)
+        labels.append(k)
+        names.append(name)
+    if faults and not skip:
+        more = f"\n  … and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise TeachError(
+            f"{len(faults)} of {len(everything)} photos cannot be used:\n  "
+            + "\n  ".join(faults[:SHOWN])
+            + more
+            + "\nMend or remove them, or leave them out with --skip (in Python: skip=True)."
+        )
+    left_out += faults
+    counts = np.bincount(labels, minlength=len(found)) if labels else np.zeros(len(found), int)
+    few = [f"'{name}' {count}" for name, count in zip(found, counts, strict=True) if count < FEWEST]
+    if few:
+        raise TeachError(
+            f"too few photos are left in {folder}, without copies and broken files: "
+            f"{', '.join(few)}; every class needs at least {FEWEST} different photos"
+        )
+    return np.stack(images), np.array(labels), names
+
+
+def _bar(items: Sequence, text: str):
+    return tqdm(
+        items,
+        desc=text,
+        file=sys.stderr,
+        leave=False,
+        dynamic_ncols=True,
+        disable=not (sys.stderr.isatty() or "ipykernel" in sys.modules),
+    )
+
+
+# --- learning ----------------------------------------------------------------------------------
+
+
+@functools.cache
+def pretrained_backbone() -> keras.Model:
+    """Build EfficientNet-Lite0 without its top: scaled images (n, 224, 224, 3) to (n, 1280).
+
+    It is frozen, and built once a process.
+    """
+    backbone = efficientnet_lite.EfficientNetLite0(include_top=False, pooling="avg")
+    backbone.trainable = False
+    return backbone
+
+
+def extract_features(images: np.ndarray) -> np.ndarray:
+    """Run images (n, 224, 224, 3), values 0 to 255, through the frozen network: float32 (n, 1280)."""
+    backbone = pretrained_backbone()
+    parts = []
+    with fast_convolutions():
+        for start in _bar(range(0, len(images), BATCH), "looking at them"):
+            part = efficientnet_lite.preprocess_input(images[start : start + BATCH])
+            parts.append(backbone.predict_on_batch(part))
+    return np.concatenate(parts).astype("float32")
+
+
+def teach(folder: str | PathLike, *, seed: int = 123, skip: bool = False) -> Taught:
+    """Teach the network the classes of a folder.
+
+    Args:
+        folder: Holds a folder for each class, each with at least five photos.
+        seed: Of the division into five parts for cross-validation.
+        skip: Leave photos out that cannot be read, instead of an error.
+
+    Returns:
+        The head, fitted to all photos, and what cross-validation says of it.
+
+    Raises:
+        TeachError: The folder or photos in it cannot be used.
+        course.models.efficientnet_lite.WeightsError: The pretrained weights are missing.
+    """
+    started = time.perf_counter()
+    folder = Path(folder)
+    found, left_out = find_photos(folder)
+    images, y, names = _read(found, folder, skip, left_out)
+    features = extract_features(images)
+    class_names = list(found)
+
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    # The fits are small: with more threads they mostly wait for each other.
+    with threadpool_limits(1):
+        probabilities = cross_val_predict(_head(), features, y, cv=folds, method="predict_proba")
+        fitted = _head().fit(features, y)
+    answers = probabilities.argmax(axis=1)
+    confusion = np.zeros((len(class_names), len(class_names)), dtype=int)
+    np.add.at(confusion, (y, answers), 1)
+    wrong = np.flatnonzero(answers != y)
+    wrong = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
+
+    weights, bias = _layer(fitted)
+    return Taught(
+        class_names,
+        weights,
+        bias,
+        np.bincount(y, minlength=len(class_names)),
+        int((answers == y).sum()),
+        confusion,
+        time.perf_counter() - started,
+        left_out,
+        [
+            (names[i], class_names[y[i]], class_names[answers[i]], float(probabilities[i].max()))
+            for i in wrong
+        ],
+    )
+
+
+def _head() -> LogisticRegression:
+    """A dense layer with softmax, fitted to the end, with a ridge penalty."""
+    return LogisticRegression(C=1.0, max_iter=2000)
+
+
+def _layer(fitted: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
+    """The fitted regression as a dense layer: weights (1280, k) and bias (k,)."""
+    weights, bias = fitted.coef_, fitted.intercept_
+    if len(weights) == 1:
+        # Of two classes scikit-learn keeps one score, that of the second against the first.
+        weights, bias = (np.vstack([-weights, weights]) / 2, np.array([-bias[0], bias[0]]) / 2)
+    return weights.T.astype("float32"), bias.astype("float32")
+
+
+# --- the command -------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns 0, or 1 after an error that it has printed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m course.models.teach",
+        description="Teach a pretrained network your own classes: FOLDER holds a folder for each "
+        f"class, each with at least {FEWEST} photos. With --predict, name new photos.",
+    )
+    parser.add_argument("folder", nargs="?", help="the folder of the classes")
+    parser.add_argument(
+        "--save", metavar="FILE", help="where the head goes (default: head.npz in the folder)"
+    )
+    parser.add_argument("--skip", action="store_true", help="leave out photos that cannot be read")
+    parser.add_argument("--seed", type=int, default=123, help="of the cross-validation")
+    parser.add_argument(
+        "--predict", nargs="+", metavar=("HEAD", "PHOTO"), help="a saved head and the photos to name"
+    )
+    options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A file name in another alphabet must not end the command under LANG=C.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if (options.folder is None) == (options.predict is None):
+        parser.error("name a folder to teach, or use --predict HEAD PHOTO …, one of the two")
+    task: Callable[[argparse.Namespace], None] = _predict if options.predict else _teach
+    try:
+        task(options)
+    except (TeachError, PhotoError, efficientnet_lite.WeightsError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; nothing was saved.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _teach(options: argparse.Namespace) -> None:
+    taught = teach(options.folder, seed=options.seed, skip=options.skip)
+    print(taught.summary())
+    path = taught.save(options.save or Path(options.folder) / "head.npz")
+    print(f"Taught in {taught.seconds:.0f} s and saved to {path}. Now try it on new photos:")
+    print(f"  python -m course.models.teach --predict {path} PHOTO …")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    head, *photos = options.predict
+    if not photos:
+        raise TeachError("name at least one photo after the head")
+    taught = load_head(head)
+    for path, row in zip(photos, taught.predict(photos), strict=True):
+        best = np.argsort(-row, kind="stable")[:3]
+        print(f"{path}: " + ", ".join(f"{taught.class_names[k]} {row[k]:.0%}" for k in best))
+    print("It knows these classes only, and answers with one of them whatever the photo shows.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,5 +1,0 @@
-"""Is this machine ready for class? `make check`, or `python -m course.preflight`.
-
-Nothing outside Python's standard library is imported before it is known to be there, so that the
-answer comes on a machine where next to nothing is installed.
-"""

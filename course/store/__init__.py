@@ -1,0 +1,1 @@
+"""Stored results that know their recipe."""

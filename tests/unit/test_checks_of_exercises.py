@@ -1,0 +1,156 @@
+"""What the checks of all exercises share, and the sliders with and without ipywidgets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from course import checks, interactive
+from course.checks import CheckFailed, as_array, as_number, call, compare, digest, fail, task
+
+import matplotlib
+import numpy as np
+import pytest
+
+from tests.exercise_runs import REPOSITORY
+
+
+@task(7, "an example")
+def example(answer):
+    """A check that wants a positive number."""
+    if answer <= 0:
+        fail("It should be positive.")
+    return "Nicely done."
+
+
+def test_a_check_praises_once_and_returns_nothing(capsys):
+    assert example(3) is None
+    assert capsys.readouterr().out == "✓ Task 7, an example: right. Nicely done.\n"
+
+
+@pytest.mark.parametrize("blank", [..., None, (1, ...), [None], {"a": ...}, np.array([[1, ...]]), ([...],)])
+def test_every_kind_of_blank_is_called_blank(blank):
+    with pytest.raises(CheckFailed, match="Task 7, an example: still blank"):
+        example(blank)
+
+
+def test_the_message_replaces_the_traceback():
+    with pytest.raises(CheckFailed) as problem:
+        example(-1)
+    assert str(problem.value) == "Task 7, an example: It should be positive."
+    assert problem.value._render_traceback_() == ["✗ Task 7, an example: It should be positive."]
+    long = CheckFailed("word " * 60)._render_traceback_()
+    assert len(long) > 1 and max(map(len, long)) <= 88
+
+
+def test_call_protects_its_arguments_and_names_what_went_wrong():
+    given = np.arange(3)
+
+    def spoil(array):
+        array[:] = 0
+        return 1
+
+    assert call(spoil, given) == 1 and given.tolist() == [0, 1, 2]
+    with pytest.raises(CheckFailed, match=r"divide\(0\) stops with ZeroDivisionError"):
+
+        def divide(x):
+            return 1 / x
+
+        call(divide, 0)
+    with pytest.raises(CheckFailed, match="still blank"):
+        call(lambda: ...)
+    with pytest.raises(CheckFailed, match="should be a function"):
+        call(3)
+
+
+@pytest.mark.parametrize("value", [True, "3", None, np.nan, np.inf, [1], 1j])
+def test_no_number(value):
+    with pytest.raises(CheckFailed, match="It should be|It should"):
+        as_number(value, "It")
+
+
+def test_numbers_and_arrays():
+    assert as_number(np.float32(2), "It") == as_number(np.array(2), "It") == 2.0
+    assert as_array([[1, 2]], (1, 2), "It").dtype == np.float64
+    with pytest.raises(CheckFailed, match=r"shape \(2,\), but has \(3,\)"):
+        as_array([1, 2, 3], (2,), "It")
+    with pytest.raises(CheckFailed, match="not finite"):
+        as_array([np.inf], None, "It")
+    with pytest.raises(CheckFailed, match="should hold numbers"):
+        as_array("abc", None, "It")
+
+
+def test_equal_answers_have_equal_hashes():
+    assert digest("q", 3) == digest("q", 3.0) == digest("q", np.int64(3))
+    assert digest("q", " Yes ") == digest("q", "yes") != digest("q", True)
+    assert digest("q", (1, "B")) == digest("q", [1, "b"]) == digest("q", np.array([1, "b"]))
+    assert digest("q", {"a": 1, "b": 2}) == digest("q", {"b": 2, "a": 1})
+    assert digest("q", 3) != digest("other", 3), "the name is the salt"
+
+
+def test_compare_hints_at_known_mistakes():
+    right, wrong = digest("q", 4), digest("q", 5)
+    compare("q", 4.0, right, {wrong: "One too many."}, "Count again.")
+    with pytest.raises(CheckFailed, match="One too many"):
+        compare("q", 5, right, {wrong: "One too many."}, "Count again.")
+    with pytest.raises(CheckFailed, match="Count again"):
+        compare("q", 6, right, {wrong: "One too many."}, "Count again.")
+
+
+def test_hashes_for_authors():
+    done = subprocess.run(
+        [sys.executable, "-m", "course.checks", "q", "4", "yes", "(1, 2)"],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        encoding="utf-8",
+    )
+    expected = [
+        f"{digest('q', answer)} {text}" for answer, text in ((4, "4"), ("yes", "yes"), ((1, 2), "(1, 2)"))
+    ]
+    assert done.stdout.splitlines() == expected, done.stderr
+    assert subprocess.run(
+        [sys.executable, "-m", "course.checks"], capture_output=True, cwd=REPOSITORY
+    ).returncode
+
+
+def test_checks_need_no_keras():
+    """An exercise on tensors starts at once: importing its checks brings neither Keras nor torch."""
+    code = "import sys, course.checks.exercise_01\nsys.exit(bool({'keras', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
+
+
+def test_no_hash_is_lost():
+    assert checks.normal_form(0.1 + 0.2) == checks.normal_form(0.3)
+    assert checks.normal_form(1.23456) != checks.normal_form(1.23457)
+
+
+def test_explore_without_widgets_draws_once_and_says_how_to_go_on(capsys, monkeypatch):
+    matplotlib.use("agg")
+    drawn = []
+
+    def draw(kernel, shape):
+        drawn.append((kernel, shape))
+
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)  # as if it were not installed
+    interactive.explore(draw, kernel=(3, 1, 5), shape=["round", "square"])
+    assert drawn == [(3, "round")]
+    assert "draw(kernel=3, shape='round')" in capsys.readouterr().out
+
+
+def test_explore_offers_sliders_in_a_notebook(monkeypatch):
+    ipywidgets = pytest.importorskip("ipywidgets")
+    offered = {}
+    monkeypatch.setattr(interactive, "_widgets", lambda: ipywidgets)
+    monkeypatch.setattr(ipywidgets, "interact", lambda draw, **sliders: offered.update(sliders))
+    interactive.explore(print, n=(9, 5, 14), cost_of_error=(0.5, 0, 1, 0.1), kind=["a", "b"])
+    n, cost, kind = offered.values()
+    assert (n.value, n.min, n.max, n.step) == (9, 5, 14, 1)
+    assert (cost.value, cost.max, cost.step, cost.description) == (0.5, 1.0, 0.1, "cost of error")
+    assert kind.options == ("a", "b")
+
+
+@pytest.mark.parametrize("slider", [3, (1, 2), (1, 2, 3, 4, 5), []])
+def test_a_slider_that_is_none_is_named(slider):
+    with pytest.raises(ValueError, match="n="):
+        interactive.explore(print, n=slider)

@@ -1,0 +1,124 @@
+"""Every exercise: its files are up to date, its checks tell right from wrong, nothing leaks."""
+
+from __future__ import annotations
+
+import re
+
+from course.checks import CheckFailed
+
+import nbformat
+import pytest
+
+from render.exercises import FOLDER, SOLUTIONS, outputs, read_exercise, solution_lines, split_answer
+from render.notebooks import outputs as lecture_notebooks
+from render.project import Project
+from tests.exercise_runs import REPOSITORY, SOURCES, Walk
+
+NAMES = [path.stem for path in SOURCES]
+# Lines that say nothing about an answer: brackets, `else:` and the like.
+TELLING = re.compile(r"\w{2}.*\W.*\w|\w\W+\w")
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return outputs(Project.load(REPOSITORY))
+
+
+@pytest.fixture(params=SOURCES, ids=NAMES)
+def source(request):
+    return request.param
+
+
+def notebook(folder, name):
+    return nbformat.read(REPOSITORY / folder / f"{name}.ipynb", as_version=4)
+
+
+def test_every_lecture_has_an_exercise():
+    lectures = {path.stem[:2] for path in (REPOSITORY / "lectures").glob("[0-9]*.qmd")}
+    assert lectures <= {name[:2] for name in NAMES}
+
+
+def test_generated_files_are_up_to_date(expected):
+    found = {
+        path.relative_to(REPOSITORY).as_posix(): path.read_bytes()
+        for folder in (FOLDER, SOLUTIONS)
+        for path in (REPOSITORY / folder).glob("*.ipynb")
+    }
+    changed = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    assert not changed, f"run `make notebooks`; not up to date: {', '.join(changed)}"
+
+
+def test_lecture_notebooks_are_up_to_date():
+    """The notebooks of the lectures are what their sources give, to the byte."""
+    folder = REPOSITORY / "notebooks"
+    project = Project.load(REPOSITORY)
+    expected = lecture_notebooks(project, folder, project.pages())
+    assert sorted(expected) == sorted(folder.glob("*.ipynb"))
+    changed = [path.name for path, (_, data) in expected.items() if path.read_bytes() != data]
+    assert not changed, f"run `make notebooks`; not up to date: {', '.join(changed)}"
+
+
+def test_notebooks_are_valid_clean_and_stable(source, expected):
+    again = outputs(Project.load(REPOSITORY))
+    for folder in (FOLDER, SOLUTIONS):
+        name = f"{folder}/{source.stem}.ipynb"
+        assert expected[name] == again[name]
+        read = notebook(folder, source.stem)
+        nbformat.validate(read)
+        identifiers = [cell.id for cell in read.cells]
+        assert len(set(identifiers)) == len(identifiers)
+        for cell in read.cells:
+            assert cell.get("outputs", []) == [] and cell.get("execution_count") is None
+
+
+def test_tasks_are_four_to_six_in_an_hour(source):
+    exercise = read_exercise(source)
+    headings = exercise.headings()
+    assert [int(each["number"]) for each in headings] == list(range(1, len(headings) + 1))
+    assert len(headings) == len(exercise.tasks())
+    assert 4 <= len(headings) <= 6
+    assert 50 <= sum(int(each["minutes"]) for each in headings) <= 75
+
+
+def test_each_task_has_wrong_answers_and_a_hint(source):
+    exercise = read_exercise(source)
+    for task in exercise.tasks():
+        wrong = [cell for cell in exercise.cells if cell.names("wrong") == task]
+        assert len(wrong) >= 2, f"{task} has {len(wrong)} wrong answers"
+    prose = "\n".join(cell.text for cell in exercise.cells if cell.kind == "markdown")
+    assert prose.count("<details>") == prose.count("</details>") >= len(exercise.tasks())
+
+
+def test_no_line_of_a_solution_is_in_a_hand_out(source):
+    exercise = read_exercise(source)
+    hidden = [line for line in solution_lines(exercise) if TELLING.search(line)]
+    assert hidden
+    hand_out = "\n".join(cell.source for cell in notebook(FOLDER, source.stem).cells)
+    checks = "\n".join(
+        path.read_text(encoding="utf-8") for path in (REPOSITORY / "course" / "checks").glob("*.py")
+    )
+    given = {line.strip() for text in (hand_out, checks) for line in text.splitlines()}
+    leaked = [line for line in hidden if line in given or (len(line) >= 12 and line in hand_out + checks)]
+    assert not leaked
+    for cell in exercise.cells:
+        assert "wrong" not in cell.metadata or cell.text not in hand_out, "a wrong answer is shown"
+    assert "--- solution ---" not in hand_out and "wrong=" not in hand_out
+
+
+def test_checks_tell_right_from_wrong(source):
+    walk = Walk(source)
+    for name, check, answer, wrong in walk.checks():
+        right, blank = split_answer(answer.text)
+        said = walk.attempt(right, check)
+        assert re.match(r"✓ Task \d+, .+: right\.", said), f"{name}: the solution fails"
+        with pytest.raises(CheckFailed) as problem:
+            walk.attempt(blank, check)
+        assert re.search("blank|three dots", str(problem.value)), f"{name}: {problem.value}"
+        messages = {}
+        for cell in wrong:
+            with pytest.raises(CheckFailed) as problem:
+                walk.attempt(cell.text, check)
+            message = str(problem.value)
+            assert cell.metadata["says"].lower() in message.lower(), f"{name}: {message}"
+            messages[cell.metadata["says"]] = message
+        assert len(set(messages.values())) >= 2, f"{name}: every mistake meets the same message"

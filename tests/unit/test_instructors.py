@@ -1,0 +1,102 @@
+"""The guide for instructors agrees with the lectures: parts, minutes, slides to leave out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = (ROOT / "docs/instructors.md").read_text(encoding="utf-8")
+LECTURES = sorted((ROOT / "lectures").glob("[0-9]*.qmd"))
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of a Markdown table's rows, without its head."""
+    found = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")]
+        for line in table.splitlines()
+        if line.startswith("|")
+    ]
+    return found[2:]
+
+
+def plan(lecture: Path) -> tuple[dict[str, int], int]:
+    """A lecture's plan: minutes of each part, and the total that its caption states."""
+    text = lecture.read_text(encoding="utf-8")
+    section = re.search(r"(?ms)^## Plan$(.*?)^#", text)[1]
+    caption = re.search(r"(?m)^: Lecture (\d+) in (\d+) minutes \{\.plan\}$", section)
+    assert int(caption[1]) == int(lecture.name[:2])
+    return {part: int(minutes) for part, minutes in rows(section)}, int(caption[2])
+
+
+def sections() -> dict[int, str]:
+    """The guide's text on each lecture, by its number."""
+    parts = re.split(r"(?m)^## ", GUIDE)
+    return {int(match[1]): part for part in parts if (match := re.match(r"Lecture (\d+): ", part))}
+
+
+def glance() -> dict[int, list[int]]:
+    """The table of all lectures: minutes, short version, exercise, by lecture number."""
+    text = re.search(r"(?ms)^## At a glance$(.*?)^## ", GUIDE)[1]
+    return {int(name.split(".")[0]): [int(value) for value in values] for name, *values in rows(text)}
+
+
+def titles(lecture: Path) -> set[str]:
+    text = re.sub(r"(?ms)^```.*?^```", "", lecture.read_text(encoding="utf-8"))
+    return {re.sub(r"\s*\{[^}]*\}$", "", title).strip() for title in re.findall(r"(?m)^##? +(.+)$", text)}
+
+
+@pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
+def test_the_plan_adds_up(lecture) -> None:
+    parts, total = plan(lecture)
+    assert sum(parts.values()) == total
+
+
+def test_every_lecture_is_in_the_guide() -> None:
+    numbers = [int(path.name[:2]) for path in LECTURES]
+    assert sorted(sections()) == sorted(glance()) == numbers
+
+
+@pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
+def test_parts_and_minutes_are_those_of_the_lecture(lecture) -> None:
+    number = int(lecture.name[:2])
+    parts, total = plan(lecture)
+    table = rows(sections()[number])
+    assert {part: int(minutes) for part, minutes, *_ in table} == parts
+    assert [part for part, *_ in table] == list(parts)
+    short = sum(int(cells[2]) for cells in table)
+    assert glance()[number][:2] == [total, short]
+    for part, minutes, shortened, left_out in table:
+        assert 0 <= int(shortened) <= int(minutes), part
+        if left_out:  # leaving something out must save time
+            assert int(shortened) < int(minutes), part
+
+
+@pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
+def test_slides_that_are_named_exist(lecture) -> None:
+    section = sections()[int(lecture.name[:2])]
+    named = re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", section)
+    assert named
+    assert sorted(set(named) - titles(lecture)) == []
+    for part in re.findall(r'"([^"*\n]+)"', re.sub(r"\*[^*\n]+\*", "", section)):
+        assert part in plan(lecture)[0] or part in titles(lecture), part
+
+
+@pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
+def test_minutes_of_exercises_are_those_of_their_tasks(lecture) -> None:
+    source = ROOT / "exercises/source" / f"{lecture.stem}.py"
+    tasks = re.findall(r"(?m)^# ## Task \d+: .*\((\d+) minutes\)$", source.read_text(encoding="utf-8"))
+    assert sum(map(int, tasks)) == glance()[int(lecture.name[:2])][2]
+
+
+def test_minutes_of_the_front_page_are_those_of_the_lectures() -> None:
+    text = (ROOT / "index.qmd").read_text(encoding="utf-8")
+    found = {}
+    for line in text.splitlines():
+        if match := re.match(r"\|\s*\[?(\d+)\.? ", line):
+            found[int(match[1])] = re.search(r"\|\s*(\d+)\s*\|", line)
+    for lecture in LECTURES:
+        number = int(lecture.name[:2])
+        assert found.get(number) and int(found[number][1]) == plan(lecture)[1], lecture.name

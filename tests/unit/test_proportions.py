@@ -1,0 +1,253 @@
+"""Where hands place strokes: the pairs, the network in numpy, and what it does to characters."""
+
+import dataclasses
+import gzip
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from tools.handwriting import StrokeDataError, fit_proportions, person, proportions
+from tools.handwriting.__main__ import main
+from tools.handwriting.strokes import (
+    KINDS,
+    ROLES,
+    STROKES,
+    load_template,
+    make_template,
+    printed_template,
+    read_medians,
+)
+from tools.handwriting.writers import write
+
+SHIPPED = sorted(path.stem for path in STROKES.glob("*.json"))
+
+
+@pytest.fixture
+def other_file(monkeypatch):
+    """Reads proportions from another file for the length of a test."""
+
+    def use(path):
+        monkeypatch.setattr(proportions, "PROPORTIONS", path)
+        proportions._stored.cache_clear()
+
+    yield use
+    monkeypatch.undo()
+    proportions._stored.cache_clear()
+    load_template.cache_clear()
+
+
+def drawn_xml(character, strokes) -> str:
+    lines = "".join(
+        "<stroke>" + "".join(f'<point x="{x:.1f}" y="{y:.1f}" />' for x, y in stroke) + "</stroke>"
+        for stroke in strokes
+    )
+    return f'<?xml version="1.0"?><character><utf8>{character}</utf8><strokes>{lines}</strokes></character>'
+
+
+def squeezed(character, wide):
+    """The shipped strokes of a character, y down, narrower by a factor."""
+    template = printed_template(character, read_medians(STROKES / f"{character}.json"))
+    return [template.points[a:b] * [wide, 1.0] for a, b in zip(template.first, template.last + 1)]
+
+
+@pytest.mark.parametrize(
+    "corners, expected",
+    [
+        ([], [0, 0.25, 0.5, 0.75, 1]),
+        ([0.4], [0, 0.2, 0.4, 0.7, 1]),
+        ([0.2, 0.6], [0, 0.2, 0.4, 0.6, 1]),
+        ([0.2, 0.4, 0.8], [0, 0.2, 0.4, 0.8, 1]),
+        ([0.2, 0.4, 0.6, 0.8], [0, 0.2, 0.6, 0.8, 1]),
+    ],
+)
+def test_nodes_are_the_ends_and_the_corners(corners, expected):
+    along = np.linspace(0, 1, 11)
+    corner = np.isin(along.round(6), corners)
+    assert proportions.nodes(along, corner) == pytest.approx(expected)
+
+
+def test_numpy_computes_what_pytorch_computes():
+    torch.manual_seed(3)
+    template = load_template("国")
+    _, places = proportions.at_nodes(template)
+    seen = proportions.features(template, places, len(KINDS), len(ROLES))
+    network = fit_proportions.Network(seen.shape[1]).eval()
+    weights = {name: value.numpy().astype(np.float64) for name, value in network.state_dict().items()}
+    with torch.no_grad():
+        expected = network(torch.from_numpy(seen)[None], torch.zeros(1, len(seen), dtype=torch.bool))[
+            0
+        ].numpy()
+    found = proportions.network(seen, weights)
+    assert found.shape == (8, 5, 2) and np.abs(found).max() > 10
+    assert found.reshape(8, 10) == pytest.approx(expected * proportions.SCALE, abs=0.01)
+
+
+@pytest.mark.parametrize("character", SHIPPED)
+def test_hands_move_every_shipped_character_a_little(character):
+    shift = load_template(character).by_hand
+    assert np.isfinite(shift).all() and np.abs(shift).max() <= proportions.LIMIT
+    assert 5 < np.abs(shift).mean() < 120
+
+
+def test_a_drawn_character_gets_its_own_shift_and_others_the_prediction(monkeypatch):
+    drawn, _ = proportions._stored()
+    some = next(c for c in SHIPPED if c in drawn)
+    template = load_template(some)
+    shares, _ = proportions.at_nodes(template)
+    along = template.along[template.first[0] : template.last[0] + 1]
+    for node, share in enumerate(shares[0]):
+        if (at := np.flatnonzero(np.abs(along - share) < 1e-9)).size:
+            assert template.by_hand[template.first[0] + at[0]] == pytest.approx(
+                np.clip(drawn[some][0, node] * proportions.STEP, -260, 260)
+            )
+
+    def fail(*_):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(proportions, "network", fail)
+    medians = read_medians(STROKES / f"{some}.json")
+    make_template(some, medians)
+    with pytest.raises(AssertionError, match="was asked"):
+        make_template(some, medians[:-1])  # the same character with other strokes
+    with pytest.raises(AssertionError, match="was asked"):
+        make_template("\N{HIRAGANA LETTER A}", medians)
+
+
+def test_the_network_predicts_drawn_characters_better_than_print_does():
+    """On what is shipped; how it does on characters kept from the fit is printed by the fit."""
+    drawn, weights = proportions._stored()
+    left, whole = [], []
+    for character in SHIPPED:
+        template = load_template(character)
+        _, places = proportions.at_nodes(template)
+        if character not in drawn or drawn[character].shape != places.shape:
+            continue
+        true = drawn[character] * proportions.STEP
+        found = proportions.network(proportions.features(template, places, len(KINDS), len(ROLES)), weights)
+        left.append(((true - found) ** 2).mean())
+        whole.append((true**2).mean())
+    assert len(left) > 30 and np.mean(left) < 0.8 * np.mean(whole)
+
+
+def test_a_writer_leans_to_print_or_to_what_hands_share():
+    """Halfway between, a character has the mean of both proportions."""
+    template, who = load_template("国"), person(5, "Train", 3).hand
+    traces = [
+        write(
+            template,
+            dataclasses.replace(who, by_hand=share, fluency=0.0, tremor=0.0),
+            np.random.default_rng(1),
+        ).points
+        for share in (0.0, 0.5, 1.0)
+    ]
+    sizes = np.array([np.ptp(points, axis=0) for points in traces])
+    assert np.abs(sizes[2] - sizes[0]).max() > 5
+    assert sizes[1] == pytest.approx((sizes[0] + sizes[2]) / 2, abs=12)
+    hands = [person(5, "Train", number).hand.by_hand for number in range(1, 200)]
+    assert min(hands) < 0.1 and max(hands) > 1.0 and 0.4 < np.mean(hands) < 0.8
+
+
+def test_corners_meet_corners():
+    """A bend drawn with a shorter first half still meets the printed bend at its corner."""
+    printed = fit_proportions._even(np.array([[0, 0], [300, 0], [300, 300]], float))
+    drawn = fit_proportions._even(np.array([[0, 0], [150, 0], [150, 330]], float))
+    there = fit_proportions.align(printed, drawn)
+    corner = np.argmin(np.hypot(*(printed - [300, 0]).T))
+    assert there[corner] == pytest.approx([150, 0], abs=25)
+    assert np.array_equal(there[[0, -1]], drawn[[0, -1]])
+
+
+def test_a_fit_learns_what_the_drawings_share(tmp_path, capsys, other_file):
+    """Drawings that are all narrower by a fifth: the network writes others narrower as well."""
+    folder = tmp_path / "手 写"
+    folder.mkdir()
+    for number, character in enumerate(SHIPPED[:45]):
+        text = drawn_xml(character, squeezed(character, 0.8))
+        if number % 2:
+            (folder / f"{ord(character)}.xml").write_text(text, encoding="utf-8")
+        else:
+            (folder / f"{ord(character)}.xml.gz").write_bytes(gzip.compress(text.encode()))
+    out = tmp_path / "proportions.npz"
+    assert fit_proportions.main(["--drawn", str(folder), "--strokes", str(STROKES), "--out", str(out)]) == 0
+    assert "45 characters" in capsys.readouterr().out
+    pairs = fit_proportions.make_pairs(folder, STROKES)
+    network = fit_proportions.fit(pairs, size=4)  # as many steps as a full set has
+    assert fit_proportions.deviation(network, pairs) < 0.5 * fit_proportions.deviation(None, pairs)
+    out.write_bytes(fit_proportions.packed(pairs, network))
+    other_file(out)
+    narrower = {}
+    for character in SHIPPED:
+        template = make_template(character, read_medians(STROKES / f"{character}.json"))
+        before = np.ptp(template.points, axis=0)
+        after = np.ptp(template.points + template.by_hand, axis=0)  # drawings are scaled as one
+        narrower[character] = (after[0] / after[1]) / (before[0] / before[1])
+    drawn, unseen = SHIPPED[:45], SHIPPED[45:]
+    assert [narrower[c] for c in drawn] == pytest.approx([0.8] * 45, abs=0.05)
+    # Of ten that nobody drew, at least half of the way on average, from so few examples.
+    assert np.mean([narrower[c] for c in unseen]) < 0.9
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<character>",
+        b"<character><utf8>\xe4\xba\xba</utf8></character>",
+        b"<character><strokes><stroke><point x='1' y='2'/><point x='1'/></stroke></strokes></character>",
+    ],
+)
+def test_drawings_that_cannot_be_read_are_named(tmp_path, capsys, content):
+    path = tmp_path / "20154.xml"
+    path.write_bytes(content)
+    with pytest.raises(StrokeDataError, match="20154.xml"):
+        fit_proportions.read_drawn(path)
+    (tmp_path / "20155.xml.gz").write_bytes(b"not compressed")
+    with pytest.raises(StrokeDataError, match="20155.xml.gz"):
+        fit_proportions.read_drawn(tmp_path / "20155.xml.gz")
+    out = tmp_path / "proportions.npz"
+    out.write_bytes(b"good")
+    assert fit_proportions.main(["--drawn", str(tmp_path), "--strokes", str(STROKES), "--out", str(out)]) == 1
+    assert "error:" in capsys.readouterr().err and out.read_bytes() == b"good"
+
+
+def test_empty_folders_are_explained(tmp_path, capsys):
+    arguments = ["--drawn", str(tmp_path), "--out", str(tmp_path / "p.npz"), "--strokes"]
+    assert fit_proportions.main([*arguments, str(STROKES)]) == 1
+    assert "holds no drawn characters" in capsys.readouterr().err
+    (tmp_path / "1.xml").write_text(drawn_xml("人", squeezed("人", 1.0)), encoding="utf-8")
+    assert fit_proportions.main([*arguments, str(tmp_path)]) == 1
+    assert "has stroke data in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a zip archive"])
+def test_missing_or_damaged_proportions_are_an_error(tmp_path, capsys, other_file, content):
+    path = tmp_path / "proportions.npz"
+    if content is not None:
+        path.write_bytes(content)
+    other_file(path)
+    folder = tmp_path / "strokes"
+    folder.mkdir()
+    (folder / "人.json").write_text(
+        json.dumps({"medians": [[[500, 800], [100, 0]], [[500, 500], [900, 0]]]}), encoding="utf-8"
+    )
+    assert (
+        main(
+            [
+                "--characters",
+                "人",
+                "--writers",
+                "2",
+                "--workers",
+                "1",
+                "--strokes",
+                str(folder),
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 1
+    )
+    assert "proportions.npz" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,591 @@
+"""The renderer as a command: reuse of results, failures, interruption, engines, other commands."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from bs4 import BeautifulSoup
+
+import render.__main__ as render_main
+import render.site as render_site
+from render import dependencies, engine
+from render.dependencies import Store
+from render.errors import RenderError
+from render.execute import Execution, Node, Step
+from tests.render_command import REPOSITORY, run_render
+
+CONFIG = """\
+project:
+  type: website
+  execute-dir: project
+  render: [index.qmd, "lectures/*.qmd"]
+execute:
+  echo: true
+fig-width: 4
+fig-height: 3
+format:
+  html:
+    html-math-method: mathml
+  revealjs:
+    output-ext: slides.html
+"""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A site of a page without cells and a folder for lectures."""
+    folder = tmp_path / "site"
+    (folder / "lectures").mkdir(parents=True)
+    (folder / "_quarto.yml").write_text(CONFIG, encoding="utf-8")
+    (folder / "index.qmd").write_text("---\nformat: html\n---\n\nHome.\n", encoding="utf-8")
+    return folder
+
+
+needs_ctrl_c = pytest.mark.skipif(
+    os.name == "nt", reason="Windows sends Ctrl+C to a whole console, these tests included"
+)
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def render(folder, *arguments, **environment):
+    return run_render(folder, "--engine", "pip", *arguments, **environment)
+
+
+def stdout(done):
+    assert done.returncode == 0, done.stderr.decode("utf-8")
+    return done.stdout.decode("utf-8")
+
+
+# Reuse of results ---------------------------------------------------------------------------
+
+COUNTING = """\
+## Title
+
+Prose.
+
+```{python}
+#| code-summary: "A caption"
+import os
+from pathlib import Path
+
+import helper
+from course_data import unpack
+
+with open(os.environ["COUNTER"], "a", encoding="utf-8") as file:
+    file.write("x")
+print(helper.VALUE, sorted(path.name for path in unpack().iterdir()))
+```
+"""
+
+
+def test_results_are_reused_and_never_stale(site, tmp_path):
+    counter = tmp_path / "counter"
+    lecture = site / "lectures" / "01-count.qmd"
+    write(lecture, COUNTING)
+    write(site / "helper" / "__init__.py", "VALUE = 'one'\n")
+    write(site / "helper" / "unused.py", "OTHER = 1\n")
+    write(
+        site / "course_data.py",
+        "from pathlib import Path\n\n\n"
+        "def unpack():\n"
+        "    folder = Path('data/unpacked')\n"
+        "    folder.mkdir(exist_ok=True)\n"
+        "    for name in Path('data/archive.txt').read_text('utf-8').split():\n"
+        "        if not (folder / name).exists():\n"
+        "            (folder / name).write_text(name, encoding='utf-8')\n"
+        "    return folder\n",
+    )
+    write(site / "data" / "archive.txt", "a b")
+
+    def again(what, executions):
+        output = stdout(render(site, COUNTER=str(counter)))
+        assert "01-count.qmd ... " in output
+        assert f"s, {what}" in output.split("01-count.qmd")[1], output
+        assert len(counter.read_text(encoding="utf-8")) == executions
+        return output
+
+    again("executed", 1)
+    page = site / "_site" / "lectures" / "01-count.html"
+    assert "one ['a', 'b']" in page.read_text(encoding="utf-8")
+    # What the cells themselves unpacked does not make their result stale.
+    again("unchanged", 1)
+
+    write(lecture, COUNTING.replace("Prose.", "Other prose.").replace("A caption", "Another"))
+    again("from cache", 1)
+    assert "Other prose." in page.read_text(encoding="utf-8")
+
+    write(site / "helper" / "unused.py", "OTHER = 2\n")
+    again("unchanged", 1)
+
+    write(site / "helper" / "__init__.py", "VALUE = 'two'\n")
+    assert "(helper/__init__.py changed)" in again("executed", 2)
+    assert "two ['a', 'b']" in page.read_text(encoding="utf-8")
+
+    write(site / "data" / "unpacked" / "a", "changed")
+    assert "(data/unpacked/a changed)" in again("executed", 3)
+
+    for entry in (site / ".render-cache" / "executed").iterdir():
+        entry.write_bytes(entry.read_bytes()[:100])
+    assert "cannot be read" in again("executed", 4)
+
+    page.write_text("spoilt", encoding="utf-8")
+    again("from cache", 4)
+    assert "two ['a', 'b']" in page.read_text(encoding="utf-8")
+
+
+def saved(folder, record=None):
+    """A store with one result, saved as if cells had read what `record` says."""
+    record = {"read": [], "listed": [], "written": [], "modules": []} | (record or {})
+    store = Store(folder)
+    steps = [Step(0, "x = 1")]
+    key = store.key(steps, (8.0, 4.5, "svg", 96))
+    cell = Node(cell_type="code", source="x = 1", metadata=Node(block=0), outputs=[])
+    notebook = Node(cells=[cell], metadata=Node(), nbformat=4, nbformat_minor=5)
+    before = store.watch()
+    assert store.save("page.qmd", key, Execution(notebook, record), before) is None
+    return key, steps
+
+
+def reason(folder, key):
+    notebook, why = Store(folder).load("page.qmd", key)
+    assert (notebook is None) == bool(why)
+    return why
+
+
+def test_changed_or_new_files_are_named(tmp_path):
+    module = tmp_path / "course" / "plots.py"
+    for path in (
+        module,
+        tmp_path / "course" / "__init__.py",
+        tmp_path / "cache" / "cnn.keras",
+        tmp_path / "data" / "a.zip",
+        tmp_path / "data" / "strokes" / "one.json",
+        tmp_path / "assets" / "fonts" / "kai.ttf",
+        tmp_path / "other" / "seen.txt",
+    ):
+        write(path, "1")
+    record = {
+        "modules": [str(module), str(module.with_name("__init__.py"))],
+        "read": [str(tmp_path / "other" / "seen.txt")],
+        "listed": [str(tmp_path / "data" / "strokes")],
+    }
+    key, _ = saved(tmp_path, record)
+    assert reason(tmp_path, key) == ""
+
+    def changes(path, text, expected):
+        known = path.read_text(encoding="utf-8") if path.exists() else None
+        write(path, text)
+        assert reason(tmp_path, key) == expected
+        if known is None:
+            path.unlink()
+        else:
+            write(path, known)
+        assert reason(tmp_path, key) == ""
+
+    changes(module, "2", "course/plots.py changed")
+    changes(tmp_path / "course" / "new.py", "2", "course/new.py is new")
+    changes(tmp_path / "cache" / "cnn.keras", "2", "cache/cnn.keras changed")
+    changes(tmp_path / "cache" / "more.keras", "2", "cache/more.keras is new")
+    changes(tmp_path / "data" / "a.zip", "2", "data/a.zip changed")
+    changes(tmp_path / "data" / "strokes" / "one.json", "2", "data/strokes/one.json changed")
+    changes(tmp_path / "data" / "strokes" / "two.json", "2", "data/strokes/two.json is new")
+    changes(tmp_path / "assets" / "fonts" / "kai.ttf", "2", "assets/fonts/kai.ttf changed")
+    changes(tmp_path / "other" / "seen.txt", "2", "other/seen.txt changed")
+    changes(tmp_path / "README.md", "2", "")
+    (tmp_path / "cache" / "cnn.keras").unlink()
+    assert reason(tmp_path, key) == "cache/cnn.keras is gone"
+
+
+def test_a_file_with_the_same_size_and_time_is_still_seen_as_changed(tmp_path):
+    path = tmp_path / "data" / "a.txt"
+    write(path, "1")
+    key, _ = saved(tmp_path)
+    status = path.stat()
+    write(path, "2")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert reason(tmp_path, key) == "data/a.txt changed"
+
+
+def test_own_data_folder_counts(tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    write(own / "Train" / "a" / "1.png", "1")
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.setenv("COURSE_DATA", str(own))
+    key, steps = saved(project)
+    write(own / "Train" / "a" / "1.png", "2")
+    assert "1.png changed" in reason(project, key)
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "else"))
+    assert Store(project).key(steps, (8.0, 4.5, "svg", 96)) != key
+
+
+def test_key_counts_code_settings_environment_and_packages(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    figures = (8.0, 4.5, "svg", 96)
+    step = Step(0, "x = 1")
+    keys = {store.key([step], figures)}
+    keys.add(store.key([Step(0, "x = 2")], figures))
+    keys.add(store.key([Step(0, "x = 1", True)], figures))
+    keys.add(store.key([step, Step(1, "", expressions=("x",))], figures))
+    keys.add(store.key([step], (8.0, 4.5, "png", 96)))
+    with monkeypatch.context() as patch:
+        patch.setenv("COURSE_THREADS", "7")
+        keys.add(store.key([step], figures))
+    with monkeypatch.context() as patch:
+        patch.setattr(dependencies.platform, "python_version", lambda: "9.9.9")
+        keys.add(store.key([step], figures))
+    with monkeypatch.context() as patch:
+        patch.setattr(dependencies, "renderer_code", lambda: "other")
+        keys.add(store.key([step], figures))
+    store._packages = store.packages | {"torch": "99"}
+    keys.add(store.key([step], figures))
+    assert len(keys) == 9
+
+
+def test_a_file_changed_by_others_during_the_run_is_not_taken_for_known(tmp_path):
+    path = tmp_path / "data" / "a.txt"
+    write(path, "1")
+    store = Store(tmp_path)
+    before = store.watch()
+    write(path, "2")
+    record = {"read": [], "listed": [], "written": [], "modules": []}
+    notebook = Node(cells=[], metadata=Node())
+    problem = store.save("page.qmd", "k" * 64, Execution(notebook, record), before)
+    assert problem == f"{os.path.join('data', 'a.txt')} changed while the cells ran"
+    record["written"] = [str(path)]
+    assert store.save("page.qmd", "k" * 64, Execution(notebook, record), before) is None
+
+
+def test_result_edited_by_hand_is_refused(tmp_path):
+    key, _ = saved(tmp_path)
+    entry = next((tmp_path / ".render-cache" / "executed").iterdir())
+    entry.write_text(entry.read_text(encoding="utf-8").replace("x = 1", "x = 9"), encoding="utf-8")
+    assert reason(tmp_path, key) == "its cached result is damaged"
+
+
+def test_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    path = tmp_path / "page.html"
+    dependencies.write_atomically(path, b"old")
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(dependencies.os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        dependencies.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_full_disk_is_told_in_one_line(site, monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError(28, "No space left on device", "_site/index.html")
+
+    monkeypatch.chdir(site)
+    monkeypatch.setattr(render_site, "write_atomically", full)
+    assert render_main.main(["--engine", "pip"]) == 1
+    assert capsys.readouterr().err.strip() == "Error: _site/index.html: No space left on device"
+
+
+# Failures -----------------------------------------------------------------------------------
+
+
+def test_failing_cell_stops_and_leaves_the_page_whole(site):
+    lecture = site / "lectures" / "01-a.qmd"
+    write(lecture, "## T\n\nFirst.\n")
+    stdout(render(site))
+    page = site / "_site" / "lectures" / "01-a.html"
+    before = page.read_bytes()
+    write(lecture, "## T\n\n```{python}\n#| label: bad\n\ndef f():\n    return 1 / 0\n\nf()\n```\n")
+    done = render(site)
+    message = done.stderr.decode("utf-8")
+    assert done.returncode == 1
+    assert "Error: lectures/01-a.qmd:9: cell 1 (bad) failed: ZeroDivisionError" in message
+    assert "return 1 / 0" in message and "\x1b" not in message
+    assert page.read_bytes() == before
+    write(lecture, "## T\n\nSum: `{python} nothing_here`\n")
+    done = render(site)
+    assert done.returncode == 1
+    assert "lectures/01-a.qmd:3: the inline expression" in done.stderr.decode("utf-8")
+    assert page.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("x\n\n![A](gone.png)\n", "lectures/01-a.qmd:3: the image 'gone.png' does not exist"),
+        ("x\n\n[A](gone.html)\n", "lectures/01-a.qmd:3: the linked file 'gone.html'"),
+        ("[A](../other.qmd)\n", "lectures/01-a.qmd:1: the linked page '../other.qmd'"),
+        ("![A](https://example.org/a.png)\n", "lectures/01-a.qmd:1: 'https://example.org/a.png'"),
+        ("See @fig-gone.\n", "the cross-reference @fig-gone has no target"),
+        ("![A](../../a.png)\n", "lies outside of the project"),
+    ],
+)
+def test_references_that_lead_nowhere(site, text, named):
+    write(site / "lectures" / "01-a.qmd", text)
+    done = render(site)
+    assert done.returncode == 1
+    assert named in done.stderr.decode("utf-8")
+    assert not (site / "_site" / "lectures").exists()
+
+
+def test_unknown_citation(site):
+    write(site / "r.bib", "@book{known, title={T}, author={A}, year={2000}}\n")
+    write(site / "lectures" / "01-a.qmd", "---\nbibliography: ../r.bib\n---\n\nx\n\n[@unknown]\n")
+    done = render(site)
+    assert done.returncode == 1
+    message = done.stderr.decode("utf-8")
+    assert "lectures/01-a.qmd:7: the citation @unknown is not in the bibliography" in message
+
+
+def test_references_end_the_notes_where_no_place_is_given(site):
+    write(site / "r.bib", "@book{known, title={T}, author={Ann Bee}, year={2000}}\n")
+    write(
+        site / "lectures" / "01-a.qmd",
+        "---\nbibliography: ../r.bib\n---\n\n## First\n\nSee [@known].[^n]\n\n[^n]: Note.\n",
+    )
+    stdout(render(site))
+    text = (site / "_site" / "lectures" / "01-a.html").read_text(encoding="utf-8")
+    soup = BeautifulSoup(text, "lxml")
+    ends = soup.select("main > div#quarto-appendix > section")
+    titles = [each.find(class_="quarto-appendix-heading").get_text() for each in ends]
+    assert titles == ["Footnotes", "References"]
+    assert ends[1].select_one("#refs #ref-known") is not None
+    assert soup.find("section", id="first").select("#refs") == []
+
+
+@needs_ctrl_c
+def test_interrupted_render_leaves_the_page_whole_and_ends_the_kernel(site, tmp_path):
+    lecture = site / "lectures" / "01-a.qmd"
+    write(lecture, "## T\n\nFirst.\n")
+    stdout(render(site))
+    page = site / "_site" / "lectures" / "01-a.html"
+    before = page.read_bytes()
+    mark = tmp_path / "kernel"
+    write(
+        lecture,
+        "```{python}\nimport os, time\nfrom pathlib import Path\n"
+        f"Path({str(mark)!r}).write_text(str(os.getpid()))\ntime.sleep(300)\n```\n",
+    )
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "render", "--engine", "pip"],
+        cwd=site,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not (mark.exists() and mark.read_text(encoding="utf-8")):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Stopped." in errors.decode("utf-8")
+    assert page.read_bytes() == before
+    assert not list(site.rglob(".*.html.*"))
+    kernel = int(mark.read_text(encoding="utf-8"))
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(kernel):
+        assert time.monotonic() < deadline, "the kernel is still alive"
+        time.sleep(0.1)
+
+
+def test_old_pages_go(site):
+    write(site / "lectures" / "01-a.qmd", "x\n")
+    write(site / "lectures" / "02-b.qmd", "x\n")
+    stdout(render(site))
+    (site / "lectures" / "02-b.qmd").unlink()
+    assert "removed lectures/02-b.html" in stdout(render(site))
+    assert sorted(path.name for path in (site / "_site" / "lectures").glob("*.html")) == [
+        "01-a.html",
+        "01-a.slides.html",
+    ]
+
+
+# Engines ------------------------------------------------------------------------------------
+
+
+def fake_quarto(folder: Path, version: str, status: int = 0) -> None:
+    folder.mkdir(exist_ok=True)
+    script = folder / "quarto"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'if [ "$1" = --version ]; then echo {version}; exit 0; fi\n'
+        f'echo "fake: $* with $QUARTO_PYTHON"; exit {status}\n',
+        encoding="utf-8",
+    )
+    script.chmod(0o755)
+
+
+needs_shell = pytest.mark.skipif(os.name == "nt", reason="Quarto's stand-in is a shell script")
+
+
+@needs_shell
+def test_quarto_is_used_where_it_is_new_enough(site, tmp_path):
+    tools = tmp_path / "tools"
+    fake_quarto(tools, "1.7.0")
+    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+    output = stdout(run_render(site, PATH=path))
+    assert "Rendering with Quarto 1.7.0" in output
+    assert f"fake: render with {sys.executable}" in output
+    output = stdout(run_render(site, "--engine", "pip", PATH=path))
+    assert "pip-only" in output and "fake" not in output
+    fake_quarto(tools, "1.10.3", status=3)
+    done = run_render(site, "index.qmd", PATH=path)
+    assert done.returncode == 1 and "status 3" in done.stderr.decode("utf-8")
+    assert f"fake: render {site / 'index.qmd'}" in done.stdout.decode("utf-8")
+
+
+@needs_shell
+def test_old_quarto_is_not_used(site, tmp_path, monkeypatch, capsys):
+    tools = tmp_path / "tools"
+    fake_quarto(tools, "1.6.42")
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    assert engine.choose("auto") is None
+    assert "is 1.6.42; version 1.7 or later is needed" in capsys.readouterr().out
+    with pytest.raises(RenderError, match="1.6.42"):
+        engine.choose("quarto")
+
+
+def test_without_quarto(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert engine.choose("auto") is None
+    with pytest.raises(RenderError, match="make quarto"):
+        engine.choose("quarto")
+
+
+# Other commands -----------------------------------------------------------------------------
+
+LECTURE = """\
+---
+title: "A lecture"
+---
+
+## First {.smaller}
+
+Prose with `{python} 1 + 1` and a [file](../data/a.txt).
+
+::: {.content-visible when-format="revealjs"}
+Slides only.
+:::
+
+::: {.callout-note title="Mind"}
+Kept.
+:::
+
+::: {.notes}
+Spoken.
+:::
+
+```{python}
+#| label: fine
+#| fig-cap: "C"
+print("live", 6 * 7)
+```
+
+```{python}
+#| error: true
+1 / 0
+```
+
+```{python}
+#| eval: false
+shown_only
+```
+"""
+
+
+def test_notebooks(site):
+    write(site / "lectures" / "01-a.qmd", LECTURE)
+    write(site / "data" / "a.txt", "x")
+    assert "01-a.ipynb" in stdout(run_render(site, "notebooks", "out folder"))
+    path = site / "out folder" / "01-a.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    kinds = [cell.cell_type for cell in notebook.cells]
+    assert kinds == ["markdown", "markdown", "code", "code", "markdown"]
+    prose = notebook.cells[1].source
+    assert prose.startswith("## First\n")
+    assert "[file](../data/a.txt)" in prose and "`1 + 1`" in prose
+    assert "**Mind**" in prose and "Kept." in prose
+    assert "Slides only" not in prose and "Spoken" not in prose and ":::" not in prose
+    assert notebook.cells[2].source == 'print("live", 6 * 7)'
+    assert notebook.cells[2].metadata["quarto"] == {"label": "fine", "fig-cap": "C"}
+    assert notebook.cells[3].metadata["tags"] == ["raises-exception"]
+    assert "shown_only" in notebook.cells[4].source
+    assert "index" not in {each.stem for each in path.parent.iterdir()}
+    before = path.stat().st_mtime_ns
+    stdout(run_render(site, "notebooks", "out folder"))
+    assert path.stat().st_mtime_ns == before
+
+
+def test_plain_run_prints_as_it_goes_and_stops_at_a_failure(site):
+    first, second = site / "lectures" / "01-a.qmd", site / "lectures" / "02-b.qmd"
+    write(first, LECTURE)
+    write(second, "```{python}\nx = 1\n```\n\n```{python}\n#| label: no\nassert x == 2\n```\n")
+    output = stdout(run_render(site, "run", "lectures/01-a.qmd"))
+    assert "live 42" in output and "--- lectures/01-a.qmd:21 cell 1 (fine)" in output
+    done = run_render(site, "run", "lectures/02-b.qmd", "lectures/01-a.qmd")
+    assert done.returncode == 1
+    assert "lectures/02-b.qmd:5: cell 2 (no) failed: AssertionError" in done.stderr.decode("utf-8")
+    assert "live 42" not in done.stdout.decode("utf-8")
+
+
+@needs_ctrl_c
+def test_interrupted_plain_run_stops_at_once(site):
+    write(
+        site / "lectures" / "01-a.qmd",
+        "```{python}\nimport time\nprint('started', flush=True)\ntime.sleep(300)\n```\n\n"
+        "```{python}\nprint('next cell')\n```\n",
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "render", "run", "lectures/01-a.qmd"],
+        cwd=site,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        seen = b""
+        while b"started" not in seen:
+            line = process.stdout.readline()
+            assert line, process.communicate()
+            seen += line
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert b"next cell" not in output and b"Stopped." in errors
+
+
+def test_pages_can_be_named(site):
+    write(site / "lectures" / "01-a.qmd", "x\n")
+    output = stdout(render(site, "lectures/01-a.qmd"))
+    assert "[1/1] lectures/01-a.qmd" in output
+    assert not (site / "_site" / "index.html").exists()
+    done = render(site, "lectures/09-none.qmd")
+    assert done.returncode == 1
+    assert "the page 'lectures/09-none.qmd' does not exist" in done.stderr.decode("utf-8")
+
+
+def test_record_of_a_page_is_json(site):
+    stdout(render(site))
+    record = site / ".render-cache" / "pages" / "index.qmd.json"
+    assert set(json.loads(record.read_text(encoding="utf-8"))) == {"inputs", "outputs", "copies"}

@@ -1,0 +1,265 @@
+"""Teaching one's own classes: what is learnt, what is saved, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
+from course.models import teach as module
+from course.models.teach import TeachError, find_photos, load_head, main, teach
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+
+ROOT = Path(__file__).resolve().parents[2]
+PHOTOS = ROOT / "data/photos"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Eight photos each of two classes, with what computers leave in folders."""
+    root = tmp_path / "photos"
+    for name in ("animal", "tool"):
+        (root / name).mkdir(parents=True)
+        for path in sorted((PHOTOS / name).glob("*.jpg"))[:8]:
+            shutil.copy(path, root / name)
+        (root / name / ".DS_Store").write_bytes(b"x")
+        (root / name / "Thumbs.db").write_bytes(b"x")
+    (root / "__MACOSX").mkdir()
+    return root
+
+
+def test_it_learns_and_predicts(folder, tmp_path) -> None:
+    taught = teach(folder)
+    assert taught.class_names == ["animal", "tool"]
+    assert taught.photos.tolist() == [8, 8] and taught.confusion.sum() == 16
+    assert taught.correct == np.trace(taught.confusion) and taught.accuracy > 0.8
+    low, high = taught.interval
+    assert 0 < low < taught.accuracy <= high <= 1
+    assert len(taught.wrong) == 16 - taught.correct
+    new = [sorted((PHOTOS / name).glob("*.jpg"))[-1] for name in ("animal", "tool")]
+    probabilities = taught.predict(new)
+    assert probabilities.shape == (2, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert probabilities.argmax(axis=1).tolist() == [0, 1]
+
+    path = taught.save(tmp_path / "out" / "head.npz")
+    again = load_head(path)
+    np.testing.assert_array_equal(again.predict(new), probabilities)
+    assert again.accuracy == taught.accuracy
+    assert [each.name for each in path.parent.iterdir()] == ["head.npz"]
+    assert path.stat().st_size < 50_000
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_layer_is_the_fitted_regression(classes) -> None:
+    rng = np.random.default_rng(5)
+    X, y = rng.normal(size=(60, 6)), rng.integers(0, classes, 60)
+    fitted = LogisticRegression().fit(X, y)
+    weights, bias = module._layer(fitted)
+    scores = X @ weights + bias
+    expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(expected, fitted.predict_proba(X), atol=1e-5)
+
+
+def test_labels_without_meaning_score_like_chance(tmp_path) -> None:
+    """Cross-validation must not flatter: shuffled photos, so nothing can be learnt."""
+    root = tmp_path / "shuffled"
+    files = np.array(sorted((PHOTOS / "animal").glob("*.jpg"))[:24])
+    np.random.default_rng(0).shuffle(files)
+    for number, path in enumerate(files):
+        target = root / ("one", "two")[number % 2]
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    low, high = teach(root).interval
+    assert low < 0.5 < high + 0.2  # below one half is possible: folds are balanced
+    assert low < 0.5
+
+
+def test_the_report_is_honest(folder) -> None:
+    text = teach(folder).summary()
+    assert "16 photos of 2 classes: animal 8, tool 8" in text
+    assert "95 % interval" in text and "would give 50.0%" in text and "independently" in text
+
+
+def test_the_command_teaches_saves_and_predicts(folder) -> None:
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "course.models.teach", *map(str, arguments)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=300,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
+    assert "Right in cross-validation" in done.stdout and (folder / "head.npz").is_file()
+    photo = sorted((PHOTOS / "tool").glob("*.jpg"))[-1]
+    done = run("--predict", folder / "head.npz", photo)
+    assert done.returncode == 0, done.stderr
+    assert f"{photo}: tool " in done.stdout
+    # Teaching again does not stumble over its own file.
+    assert run(folder, "--seed", 7).returncode == 0
+
+
+def fails(arguments, capsys) -> str:
+    assert main([str(each) for each in arguments]) == 1
+    # Before the message there may be a progress bar.
+    shown = capsys.readouterr().err
+    assert "Error: " in shown and "Traceback" not in shown
+    return shown[shown.index("Error: ") :]
+
+
+def test_folders_that_are_wrong(tmp_path, folder, capsys) -> None:
+    assert "does not exist" in fails([tmp_path / "none"], capsys)
+    (tmp_path / "file.txt").write_text("x", encoding="utf-8")
+    assert "is a file" in fails([tmp_path / "file.txt"], capsys)
+    (tmp_path / "empty").mkdir()
+    assert "holds no folders" in fails([tmp_path / "empty"], capsys)
+    assert "8 photos, but no folders" in fails([folder / "animal"], capsys)
+    (tmp_path / "bare/one").mkdir(parents=True)
+    (tmp_path / "bare/two").mkdir()
+    assert "no folder in" in fails([tmp_path / "bare"], capsys)
+
+
+def test_one_class_only(folder, capsys) -> None:
+    shutil.rmtree(folder / "tool")
+    message = fails([folder], capsys)
+    assert "one class only, 'animal'" in message and not (folder / "head.npz").exists()
+
+
+def test_too_few_photos(folder, capsys) -> None:
+    for path in sorted((folder / "tool").glob("*.jpg"))[4:]:
+        path.unlink()
+    message = fails([folder], capsys)
+    assert "'tool' 4" in message and "at least 5" in message and "'animal'" not in message
+
+
+def bad_photos(folder: Path) -> list[str]:
+    (folder / "tool" / "broken.jpg").write_bytes(
+        (folder / "tool" / sorted(os.listdir(folder / "tool"))[2]).read_bytes()[:900]
+    )
+    (folder / "tool" / "phone.HEIC").write_bytes(struct.pack(">I", 24) + b"ftypheic" + b"\0\0\0\0mif1heic")
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    (folder / "animal" / "huge.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
+    return ["broken.jpg", "phone.HEIC", "huge.png"]
+
+
+def test_unreadable_and_huge_photos_are_all_named(folder, capsys) -> None:
+    names = bad_photos(folder)
+    message = fails([folder], capsys)
+    assert "3 of 19 photos cannot be used" in message
+    assert all(name in message for name in names)
+    assert "HEIC" in message and "120,000,000" in message and "--skip" in message
+    taught = teach(folder, skip=True)
+    assert taught.photos.sum() == 16 and len(taught.left_out) == 3
+
+
+def test_skipping_cannot_leave_too_few(folder) -> None:
+    for path in sorted((folder / "tool").glob("*.jpg"))[:4]:
+        path.write_bytes(b"damaged")
+    with pytest.raises(TeachError, match="too few photos are left.*'tool' 4"):
+        teach(folder, skip=True)
+
+
+def test_copies(folder) -> None:
+    first = sorted((folder / "animal").glob("*.jpg"))[0]
+    shutil.copy(first, folder / "animal" / "copy of it.jpg")
+    taught = teach(folder)
+    assert taught.photos.tolist() == [8, 8]
+    assert any("copy of it.jpg" in line for line in taught.left_out)
+    shutil.copy(first, folder / "tool" / "in both.jpg")
+    with pytest.raises(TeachError, match="same photo in two classes"):
+        teach(folder)
+
+
+def test_stray_files_and_folders_are_reported(folder) -> None:
+    (folder / "animal" / "notes.txt").write_text("x", encoding="utf-8")
+    (folder / "animal" / "more").mkdir()
+    shutil.copy(sorted((folder / "tool").glob("*.jpg"))[0], folder / "loose.jpg")
+    found, left_out = find_photos(folder)
+    assert [len(paths) for paths in found.values()] == [8, 8]
+    assert "animal/notes.txt is no photo" in left_out
+    assert "animal/more is a folder" in left_out and "1 photos that lie beside" in left_out[-1]
+
+
+def test_class_names_in_any_script_and_photos_in_any_mode(folder) -> None:
+    (folder / "tool").rename(folder / "工具 é")
+    target = folder / "工具 é"
+    files = sorted(target.glob("*.jpg"))
+    Image.open(files[0]).convert("CMYK").save(target / "a.jpg")
+    Image.open(files[1]).convert("RGBA").save(target / "b.png")
+    Image.open(files[2]).convert("L").save(target / "c.webp")
+    taught = teach(folder)
+    assert taught.class_names == ["animal", "工具 é"]
+    assert load_head(taught.save(folder / "head.npz")).class_names == taught.class_names
+
+
+def test_a_failed_save_keeps_the_old_head(folder, tmp_path, monkeypatch) -> None:
+    taught = teach(folder)
+    path = taught.save(tmp_path / "head.npz")
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(TeachError, match="cannot be written.*No space left"):
+        taught.save(path)
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob(".head*"))
+
+
+def test_heads_that_are_none(tmp_path, folder, capsys) -> None:
+    photo = next((folder / "tool").glob("*.jpg"))
+    assert "does not exist" in fails(["--predict", tmp_path / "none.npz", photo], capsys)
+    (tmp_path / "text.npz").write_text("x", encoding="utf-8")
+    assert "is no head" in fails(["--predict", tmp_path / "text.npz", photo], capsys)
+    np.savez(tmp_path / "other.npz", a=1)
+    assert "is no head" in fails(["--predict", tmp_path / "other.npz", photo], capsys)
+    np.savez(tmp_path / "pickle.npz", format=np.array([{}], dtype=object))
+    assert "is no head" in fails(["--predict", tmp_path / "pickle.npz", photo], capsys)
+    taught = teach(folder)
+    taught.save(tmp_path / "head.npz")
+    with np.load(tmp_path / "head.npz") as stored:
+        content = {key: stored[key] for key in stored.files}
+    np.savez(tmp_path / "old.npz", **{**content, "backbone": "0" * 64})
+    assert "another version of the network" in fails(["--predict", tmp_path / "old.npz", photo], capsys)
+    np.savez(tmp_path / "shape.npz", **{**content, "weights": np.zeros((3, 2))})
+    assert "is no head" in fails(["--predict", tmp_path / "shape.npz", photo], capsys)
+    assert "at least one photo" in fails(["--predict", tmp_path / "head.npz"], capsys)
+    missing = tmp_path / "gone.jpg"
+    assert "gone.jpg does not exist" in fails(["--predict", tmp_path / "head.npz", missing], capsys)
+
+
+def test_one_of_the_two_tasks_must_be_named(capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+
+
+def test_the_courses_own_photos() -> None:
+    """The set of the lecture: four classes, and what cross-validation says of it."""
+    taught = teach(PHOTOS)
+    assert taught.class_names == ["animal", "energy", "monument", "tool"]
+    assert taught.photos.sum() == 121 and taught.accuracy > 0.9

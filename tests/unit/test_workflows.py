@@ -1,0 +1,171 @@
+"""Workflows and citation file: valid, with few rights, and the commands that a person types."""
+
+from __future__ import annotations
+
+import copy
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tools.check.checks import LAST_PYTHON, LEAST_PYTHON
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
+SCHEMAS = {
+    **dict.fromkeys(WORKFLOWS, "github-workflows"),
+    **dict.fromkeys(ACTIONS, "github-actions"),
+    ROOT / ".github/dependabot.yml": "dependabot",
+    ROOT / "CITATION.cff": "citation-file-format",
+}
+# What a step may run besides make: programs of the system, by its own package manager.
+INSTALLERS = ("sudo apt-get ", "brew install ", "choco install ")
+
+
+def read(path: Path) -> dict:
+    """A workflow; YAML 1.1 takes its key `on` for True, so it is put right."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {("on" if key is True else key): value for key, value in content.items()}
+
+
+def validate(path: Path, schema: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(path)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+
+
+def jobs(workflow: dict) -> dict[str, dict]:
+    return workflow.get("jobs", {})
+
+
+def all_steps() -> list[tuple[str, dict]]:
+    """Every step of every workflow and action, with the name of its file."""
+    found = []
+    for path in WORKFLOWS:
+        for job in jobs(read(path)).values():
+            found += [(path.name, step) for step in job.get("steps", ())]
+    for path in ACTIONS:
+        found += [(path.parent.name, step) for step in read(path)["runs"]["steps"]]
+    return found
+
+
+def make_targets() -> set[str]:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.search(r"(?m)^\.PHONY: (.*)$", text)[1].split())
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
+def test_the_file_is_valid(path) -> None:
+    done = validate(path, SCHEMAS[path])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+BREAKS = {
+    "test.yml": lambda content: content["jobs"]["test"].pop("runs-on"),
+    "publish.yml": lambda content: content["jobs"]["publish"]["permissions"].update(pages="all"),
+    "render.yml": lambda content: content["jobs"]["render"]["steps"][0].update(use="x"),
+    "CITATION.cff": lambda content: content.update(authors=[]),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_mistake_is_found(tmp_path, name) -> None:
+    """The schemas are not so loose that they pass anything."""
+    path = next(path for path in SCHEMAS if path.name == name)
+    content = copy.deepcopy(read(path))
+    BREAKS[name](content)
+    broken = tmp_path / path.name
+    broken.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert validate(broken, SCHEMAS[path]).returncode == 1
+
+
+def test_all_parts_are_there() -> None:
+    assert {path.stem for path in WORKFLOWS} >= {"test", "render", "publish", "preview", "weekly"}
+    events = {path.stem: read(path)["on"] for path in WORKFLOWS}
+    assert {"push", "pull_request"} <= set(events["test"])
+    assert "schedule" in events["weekly"] and "pull_request" in events["preview"]
+    assert events["publish"]["push"] == {"branches": ["main"]}
+
+
+def test_tests_run_on_every_system_and_python() -> None:
+    matrix = jobs(read(ROOT / ".github/workflows/test.yml"))["test"]["strategy"]["matrix"]
+    assert {name.split("-")[0] for name in matrix["system"]} == {"ubuntu", "macos", "windows"}
+    assert matrix["python"] == [f"3.{minor}" for minor in range(LEAST_PYTHON[1], LAST_PYTHON[1] + 1)]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'requires-python = ">={".".join(map(str, LEAST_PYTHON))}"' in project
+
+
+def test_steps_run_what_a_person_types() -> None:
+    """Each command is `make <target>` of the Makefile, or installs a program of the system."""
+    ran = set()
+    for name, step in all_steps():
+        for line in step.get("run", "").splitlines():
+            line = re.sub(r"^\w+\) |;;$", "", line.strip()).strip()  # an arm of `case`
+            if line.startswith("make "):
+                assert line.split()[1] in make_targets(), f"{name}: {line}"
+                ran.add(line)
+            elif "GITHUB_STEP_SUMMARY" not in step["run"]:
+                assert line.startswith(INSTALLERS) or line in ('case "$RUNNER_OS" in', "esac"), (
+                    f"{name}: {line}"
+                )
+    assert {
+        "make setup",
+        "make browser",
+        "make check",
+        "make test",
+        "make quarto",
+        "make slides",
+        "make pdf",
+        "make newest",
+        "make links",
+    } <= ran
+
+
+def test_actions_are_pinned_to_a_version() -> None:
+    used = [step["uses"] for _, step in all_steps() if "uses" in step]
+    assert used
+    for name in used:
+        assert name.startswith("./") or re.fullmatch(r"actions/[\w-]+@v\d+\.\d+\.\d+", name), name
+        if name.startswith("./"):
+            assert (ROOT / name / "action.yml").is_file()
+    versions = {}
+    for name in used:
+        if "@" in name:
+            action, version = name.split("@")
+            assert versions.setdefault(action, version) == version, f"{action}: two versions"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_rights_are_the_least(path) -> None:
+    """A workflow may read; only the job that publishes may do more, and it runs no code of ours."""
+    workflow = read(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "pull_request_target" not in workflow["on"]
+    for name, job in jobs(workflow).items():
+        rights = job.get("permissions", {})
+        if any(right == "write" for right in rights.values()):
+            assert (path.name, name) == ("publish.yml", "publish")
+            assert rights == {"pages": "write", "id-token": "write"}
+            assert all("run" not in step for step in job["steps"])
+        for step in job.get("steps", ()):
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+            # What others may name (branches, titles) never becomes part of a command.
+            assert "${{" not in step.get("run", "")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_job_ends_in_time(path) -> None:
+    for name, job in jobs(read(path)).items():
+        if "uses" in job:
+            assert (ROOT / job["uses"]).is_file(), name
+        else:
+            assert job["timeout-minutes"] <= 120, name

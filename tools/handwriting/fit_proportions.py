@@ -1,0 +1,292 @@
+"""Fit the proportions of handwriting: ``python -m tools.handwriting.fit_proportions``.
+
+Needs two folders that do not ship with the course: hanzi-writer-data's JSON files, and characters
+drawn by hand in Tegaki's XML, one file a character (``tegaki-lab/data/train/tomoe-ja-kanji/s1`` of
+the Tegaki project's repository: 6,356 characters drawn for Tomoe, LGPL 2.1). Writes
+``data/proportions/proportions.npz``, from which all simulated writing follows: rebuild the archive
+and all artefacts after it (``make data``, ``make train``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import multiprocessing
+import sys
+import xml.etree.ElementTree as ElementTree
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from course.store.files import write_whole
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from tools.handwriting.proportions import (
+    HEADS,
+    NODES,
+    PROPORTIONS,
+    SCALE,
+    STEP,
+    at_nodes,
+    between,
+    distances,
+    features,
+)
+from tools.handwriting.strokes import KINDS, ROLES, StrokeDataError, printed_template, read_medians
+
+SAMPLES = 48  # points of a stroke that are aligned
+OTHER_FORM = 95.0  # a mean shift beyond this means another form of the character
+HELD_OUT = 20  # one in so many characters is kept from the fit, to measure it
+HEIGHT = 800.0  # median height of characters in the stroke data
+
+
+class Pair(NamedTuple):
+    """A printed character beside the same one drawn by hand."""
+
+    character: str
+    seen: np.ndarray  # (S, F) float32, what the network sees
+    shifts: np.ndarray  # (S, 5, 2) float32, stroke-data units
+
+
+def read_drawn(path: Path) -> tuple[str, list[np.ndarray]]:
+    """A character drawn by hand, from Tegaki's XML, plain or compressed by gzip.
+
+    Returns
+    -------
+    character : str
+    strokes : list of ndarray (k, 2) float64, y down, in a box of 1000 units
+
+    Raises
+    ------
+    StrokeDataError
+        When the file is not such XML.
+    """
+    try:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        root = ElementTree.fromstring(content)
+        strokes = [
+            np.array([[float(point.get("x")), float(point.get("y"))] for point in stroke.iter("point")])
+            for stroke in root.iter("stroke")
+        ]
+        character = root.findtext("utf8")
+    except (OSError, EOFError, zlib.error, ElementTree.ParseError, TypeError, ValueError) as error:
+        raise StrokeDataError(f"Cannot read the drawn character {path}: {error}.") from None
+    if not character or not strokes or any(len(stroke) < 2 for stroke in strokes):
+        raise StrokeDataError(f"{path} holds no character drawn in strokes.")
+    return character, strokes
+
+
+def _even(points: np.ndarray) -> np.ndarray:
+    """(48, 2) points at equal distances along a stroke."""
+    travelled = np.concatenate([[0], np.cumsum(distances(points))])
+    wanted = np.linspace(0.0, travelled[-1], SAMPLES)
+    return between(wanted, travelled, points)
+
+
+def _shape(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places within the stroke's own box, and directions."""
+    size = np.ptp(points, axis=0).max() + 1e-6
+    place = (points - 0.5 * (points.max(axis=0) + points.min(axis=0))) / size
+    heading = np.gradient(points, axis=0)
+    return place, heading / (np.hypot(*heading.T)[:, None] + 1e-6)
+
+
+def align(printed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Where each point of a printed stroke went when the stroke was drawn.
+
+    Dynamic time warping (Sakoe and Chiba 1978) on place, direction and progress, so that corners
+    meet corners. Both are (48, 2), and so is the result; ends meet ends.
+    """
+    (place, heading), (place2, heading2) = _shape(printed), _shape(drawn)
+    progress = np.linspace(0.0, 1.0, SAMPLES)
+    cost = (
+        ((place[:, None] - place2) ** 2).sum(axis=2)
+        + 0.12 * (1.0 - (heading[:, None] * heading2).sum(axis=2))
+        + 0.3 * (progress[:, None] - progress) ** 2
+    )
+    total = np.full((SAMPLES + 1, SAMPLES + 1), np.inf)
+    total[0, 0] = 0.0
+    for i in range(SAMPLES):
+        for j in range(SAMPLES):
+            total[i + 1, j + 1] = cost[i, j] + min(total[i, j], total[i, j + 1], total[i + 1, j])
+    met: list[list[int]] = [[] for _ in range(SAMPLES)]
+    i = j = SAMPLES
+    while i and j:
+        met[i - 1].append(j - 1)
+        _, i, j = min(
+            (total[i - 1, j - 1], i - 1, j - 1), (total[i - 1, j], i - 1, j), (total[i, j - 1], i, j - 1)
+        )
+    result = np.array([drawn[indices].mean(axis=0) for indices in met])
+    result[0], result[-1] = drawn[0], drawn[-1]
+    return result
+
+
+def make_pair(task: tuple[Path, Path, float]) -> Pair | None:
+    """The pair of a drawn character, or None where print has it otherwise or not at all.
+
+    ``task`` is the drawn character's file, the folder of printed ones, and the factor from units
+    of the drawing to stroke-data units.
+    """
+    path, folder, factor = task
+    character, drawn = read_drawn(path)
+    source = folder / f"{character}.json"
+    if not source.exists():
+        return None
+    template = printed_template(character, read_medians(source))
+    if template.strokes != len(drawn):
+        return None
+    outline = np.concatenate(drawn)
+    middle = 0.5 * (outline.min(axis=0) + outline.max(axis=0))
+    shares, places = at_nodes(template)
+    centre = 0.5 * (template.points.min(axis=0) + template.points.max(axis=0))
+    progress = np.linspace(0.0, 1.0, SAMPLES)
+    targets = np.empty_like(places)
+    for s, (start, stop) in enumerate(zip(template.first, template.last + 1)):
+        there = align(_even(template.points[start:stop] - centre), _even((drawn[s] - middle) * factor))
+        targets[s] = between(shares[s], progress, there)
+    shifts = targets - places
+    if np.abs(shifts).mean() > OTHER_FORM:
+        return None
+    return Pair(character, features(template, places, len(KINDS), len(ROLES)), shifts.astype(np.float32))
+
+
+def make_pairs(drawn: Path, printed: Path) -> list[Pair]:
+    """All pairs, in the order of their code points; a core each works on its share.
+
+    Raises
+    ------
+    StrokeDataError
+        When a file cannot be read or nothing pairs.
+    """
+    paths = sorted([*drawn.glob("*.xml"), *drawn.glob("*.xml.gz")])
+    if not paths:
+        raise StrokeDataError(f"{drawn} holds no drawn characters (*.xml or *.xml.gz).")
+    heights = [np.ptp(np.concatenate(read_drawn(path)[1])[:, 1]) for path in paths]
+    factor = HEIGHT / float(np.median(heights))
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        found = list(
+            tqdm(
+                pool.imap(make_pair, [(path, printed, factor) for path in paths], chunksize=16),
+                total=len(paths),
+                desc="Pairing",
+            )
+        )
+    pairs = {pair.character: pair for pair in found if pair is not None}
+    if not pairs:
+        raise StrokeDataError(f"No drawn character of {drawn} has stroke data in {printed}.")
+    return [pairs[character] for character in sorted(pairs)]
+
+
+class Network(nn.Module):
+    """Strokes (N, S, F) to the shifts of their nodes (N, S, 10), in units of 400."""
+
+    def __init__(self, seen: int, wide: int = 48, deep: int = 2) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(
+            wide, HEADS, 2 * wide, dropout=0.1, activation="relu", batch_first=True, norm_first=True
+        )
+        self.enter = nn.Linear(seen, wide)
+        self.layers = nn.TransformerEncoder(layer, deep, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(wide)
+        self.leave = nn.Linear(wide, 2 * NODES)
+
+    def forward(self, seen: torch.Tensor, absent: torch.Tensor) -> torch.Tensor:
+        """``absent`` (N, S) marks where a character has fewer strokes than the longest."""
+        inside = self.layers(self.enter(seen), src_key_padding_mask=absent)
+        return self.leave(self.norm(inside))
+
+
+def _batch(pairs: list[Pair]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    longest = max(len(pair.seen) for pair in pairs)
+    seen = torch.zeros(len(pairs), longest, pairs[0].seen.shape[1])
+    shifts = torch.zeros(len(pairs), longest, 2 * NODES)
+    absent = torch.ones(len(pairs), longest, dtype=torch.bool)
+    for row, pair in enumerate(pairs):
+        count = len(pair.seen)
+        seen[row, :count] = torch.from_numpy(pair.seen)
+        shifts[row, :count] = torch.from_numpy(pair.shifts.reshape(count, -1) / SCALE)
+        absent[row, :count] = False
+    return seen, shifts, absent
+
+
+def fit(pairs: list[Pair], epochs: int = 40, size: int = 64, seed: int = 1) -> Network:
+    """Fit the network to pairs; Huber loss, AdamW, one cycle of the learning rate."""
+    torch.manual_seed(seed)
+    network = Network(pairs[0].seen.shape[1])
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.02)
+    batches = -(-len(pairs) // size)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=epochs * batches)
+    for _ in tqdm(range(epochs), desc="Fitting"):
+        order = torch.randperm(len(pairs)).tolist()
+        for start in range(0, len(order), size):
+            seen, shifts, absent = _batch([pairs[i] for i in order[start : start + size]])
+            loss = nn.functional.huber_loss(network(seen, absent)[~absent], shifts[~absent], delta=0.15)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            cycle.step()
+    return network.eval()
+
+
+def deviation(network: Network | None, pairs: list[Pair]) -> float:
+    """Root mean square of what is left of the shifts, stroke-data units; of all without network."""
+    seen, shifts, absent = _batch(pairs)
+    with torch.no_grad():
+        rest = shifts if network is None else shifts - network(seen, absent)
+    return float(rest[~absent].square().mean().sqrt()) * SCALE
+
+
+def packed(pairs: list[Pair], network: Network) -> bytes:
+    """The content of ``proportions.npz``."""
+    shifts = np.concatenate([pair.shifts for pair in pairs])
+    file = io.BytesIO()
+    np.savez_compressed(
+        file,
+        characters=np.array("".join(pair.character for pair in pairs)),
+        strokes=np.array([len(pair.seen) for pair in pairs], np.uint8),
+        shifts=np.clip(np.round(shifts / STEP), -127, 127).astype(np.int8),
+        **{name: values.numpy().astype(np.float16) for name, values in network.state_dict().items()},
+    )
+    return file.getvalue()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.handwriting.fit_proportions",
+        description="Fit where hands place strokes, from characters drawn by hand.",
+    )
+    parser.add_argument(
+        "--drawn",
+        type=Path,
+        required=True,
+        help="folder of characters drawn by hand, Tegaki's .xml or .xml.gz",
+    )
+    parser.add_argument("--strokes", type=Path, required=True, help="folder of hanzi-writer-data JSON files")
+    parser.add_argument("--out", type=Path, default=PROPORTIONS, help="file to write (%(default)s)")
+    choices = parser.parse_args(arguments)
+    try:
+        pairs = make_pairs(choices.drawn, choices.strokes)
+        held_out = pairs[::HELD_OUT]
+        kept = [pair for i, pair in enumerate(pairs) if i % HELD_OUT]
+        network = fit(kept)
+        write_whole(choices.out, packed(pairs, network))
+    except (StrokeDataError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"{choices.out}: {len(pairs):,} characters; on {len(held_out)} kept from the fit, hands "
+        f"differ from print by {deviation(None, held_out):.1f} units, from the network's "
+        f"prediction by {deviation(network, held_out):.1f}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

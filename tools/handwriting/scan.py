@@ -1,0 +1,168 @@
+"""Scans: from ink on paper to an 8-bit grey image as CASIA's files hold it.
+
+CASIA's pages were scanned in grey, the characters cut out, and the paper set to pure white by a
+threshold, so that grey strokes with soft edges stand on 255. Two styles of file are in use:
+``hwdb1.1`` as the official ``.gnt`` files of HWDB1.1 hold the samples (cut at the ink, light), and
+``course`` as the folders of PNG files that circulate for teaching do (darker; about half of them
+with a white margin).
+
+The distributions below were set by comparing generated images with published statistics of real
+files (``data/casia-statistics.json``; ``python -m tools.handwriting.compare``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import erf, sqrt
+
+import cv2
+import numpy as np
+
+from tools.handwriting.writers import Writer
+
+WHITE = 255
+INK = 200  # pixels below this are ink, in every measure of this package
+
+_SHARES = np.array([0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0])
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A style of scan; quantiles are at 0, 1, 5, 25, 50, 75, 95, 99 and 100 %."""
+
+    ink_size: tuple[float, ...]  # height^0.57 width^0.43 of the ink in pixels
+    line_width: tuple[float, ...]  # pixels, of the pen before blur, tight images
+    widest: float  # line width at most this share of the ink's size
+    thin: float  # factor on the width where a margin is left
+    median_grey: tuple[float, ...]  # of ink pixels
+    blur: tuple[float, float]  # standard deviation in pixels, lowest and highest
+    tone: float  # exponent from ink to darkness: above 1 leaves fewer light pixels
+    limit: tuple[float, float]  # lightest grey kept, lowest and highest; the rest is paper
+    floor: float  # where darkening slows down, share of the median grey
+    texture: float  # unevenness of the ink, share of its darkness
+    margin_share: float  # share of the images with a white margin
+    margin: tuple[tuple[float, float], ...]  # mean and deviation: left, top, right, bottom
+
+
+SCANS = {
+    "course": Scan(
+        ink_size=(34, 46, 51, 57.5, 63, 70, 81, 91, 105),
+        line_width=(1.2, 1.5, 1.95, 3.4, 4.7, 6.35, 7.1, 7.7, 8.7),
+        widest=0.103,
+        thin=0.70,
+        median_grey=(54, 66, 75, 88, 99, 110, 128, 164, 182),
+        blur=(0.65, 1.05),
+        tone=1.25,
+        limit=(222, 240),
+        floor=0.45,
+        texture=0.10,
+        margin_share=0.57,
+        margin=((8.8, 1.9), (10.6, 2.2), (6.8, 1.9), (11.0, 2.2)),
+    ),
+    "hwdb1.1": Scan(
+        ink_size=(25, 33, 46, 55.5, 63.5, 73, 87, 98, 112),
+        line_width=(2.4, 2.8, 2.97, 3.08, 3.6, 4.95, 5.2, 5.5, 5.9),
+        widest=0.075,
+        thin=1.0,
+        median_grey=(90, 103, 112, 125, 134, 147, 164, 175, 182),
+        blur=(0.45, 0.75),
+        tone=1.15,
+        limit=(222, 238),
+        floor=0.70,
+        texture=0.10,
+        margin_share=0.0,
+        margin=((0, 0), (0, 0), (0, 0), (0, 0)),
+    ),
+}
+
+
+def quantile(table: tuple[float, ...], score: float) -> float:
+    """Value of a distribution, given by its quantiles, at a standard normal score."""
+    return float(np.interp(0.5 * (1.0 + erf(score / sqrt(2.0))), _SHARES, table))
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page decides about one image before it is drawn."""
+
+    ink_size: float
+    line_width: float
+    median_grey: float
+    margins: tuple[int, int, int, int] | None  # left, top, right, bottom; None: cut at the ink
+
+
+def page(scan: Scan, writer: Writer, tallness: float, rng: np.random.Generator) -> Page:
+    """Choose size, line width, grey and margins of one image.
+
+    ``tallness`` is the normal score of the character's own height among characters.
+    """
+    own = rng.standard_normal(8)
+    size = 0.72 * writer.size + 0.28 * tallness + 0.635 * own[0]
+    width = 0.93 * writer.width + 0.368 * own[1]
+    grey = 0.94 * writer.grey + 0.341 * own[2]
+    framed = 0.5 * (1 + erf((0.96 * writer.crop + 0.28 * own[3]) / sqrt(2))) < scan.margin_share
+    margins = None
+    if framed:
+        margins = tuple(
+            max(1, round(mean + deviation * o)) for (mean, deviation), o in zip(scan.margin, own[4:])
+        )
+    line = quantile(scan.line_width, width) * (scan.thin if framed else 1.0)
+    size = quantile(scan.ink_size, size)
+    line = min(line, scan.widest * size)
+    return Page(size, line, quantile(scan.median_grey, grey), margins)
+
+
+def _gain(ink: np.ndarray, target: float) -> float:
+    """Darkness by which the median of the ink pixels becomes ``target``; ``ink`` is sorted."""
+    low, high = 60.0, 1200.0
+    precise = ink.astype(np.float64)  # else each search would convert it
+    for _ in range(12):
+        gain = 0.5 * (low + high)
+        start = int(precise.searchsorted((WHITE - INK) / gain))
+        if start >= len(ink) or WHITE - gain * ink[(start + len(ink)) // 2] > target:
+            low = gain
+        else:
+            high = gain
+    return 0.5 * (low + high)
+
+
+def expose(scan: Scan, ink: np.ndarray, wish: Page, rng: np.random.Generator) -> np.ndarray:
+    """Scan a drawing.
+
+    Parameters
+    ----------
+    ink : ndarray (h, w) float32, coverage by ink, with an empty border of 4 pixels at least
+    wish : Page
+
+    Returns
+    -------
+    ndarray (height, width) uint8, 255 is paper.
+    """
+    own = rng.random(4)
+    soft = scan.blur[0] + (scan.blur[1] - scan.blur[0]) * own[0]
+    noise = rng.standard_normal((2, *ink.shape), dtype=np.float32)
+    grain = cv2.GaussianBlur(noise[0], (0, 0), 1.5) * 4.5
+    ink = cv2.GaussianBlur(ink, (0, 0), soft)
+    ink = ink * (1.0 + scan.texture * grain)
+    np.maximum(ink, 0.0, out=ink)
+    ink = ink**scan.tone
+    values = np.sort(ink[ink > 0.02])
+    # A soft shoulder keeps the darkest pixels above black, as a scanner does.
+    gain = _gain(values, wish.median_grey)
+    dark = gain * ink
+    knee = WHITE - scan.floor * wish.median_grey
+    dark = np.where(dark > knee, knee + (dark - knee) * 0.4, dark)
+    grey = WHITE - dark + noise[1] * (0.4 + 1.0 * own[1]) * (ink > 0.02)
+    limit = scan.limit[0] + (scan.limit[1] - scan.limit[0]) * own[2]
+    grey = np.where(grey > limit, WHITE, np.maximum(grey, 0.0))
+    image = np.minimum(np.rint(grey / 8.0) * 8.0, WHITE).astype(np.uint8)
+    image[grey == WHITE] = WHITE
+    inked = image < WHITE
+    across, down, width, height = cv2.boundingRect(inked.view(np.uint8))
+    if not width:
+        raise ValueError("The pen left no ink; the line width or the grey is out of range.")
+    image = image[down : down + height, across : across + width]
+    if wish.margins is not None:
+        left, top, right, bottom = wish.margins
+        image = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=WHITE)
+    return np.ascontiguousarray(image)

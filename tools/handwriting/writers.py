@@ -1,0 +1,460 @@
+"""Simulated people: what holds for a writer, and one character as that writer's pen moves.
+
+The movement is made the way a hand makes it. The strokes of a character are targets that the pen
+visits in writing order, on the paper and above it; a low-pass filter stands for the inertia of the
+hand (as in the minimum-jerk and sigma-lognormal accounts of handwriting: Flash and Hogan 1985,
+Plamondon 1995). A slow writer rests at stroke ends and corners, which keeps them sharp; a fast
+writer does not, so that corners turn into curves, ends point towards the next stroke, and the pen
+stays on the paper between strokes. Running hand comes out of that, not out of a list of shapes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+
+import cv2
+import numpy as np
+
+from tools.handwriting.proportions import between, distances
+from tools.handwriting.strokes import BENT, DOT, INSIDE, NA, ROLES, Template
+
+STEP = 9.0  # stroke-data units travelled between two samples of the pen at normal speed
+
+# How strongly a kind of stroke varies in length, and the side at which it is held fixed:
+# 0 start, 0.5 middle.
+_LENGTH_SPREAD = np.array([0.16, 0.12, 0.16, 0.20, 0.24, 0.22, 0.06])
+_ANCHOR = np.array([0.5, 0.35, 0.15, 0.15, 0.5, 0.5, 0.5])
+
+# The log length, at most, by which a drawn-out stroke of each kind grows.
+_FLOURISH = np.array([0.32, 0.55, 0.5, 0.5, 0.4, 0.4, 0.0])
+_CROWDING = 0.012  # log length that each stroke beyond six takes from every stroke
+_GAP_SPREAD = 20.0  # how much a gap varies within a character, stroke-data units
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A person's hand. Lengths are stroke-data units (the character's box is 1024 wide)."""
+
+    fluency: float  # 0 careful print-like writing … 1 running hand
+    sloppiness: float  # size of what differs from one character to the next
+    slant: float  # horizontal shift per unit of height
+    rise: float  # upward slope of horizontal strokes, beyond that of the model
+    turn: float  # rotation of whole characters, radians
+    stretch: float  # log of width over height, beyond that of the model
+    warp: np.ndarray  # (2, 5) coefficients of a quadratic bend of the plane
+    spacing: np.ndarray  # (2, 4) uneven spacing along x and along y: sine amplitudes
+    part_scale: np.ndarray  # (7, 2) log scale of components by role
+    part_shift: np.ndarray  # (7, 2) shift of components by role
+    length: np.ndarray  # (7,) log length factor by kind of stroke
+    angle: np.ndarray  # (7,) rotation by kind of stroke, radians
+    bow: np.ndarray  # (7,) bend of straight strokes, share of the length
+    inertia: float  # standard deviation of the filter, stroke-data units
+    rest: float  # time at stroke ends, in units travelled
+    corner_rest: float  # time at corners
+    join: float  # readiness to stay on the paper between strokes
+    reach: float  # distance over which the writer joins
+    lead_out: float  # share of the way to the next stroke still drawn
+    lead_in: float  # share of the way from the last stroke already drawn
+    tremor: float
+    hook: float  # log length of hooks; very negative drops them
+    drop_hook: float  # probability of leaving a hook out
+    round_box: float  # probability of closing 口 from the right in one movement
+    corner_box: float  # probability of writing 口 as an L and a hooked bend
+    short_last: float  # probability that a final 捺 becomes a long dot
+    link_weight: float  # pressure on joins between strokes
+    flourish: float  # probability of drawing out the longest free stroke
+    gap: float  # how far strokes stop short of others that they should touch
+    taper: float  # how much strokes thin out towards their end
+    size: float  # normal score of the size of the writing
+    grey: float  # normal score of the lightness of the ink
+    width: float  # normal score of the thickness of the pen's line
+    pen: int  # 0 ball pen, 1 gel pen, 2 felt tip
+    crop: float  # normal score: how much white is left around a character
+    by_hand: float  # proportions: 0 those of print, 1 those that people share
+
+
+def _scaled(rng: np.random.Generator, scale: float, *shape: int) -> np.ndarray:
+    return rng.standard_normal(shape) * scale
+
+
+def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Writer:
+    """Draw a person.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    ranks : ndarray (6,) float, optional
+        Where among all people this one stands, above 0 and below 1, in fluency, size, grey, line
+        width, margin and shape. Drawn from ``rng`` when absent. Numbered people get evenly
+        spread ranks, so that a small group already has the variety of a large one.
+    """
+    ranks = rng.random(6) if ranks is None else ranks
+    style, score = ranks[0], [NormalDist().inv_cdf(float(r)) for r in ranks]
+    if style < 0.36:
+        fluency = rng.beta(1.6, 7.0)
+    elif style < 0.76:
+        fluency = rng.beta(4.0, 4.5)
+    else:
+        fluency = rng.beta(7.0, 2.6)
+    sloppiness = np.exp(rng.normal(-0.20, 0.26)) * (0.53 + 0.34 * fluency)
+    sloppiness = float(np.clip(sloppiness, 0.32, 1.15))
+    pen = int(rng.choice(3, p=[0.35, 0.50, 0.15]))
+    return Writer(
+        fluency=fluency,
+        sloppiness=sloppiness,
+        slant=rng.normal(0.04, 0.15),
+        rise=rng.normal(0.015, 0.072),
+        turn=rng.normal(0.0, 0.052),
+        stretch=-0.240 + 0.137 * score[5],
+        warp=_scaled(rng, 0.032, 2, 5),
+        spacing=_scaled(rng, 0.030, 2, 4),
+        part_scale=_scaled(rng, 0.09, len(ROLES), 2),
+        part_shift=_scaled(rng, 14.0, len(ROLES), 2),
+        length=_scaled(rng, 0.55, 7) * _LENGTH_SPREAD + np.array([0, 0, -0.03, -0.12, 0.05, 0, 0]),
+        angle=_scaled(rng, 0.050, 7),
+        bow=_scaled(rng, 0.040, 7),
+        inertia=float(5.0 + 42.0 * fluency**1.4 * np.exp(rng.normal(0.0, 0.35))),
+        rest=float(70.0 * (1.0 - fluency) ** 2 * np.exp(rng.normal(0.0, 0.5))),
+        corner_rest=float(60.0 * (1.0 - fluency) ** 2 * np.exp(rng.normal(-0.3, 0.8))),
+        join=float(np.clip(fluency * 1.12 - 0.15 + rng.normal(0.0, 0.16), 0.0, 0.97)),
+        reach=float(rng.uniform(260.0, 800.0)),
+        lead_out=float(np.clip(rng.exponential(0.24) * (0.12 + fluency), 0.0, 0.65)),
+        lead_in=float(np.clip(rng.exponential(0.12) * (0.1 + fluency), 0.0, 0.4)),
+        tremor=float(rng.gamma(2.0, 1.1)),
+        hook=rng.normal(-0.1, 0.45),
+        drop_hook=float(rng.beta(0.9, 1.6)),
+        round_box=float(np.clip(rng.normal(0.42 * fluency, 0.18), 0.0, 0.9)),
+        corner_box=float(np.clip(rng.normal(0.10, 0.12), 0.0, 0.5)),
+        short_last=float(rng.beta(0.9, 1.7)),
+        link_weight=float(rng.uniform(0.45, 1.0)),
+        flourish=float(rng.beta(1.4, 1.4)),
+        gap=float(rng.uniform(55.0, 130.0) if rng.random() < 0.34 else rng.normal(36.0, 24.0)),
+        taper=float(rng.beta(1.5, 2.5)),
+        size=score[1],
+        grey=score[2],
+        width=score[3],
+        pen=pen,
+        crop=score[4],
+        by_hand=float(1.2 * rng.beta(0.6, 0.6)),
+    )
+
+
+def make_learner(rng: np.random.Generator) -> Writer:
+    """Draw a learner: the right strokes, one by one and slowly, in the wrong proportions."""
+    base = make_writer(rng)
+    values = dict(base.__dict__)
+    values.update(
+        fluency=0.05,
+        sloppiness=1.45,
+        slant=rng.normal(0.0, 0.06),
+        rise=rng.normal(-0.03, 0.03),
+        turn=rng.normal(0.0, 0.03),
+        stretch=rng.normal(-0.05, 0.08),
+        warp=_scaled(rng, 0.05, 2, 5),
+        part_scale=_scaled(rng, 0.19, len(ROLES), 2),
+        part_shift=_scaled(rng, 50.0, len(ROLES), 2),
+        spacing=_scaled(rng, 0.03, 2, 4),
+        length=_scaled(rng, 0.8, 7) * _LENGTH_SPREAD,
+        inertia=7.0,
+        rest=50.0,
+        corner_rest=35.0,
+        join=0.0,
+        lead_out=0.02,
+        lead_in=0.0,
+        tremor=4.0,
+        drop_hook=0.45,
+        round_box=0.0,
+        corner_box=0.05,
+        short_last=0.15,
+        taper=0.1,
+        pen=0,
+    )
+    return Writer(**values)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The pen's movement over one character; ``M`` samples at equal times."""
+
+    points: np.ndarray  # (M, 2) float32, stroke-data units, y down
+    pressure: np.ndarray  # (M,) float32, 0 in the air, 1 on the paper
+    speed: np.ndarray  # (M,) float32, 1 is the normal speed
+
+
+def within(values: np.ndarray, low: float, high: np.ndarray | float) -> np.ndarray:
+    """As ``np.clip``, in a fraction of its time on the short arrays of a character."""
+    return np.minimum(np.maximum(values, low), high)
+
+
+_ALONE = np.ones(1, np.float32)
+
+
+@lru_cache(maxsize=64)
+def _gaussian(deviation: float) -> np.ndarray:
+    radius = int(np.ceil(3.0 * deviation))
+    return cv2.getGaussianKernel(2 * radius + 1, deviation, cv2.CV_32F)
+
+
+def _smooth(rows: np.ndarray, deviation: float) -> np.ndarray:
+    """Gaussian filter along time; ``rows`` is (M, channels) float32, ends held."""
+    if deviation < 0.3:
+        return rows
+    return cv2.sepFilter2D(rows, cv2.CV_32F, _ALONE, _gaussian(deviation), borderType=cv2.BORDER_REPLICATE)
+
+
+def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace:
+    """Let ``writer`` write a character once.
+
+    Parameters
+    ----------
+    template : Template
+    writer : Writer
+    rng : numpy Generator, the only source of randomness
+
+    Returns
+    -------
+    Trace
+    """
+    count = template.strokes
+    messy = writer.sloppiness * np.exp(rng.normal(0.0, 0.18))
+    normal = rng.standard_normal((count, 8))
+    chance = rng.random((count, 6))
+    kind, stroke = template.kind, template.stroke
+    first, last = template.first, template.last
+    points = template.points + writer.by_hand * template.by_hand
+
+    # Strokes: length, direction, bend and place, about a point held fixed.
+    free = 0.35 + 0.65 * (0.5 * template.free_start + 0.5 * template.free_end)
+    stretch = writer.length[kind] + _LENGTH_SPREAD[kind] * 0.55 * messy * normal[:, 0]
+    crowding = _CROWDING * min(max(count - 6, 0), 14)
+    stretch = np.exp(free * stretch - crowding)
+    if chance[-1, 5] < writer.flourish:
+        reach = np.where(template.free_end & (kind != BENT), template.length, 0.0)
+        longest = np.argmax(reach)
+        if reach.any():
+            stretch[longest] *= np.exp(_FLOURISH[kind[longest]] * chance[-1, 3])
+    if chance[0, 5] < writer.short_last and kind[-1] == NA and template.length[-1] > 300:
+        stretch[-1] *= 0.45 + 0.25 * chance[0, 4]
+    angle = writer.angle[kind] + 0.040 * messy * normal[:, 1] * (1.0 + 0.9 * (kind == DOT))
+    begin, end = points[first], points[last]
+    # An end that touches another stroke stays where it is rather than the middle.
+    anchor = np.where(
+        template.free_start & ~template.free_end,
+        1.0,
+        np.where(template.free_end & ~template.free_start, 0.0, _ANCHOR[kind]),
+    )
+    fixed = begin + anchor[:, None] * (end - begin)
+    cosine, sine = stretch * np.cos(angle), stretch * np.sin(angle)
+    relative = points - fixed[stroke]
+    c, s = cosine[stroke], sine[stroke]
+    points = np.stack(
+        [c * relative[:, 0] - s * relative[:, 1], s * relative[:, 0] + c * relative[:, 1]], axis=1
+    )
+    chord = end - begin
+    bow = (writer.bow[kind] + 0.030 * messy * normal[:, 2]) * (kind != BENT)
+    along = template.along
+    bulge = (4.0 * along * (1.0 - along)) * bow[stroke]
+    points[:, 0] -= bulge * chord[stroke, 1]
+    points[:, 1] += bulge * chord[stroke, 0]
+    shift = normal[:, 3:5] * (10.0 * messy)
+    points += (fixed + shift)[stroke]
+    points = _meet(template, writer, points, messy, normal[:, 5:7])
+
+    # Components: squeezed, enlarged, moved, turned.
+    for level, (part, role) in enumerate(zip(template.parts, template.role)):
+        number = max(part.tolist()) + 1
+        if number == 1:
+            continue
+        amount = messy * (1.0 if level == 0 else 0.7)
+        wobble = rng.standard_normal((number, 6))
+        for p in range(number):
+            members = part == p
+            which = members[stroke]
+            r = int(role[np.argmax(members)])
+            block = points[which]
+            centre = 0.5 * (block.min(0) + block.max(0))
+            scale = np.exp(writer.part_scale[r] + 0.068 * amount * wobble[p, :2])
+            if r == INSIDE:  # what stands in a frame is fitted into it
+                scale = np.minimum(scale, 1.04)
+            lean = 0.05 * amount * wobble[p, 2]
+            tilt = 0.035 * amount * wobble[p, 3]
+            matrix = np.array([[scale[0], lean], [tilt, scale[1]]])
+            move = 0.7 * writer.part_shift[r] + 17.0 * amount * wobble[p, 4:6]
+            points[which] = (block - centre) @ matrix.T + centre + move
+
+    # The whole character: uneven spacing, bends of the plane, then slant, slope and shape.
+    unit = points / 400.0
+    uneven = min(messy, 1.1)
+    coefficients = writer.spacing + 0.020 * uneven * rng.standard_normal((2, 4))
+    waves = np.empty((*unit.shape, 4))
+    for place, wave in ((0, 1.6 * unit), (2, 3.1 * unit)):
+        np.sin(wave, out=waves[..., place])
+        np.cos(wave, out=waves[..., place + 1])
+    unit = unit + (waves * coefficients).sum(axis=2) * 1.6
+    warp = writer.warp + 0.025 * uneven * rng.standard_normal((2, 5))
+    x, y = unit[:, 0], unit[:, 1]
+    basis = np.stack([x * y, x * x - 0.3, y * y - 0.3, x * x * y, x * y * y], axis=1)
+    unit = unit + within(basis, -1.2, 1.2) @ warp.T
+    whole = rng.standard_normal(4)
+    slant = writer.slant + 0.040 * messy * whole[0]
+    rise = writer.rise + 0.025 * messy * whole[1]
+    turn = writer.turn + 0.022 * messy * whole[2]
+    shape = writer.stretch + 0.075 * messy * whole[3]
+    wide, high = np.exp(0.5 * shape), np.exp(-0.5 * shape)
+    cosine, sine = np.cos(turn), np.sin(turn)
+    matrix = (
+        np.array([[cosine, sine], [-sine, cosine]])
+        @ np.array([[1.0, -slant], [-rise, 1.0]])
+        @ np.diag([wide, high])
+    )
+    points = (unit * 400.0) @ matrix.T
+
+    return _move(template, writer, points, rng, chance, messy)
+
+
+def _meet(
+    template: Template, writer: Writer, points: np.ndarray, messy: float, normal: np.ndarray
+) -> np.ndarray:
+    """Let ends that should touch another stroke stop short of it, or run past it.
+
+    Only the piece between an end and the nearest corner changes, so that corners stay in place.
+    """
+    stroke, along = template.stroke, template.along
+    gap = (writer.gap + _GAP_SPREAD * messy * normal) / template.length[:, None]
+    before = np.where(template.free_start, 0.0, within(gap[:, 0], -0.10, 0.6 * template.opening))
+    after = np.where(template.free_end, 0.0, within(gap[:, 1], -0.10, 0.6 * template.closing))
+    wanted = (
+        along
+        + before[stroke] * within(1.0 - along / template.opening[stroke], 0.0, 1.0)
+        - after[stroke] * within(1.0 - (1.0 - along) / template.closing[stroke], 0.0, 1.0)
+    )
+    inside = within(wanted, 0.0, 1.0)
+    beyond = (wanted - inside) * template.length[stroke]
+    known, asked = 2.0 * stroke + along, 2.0 * stroke + inside
+    met = between(asked, known, points)
+    for rows, neighbours in ((template.first, template.first + 1), (template.last, template.last - 1)):
+        heading = points[rows] - points[neighbours]
+        heading /= np.maximum(np.hypot(heading[:, 0], heading[:, 1]), 1e-6)[:, None]
+        met[rows] += np.abs(beyond[rows])[:, None] * heading
+    return met
+
+
+def _tempo(length: float) -> float:
+    """Speed on a stroke: short ones take more than their share of time (isochrony)."""
+    return float(min(max((length / 420.0) ** 0.45, 0.45), 1.25))
+
+
+def _order(template: Template, writer: Writer, points: np.ndarray, chance: np.ndarray):
+    """Strokes as index arrays in the order written, and which are tied to their predecessor."""
+    runs = []
+    for s in range(template.strokes):
+        start, stop = template.first[s], template.last[s] + 1
+        if template.hook[s] >= 0 and chance[s, 0] < writer.drop_hook:
+            stop = template.hook[s] + 1
+        runs.append(np.arange(start, stop))
+    order, tied = list(range(template.strokes)), set()
+    for upright, bend, closing in template.boxes:
+        draw = chance[upright, 1]
+        if draw < writer.round_box:
+            runs[closing] = runs[closing][::-1]
+            if closing == bend + 1:
+                tied.add(closing)
+        elif draw < writer.round_box + writer.corner_box and closing == bend + 1:
+            order.remove(closing)
+            order.insert(order.index(bend), closing)
+            tied.add(closing)
+    return runs, order, tied
+
+
+def _move(
+    template: Template,
+    writer: Writer,
+    points: np.ndarray,
+    rng: np.random.Generator,
+    chance: np.ndarray,
+    messy: float,
+) -> Trace:
+    """Turn target points into the pen's movement."""
+    runs, order, tied = _order(template, writer, points, chance)
+    if template.strokes > 2 and chance[0, 3] < 0.06 * writer.fluency:
+        at = 1 + int(chance[0, 2] * (len(order) - 2))  # now and then two strokes change places
+        order[at], order[at + 1] = order[at + 1], order[at]
+    pace = np.exp(rng.normal(0.0, 0.20))
+    rest = writer.rest / pace
+    # Vertices of the path with the time at which the pen reaches each, in units of travel.
+    places, times, kinds = [], [], []
+    clock, previous = 0.0, None
+    joins = rng.random(len(order)).tolist()
+    spots = rng.exponential(1.0, (len(order), 2)).tolist()
+    hooks = template.hook.tolist()
+    for position, s in enumerate(order):
+        run = points[runs[s]]
+        if hooks[s] >= 0 and len(runs[s]) and runs[s][-1] > hooks[s]:
+            bend = points[hooks[s]]
+            tail = runs[s] > hooks[s]
+            run[tail] = bend + (run[tail] - bend) * np.exp(writer.hook)
+        if previous is not None:
+            gap = run[0] - previous
+            distance = float(np.hypot(gap[0], gap[1]))
+            chance_to_join = writer.join * np.exp(-((distance / writer.reach) ** 2))
+            if s in tied or joins[position] < chance_to_join or distance < 25.0 * writer.fluency:
+                link, travel, calm = 2.0, 0.9 * distance, 0.35
+            else:
+                link, travel, calm = 1.0, 0.75 * distance, 1.0
+            left = clock + rest * spots[position][0] * calm
+            arrived = left + (travel + 1e-3)
+            clock = arrived + rest * 0.8 * spots[position][1] * calm
+            places += [previous[None], run[:1]]
+            times += [left, arrived]
+            kinds += [0.0, link]
+        places.append(run[:1])
+        times.append(clock if previous is None else clock + 1e-3)
+        steps = distances(run) / _tempo(template.length[s])
+        sharp = template.corner[runs[s]][1:] * (writer.corner_rest / pace)
+        moments = clock + 2e-3 + np.cumsum(steps)
+        if sharp.any():  # a corner is reached, rested at, and left
+            moments[1:] += np.cumsum(sharp)[:-1]
+            clock = float(moments[-1] + sharp[-1])
+            twice = 1 + (sharp != 0.0)
+            places.append(np.repeat(run[1:], twice, axis=0))
+            moments = np.repeat(moments, twice)
+            moments[np.cumsum(twice) - 1] += sharp
+        else:
+            places.append(run[1:])
+            clock = float(moments[-1])
+        times += moments.tolist()
+        kinds += [0.0] * (1 + len(moments))
+        previous = run[-1]
+    places, times, kinds = np.concatenate(places), np.array(times), np.array(kinds)
+    step = STEP
+    pad = 3
+    sampled = np.arange(-pad, int(clock / step) + 1 + pad) * step
+    sampled = within(sampled, 0.0, times[-1])
+    path = np.empty((len(sampled), 2), np.float32)
+    path[:, 0] = np.interp(sampled, times, places[:, 0])
+    path[:, 1] = np.interp(sampled, times, places[:, 1])
+
+    # Pressure: on strokes 1; in the air 0 but for the drawn ends of the way; joins in between.
+    segment = within(np.searchsorted(times, sampled, side="left"), 1, len(times) - 1)
+    link = kinds[segment]
+    share = (sampled - times[segment - 1]) / np.maximum(times[segment] - times[segment - 1], 1e-3)
+    out = writer.lead_out * (0.3 + 1.4 * chance[template.stroke[0], 4])
+    drawn = ((share < out) & (out > 0.02)) | (share > 1.0 - writer.lead_in)
+    pressure = np.where(link == 0.0, 1.0, np.where(link == 2.0, writer.link_weight, 0.6 * drawn)).astype(
+        np.float32
+    )
+    inertia = writer.inertia * pace / step
+    noise = rng.standard_normal((len(path), 3)).astype(np.float32)
+    noise = _smooth(noise, 3.5)
+    path = _smooth(path, inertia) + noise[:, :2] * (writer.tremor * 2.4)
+    drift = _smooth(noise[:, 2:], 12.0)[:, 0] * 5.0
+    pressure = _smooth(pressure[:, None], max(0.6, 0.30 * inertia))[:, 0]
+    speed = np.empty(len(path), np.float32)
+    speed[1:] = distances(path) / step
+    speed[0] = speed[1]
+    speed = _smooth(speed[:, None], 2.5)[:, 0]
+    on_paper = pressure > 0.34
+    pressure = np.where(on_paper, within(pressure * (1.0 + 0.12 * drift), 0.2, 1.4), 0.0)
+    return Trace(points=path, pressure=pressure.astype(np.float32), speed=speed)

@@ -1,0 +1,386 @@
+"""Check the ledger of figures, photos, fonts, data and weights, or fill in its hashes.
+
+    python -m tools.ledger           # checks; says what is wrong and ends with status 1
+    python -m tools.ledger --write   # writes the present hashes into ledger.toml, then checks
+    python -m tools.ledger --write cache/   # of the files in this folder only
+
+`ledger.toml` explains its own format. Which files need an entry: `is_asset`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LEDGER = REPOSITORY / "assets" / "ledger.toml"
+
+OURS = "the course authors"
+KINDS = ("figure", "photo", "font", "data", "weights")
+PICTURES = ("figure", "photo")
+FIELDS = {
+    "path",
+    "package",
+    "kind",
+    "title",
+    "author",
+    "licence",
+    "source",
+    "sha256",
+    "hashes",
+    "alt",
+    "used_in",
+    "called",
+    "notice",
+    "note",
+}
+# Files of these kinds are assets wherever they lie.
+SUFFIXES = set(
+    ".png .jpg .jpeg .gif .webp .avif .svg .ico .bmp .tif .tiff .pdf .mp4 .webm .mp3 .wav "
+    ".ttf .otf .ttc .woff .woff2 .eot "
+    ".csv .tsv .npz .npy .parquet .feather .xlsx .gnt .h5 .hdf5 .keras .pt .pth .onnx "
+    ".safetensors .bin .gz .xz .zip .tar .bz2 .zst .7z".split()
+)
+# In these folders every file is an asset, except the texts that explain them.
+FOLDERS = ("cache", "data")
+TEXTS = {".md", ".txt", ".py"}
+# Left out where git cannot be asked, as in a downloaded archive of the repository.
+MADE = {
+    ".git",
+    ".venv",
+    "_site",
+    "_build",
+    ".render-cache",
+    ".quarto",
+    "__pycache__",
+    ".pytest_cache",
+    ".hypothesis",
+    ".ipynb_checkpoints",
+}
+
+
+class LedgerError(ValueError):
+    """The ledger cannot be read."""
+
+
+def is_asset(path: str, content: bytes) -> bool:
+    """Whether a file of the repository needs an entry: by its ending, its folder, or NUL bytes."""
+    pure = PurePosixPath(path)
+    if pure.suffix.lower() in SUFFIXES:
+        return True
+    if "weights" in pure.stem and pure.suffix in (".js", ".json"):
+        return True
+    if pure.parts[0] in FOLDERS and pure.suffix.lower() not in TEXTS:
+        return True
+    return b"\0" in content[:8192]
+
+
+def repository_files(root: Path = REPOSITORY) -> list[str]:
+    """The files that git tracks or would track, as posix paths from the root; sorted."""
+    asked = None
+    if (root / ".git").exists() and shutil.which("git"):
+        asked = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=root,
+            capture_output=True,
+            check=True,
+        ).stdout.decode("utf-8")
+    if asked is None:
+        found = [
+            path.relative_to(root).as_posix()
+            for path in root.rglob("*")
+            if path.is_file()
+            and not MADE & set(path.relative_to(root).parts)
+            and not any(part.endswith(".egg-info") for part in path.parts)
+        ]
+    else:
+        found = [name for name in asked.split("\0") if name and (root / name).is_file()]
+    return sorted(set(found))
+
+
+def assets(root: Path = REPOSITORY) -> list[str]:
+    """The files of the repository that need an entry."""
+    found = []
+    for name in repository_files(root):
+        with open(root / name, "rb") as file:
+            if is_asset(name, file.read(8192)):
+                found.append(name)
+    return found
+
+
+def load(ledger: Path = LEDGER) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """The ledger's licences (SPDX identifier to name) and its items.
+
+    Raises:
+        LedgerError: it is no TOML, or an item lacks its `path`.
+    """
+    try:
+        content = tomllib.loads(ledger.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise LedgerError(f"{ledger}: {error}") from None
+    items = content.get("item", [])
+    for number, item in enumerate(items, 1):
+        if not item.get("path"):
+            raise LedgerError(f"{ledger}: item {number} ({item.get('title')}) has no path")
+    return content.get("licences", {}), items
+
+
+def label(item: dict[str, Any]) -> str:
+    """How messages name an item."""
+    return ", ".join(patterns(item))
+
+
+def patterns(item: dict[str, Any]) -> list[str]:
+    return [item["path"]] if isinstance(item["path"], str) else list(item["path"])
+
+
+def files_of(item: dict[str, Any], names: list[str], root: Path = REPOSITORY) -> dict[str, Path]:
+    """The files that an item covers: name in the ledger's terms, and where it lies.
+
+    `names` are the assets of the repository; the files of a package come from where Python finds
+    the package.
+    """
+    if "package" in item:
+        distribution = importlib.metadata.distribution(item["package"])
+        found = {}
+        for file in distribution.files or ():
+            if any(_matches(file.as_posix(), pattern) for pattern in patterns(item)):
+                found[file.as_posix()] = Path(distribution.locate_file(file))
+        return found
+    return {name: root / name for name in names if any(_matches(name, pattern) for pattern in patterns(item))}
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a posix path matches; `*` stays inside a folder, `**/` crosses folders."""
+    expression = "".join(
+        {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(part, re.escape(part))
+        for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
+    )
+    return re.fullmatch(expression, name) is not None
+
+
+def digest(files: dict[str, Path]) -> str:
+    """SHA-256 of one file; of several, that of their lines `<sha256>  <name>`, sorted by name."""
+    sums = {}
+    for name, path in files.items():
+        with open(path, "rb") as file:
+            sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    if len(sums) == 1:
+        return next(iter(sums.values()))
+    lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def problems(ledger: Path = LEDGER, root: Path = REPOSITORY) -> list[str]:
+    """All that is wrong with the ledger, one sentence each; empty if nothing is."""
+    licences, items = load(ledger)
+    names = assets(root)
+    found: list[str] = []
+    owner: dict[str, str] = {}
+    for item in items:
+        files = {}
+        try:
+            files = files_of(item, names, root)
+        except importlib.metadata.PackageNotFoundError:
+            found.append(
+                f"{label(item)}: the package {item['package']} is not installed; is it in requirements.txt?"
+            )
+        else:
+            for pattern in patterns(item):
+                if not any(_matches(name, pattern) for name in files):
+                    found.append(f"{pattern}: there is no such file; remove it from the ledger")
+        if "package" not in item:
+            for name in files:
+                if name in owner:
+                    found.append(f"{name}: listed twice, under {owner[name]} and {label(item)}")
+                owner[name] = label(item)
+        found += _problems_of_fields(item, licences, root)
+        if files:
+            found += _problems_of_hashes(item, files, root)
+            found += _problems_of_use(item, files, root)
+    for name in names:
+        if name not in owner:
+            found.append(f"{name}: not in {ledger.name}; add an [[item]] with author, licence and source")
+    return found
+
+
+def damaged(kinds: tuple[str, ...], root: Path = REPOSITORY, ledger: Path = LEDGER) -> tuple[int, list[str]]:
+    """How many files the items of these kinds cover, and which are missing or have changed.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    count, found = 0, []
+    names = assets(root)
+    for item in load(ledger)[1]:
+        if item.get("kind") not in kinds:
+            continue
+        try:
+            files = files_of(item, names, root)
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{label(item)}: the package {item['package']} is not installed")
+            continue
+        count += len(files)
+        found += [
+            f"{pattern} is missing"
+            for pattern in patterns(item)
+            if not any(_matches(name, pattern) for name in files)
+        ]
+        if files:
+            found += _problems_of_hashes(item, files, root)
+    return count, found
+
+
+def _problems_of_fields(item: dict[str, Any], licences: dict[str, str], root: Path) -> list[str]:
+    name, found = label(item), []
+    for key in ("kind", "title", "author", "licence", "source", "used_in"):
+        if not item.get(key):
+            found.append(f"{name}: {key} is missing")
+    for key in sorted(set(item) - FIELDS):
+        found.append(f"{name}: the field {key} is not known")
+    if item.get("kind") and item["kind"] not in KINDS:
+        found.append(f"{name}: kind {item['kind']!r} is none of {', '.join(KINDS)}")
+    if item.get("licence") and item["licence"] not in licences:
+        found.append(f"{name}: the licence {item['licence']!r} is not in [licences]")
+    source = item.get("source", "")
+    if source and not source.startswith(("https://", "http://", "drawn by hand")):
+        if not (root / source).is_file():
+            found.append(f"{name}: source {source!r} is neither an address nor a file here")
+    if item.get("kind") in PICTURES and not isinstance(item.get("alt"), str):
+        found.append(f'{name}: alt is missing: say what it shows, or "" for decoration')
+    if item.get("author") and item["author"] != OURS and "package" not in item:
+        notice = item.get("notice")
+        if not notice or not (root / notice).is_file():
+            found.append(
+                f"{name}: by {item['author']}, so `notice` must name the shipped file with its licence"
+            )
+    return found
+
+
+def _problems_of_hashes(item: dict[str, Any], files: dict[str, Path], root: Path) -> list[str]:
+    name = label(item)
+    if item.get("hashes") == "self":
+        return []
+    if "hashes" in item:
+        recorded = _recorded(root / item["hashes"])
+        return [
+            f"{file}: its SHA-256 is not the one in {item['hashes']}"
+            for file, path in files.items()
+            if digest({file: path}) not in _sums_for(file, recorded)
+        ]
+    if not re.fullmatch(r"[0-9a-f]{64}", item.get("sha256", "")):
+        return [f"{name}: sha256 is missing; run `python -m tools.ledger --write`"]
+    if item["sha256"] != digest(files):
+        return [
+            f"{name}: the content changed since it was entered (SHA-256 differs). If that "
+            "was meant, run `python -m tools.ledger --write`"
+        ]
+    return []
+
+
+def _recorded(record: Path) -> dict[str, set[str]]:
+    """Hashes that a JSON record holds, by file: {"<file>": {…, "sha256": "<sum>"}} anywhere, or
+    {"<file>": "<sum>"}."""
+    found: dict[str, set[str]] = {}
+
+    def visit(node: Any) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                sum_ = value.get("sha256") if isinstance(value, dict) else value
+                if isinstance(sum_, str) and re.fullmatch(r"[0-9a-f]{64}", sum_):
+                    found.setdefault(key, set()).add(sum_)
+                visit(value)
+        elif isinstance(node, list):
+            for value in node:
+                visit(value)
+
+    visit(json.loads(record.read_text(encoding="utf-8")))
+    return found
+
+
+def _sums_for(name: str, recorded: dict[str, set[str]]) -> set[str]:
+    """The hashes recorded for a file, whose name there may lack the folders above."""
+    keys = [key for key in recorded if f"/{name}".endswith(f"/{key}")]
+    return recorded[max(keys, key=len)] if keys else set()
+
+
+def _problems_of_use(item: dict[str, Any], files: dict[str, Path], root: Path) -> list[str]:
+    words = [*item.get("called", ()), *(PurePosixPath(name).name for name in files)]
+    found = []
+    for place in item.get("used_in", ()):
+        if not (root / place).is_file():
+            found.append(f"{label(item)}: used_in names {place}, which does not exist")
+        elif not any(word in (root / place).read_text(encoding="utf-8") for word in words):
+            found.append(f"{label(item)}: {place} names none of: {', '.join(words[:5])}")
+    return found
+
+
+def write_hashes(ledger: Path = LEDGER, root: Path = REPOSITORY, folder: str = "") -> list[str]:
+    """Write the present SHA-256 of each item below `folder`, or of all, into the ledger.
+
+    Returns the items that changed.
+    """
+    names = assets(root)
+    head, *blocks = re.split(r"(?m)^(?=\[\[item\]\]$)", ledger.read_text(encoding="utf-8"))
+    changed = []
+    for index, block in enumerate(blocks):
+        item = tomllib.loads(block)["item"][0]
+        if "hashes" in item or not all(pattern.startswith(folder) for pattern in patterns(item)):
+            continue
+        files = files_of(item, names, root)
+        if not files:
+            continue
+        line = f'sha256 = "{digest(files)}"'
+        if "sha256" in item:
+            new = re.sub(r"(?m)^sha256 = .*$", line, block)
+        else:
+            new = re.sub(r"(?m)^(source = .*)$", lambda found: f"{found[1]}\n{line}", block)
+        if new != block:
+            blocks[index] = new
+            changed.append(label(item))
+    if changed:
+        handle, temporary = tempfile.mkstemp(dir=ledger.parent, prefix=ledger.name)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write("".join([head, *blocks]))
+        shutil.copymode(ledger, temporary)
+        os.replace(temporary, ledger)
+    return changed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check, or write hashes and check; the exit status is 1 if anything is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--write",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="write the present hashes, of this folder or of all",
+    )
+    options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if options.write is not None:
+        for name in write_hashes(folder=options.write):
+            print(f"hash written: {name}")
+    found = problems()
+    for problem in found:
+        print(problem, file=sys.stderr)
+    if not found:
+        print(f"{len(load()[1])} items cover {len(assets())} files of the repository.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+"""Drawing the sheet: one matplotlib figure a page, saved as a vector PDF.
+
+What the pen must not be mixed up with is printed in light red: a photo's red channel hardly sees
+it, while blue and black ink stay dark there. On a black-and-white printer it comes out light grey,
+which is still far lighter than ink.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+from course.characters import MEANINGS
+from course.fonts import FONT_FILE
+from course.store.files import write_whole
+
+import numpy as np
+from matplotlib import font_manager, style
+from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Outline
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
+
+from .layout import (
+    BOX,
+    BOXES,
+    MARKER,
+    POSITIONS,
+    QR_SIDE,
+    Layout,
+    SheetError,
+    marker_modules,
+    marker_number,
+    page_layout,
+    qr_modules,
+    split_pages,
+)
+
+FRAME = (1.0, 0.66, 0.58)
+GUIDE = (1.0, 0.80, 0.75)
+MODEL = (1.0, 0.84, 0.80)
+INK = (0.2, 0.2, 0.2)
+FRAME_WIDTH = 0.25
+GUIDE_WIDTH = 0.18
+_POINTS_PER_MM = 72 / 25.4
+# installed fonts that have Chinese characters, tried in this order for characters
+# that the course's own small font lacks
+_OTHER_FONTS = (
+    "LXGW WenKai", "KaiTi", "STKaiti", "Kaiti SC", "AR PL UKai CN", "Noto Serif CJK SC",
+    "Source Han Serif SC", "Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "SimSun",
+    "PingFang SC", "Songti SC", "Heiti SC", "WenQuanYi Zen Hei", "DejaVu Sans",
+)  # fmt: skip
+
+
+def _fonts() -> list[Path]:
+    files = [FONT_FILE] if FONT_FILE.exists() else []
+    installed = {entry.name: entry.fname for entry in reversed(font_manager.fontManager.ttflist)}
+    return files + [Path(installed[name]) for name in _OTHER_FONTS if name in installed]
+
+
+def _has_glyph(font: Path, character: str) -> bool:
+    return ord(character) in font_manager.get_font(os.fspath(font)).get_charmap()
+
+
+def choose_fonts(characters, font: str | os.PathLike | None = None) -> dict[str, Path]:
+    """The font file that draws each character: `font`, or the course font, or an installed one.
+
+    Raises SheetError that names the characters which no font has.
+    """
+    if font is not None:
+        try:
+            font_manager.get_font(os.fspath(font))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise SheetError(
+                f"{font} cannot be used as a font ({error}). Name a .ttf or .otf file."
+            ) from error
+    files = _fonts() if font is None else [Path(font)]
+    chosen = {c: next((f for f in files if _has_glyph(f, c)), None) for c in characters}
+    missing = "".join(c for c, file in chosen.items() if file is None)
+    if missing:
+        where = "No font found here has" if font is None else f"The font {font} lacks"
+        raise SheetError(
+            f"{where} {missing}. Name a font file that does with --font FILE, e.g. LXGW WenKai, "
+            "Noto Sans CJK SC or KaiTi."
+        )
+    return chosen
+
+
+def _modules_outline(modules: np.ndarray, x: float, y: float, side: float) -> Outline:
+    # Neighbouring squares overlap a little, so that viewers draw no hairlines between them.
+    step, bleed = side / len(modules), 0.01
+    vertices = []
+    for row, line in enumerate(modules):
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], line.astype(int), [0]))))
+        for start, stop in edges.reshape(-1, 2):
+            x0, x1 = x + start * step - bleed, x + stop * step + bleed
+            y0, y1 = y + row * step - bleed, y + (row + 1) * step + bleed
+            vertices += [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
+    codes = [Outline.MOVETO, *[Outline.LINETO] * 3, Outline.CLOSEPOLY] * (len(vertices) // 5)
+    return Outline(vertices, codes)
+
+
+def _glyph_outline(character: str, font: Path, centre: tuple[float, float], em: float) -> Outline:
+    properties = font_manager.FontProperties(fname=os.fspath(font))
+    outline = TextPath((0, 0), character, size=em, prop=properties)
+    box = outline.get_extents()
+    middle = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    move = Affine2D().translate(-middle[0], -middle[1]).scale(1, -1).translate(*centre)
+    return outline.transformed(move)
+
+
+def _guides(axes, x: float, y: float) -> None:
+    # the 米字格 of Chinese practice paper: frame, cross and diagonals
+    half = BOX / 2
+    for x0, y0, x1, y1 in (
+        (x, y + half, x + BOX, y + half),
+        (x + half, y, x + half, y + BOX),
+        (x, y, x + BOX, y + BOX),
+        (x + BOX, y, x, y + BOX),
+    ):
+        axes.plot(
+            (x0, x1), (y0, y1), color=GUIDE, linewidth=GUIDE_WIDTH * _POINTS_PER_MM,
+            dashes=(4, 4), dash_capstyle="butt",
+        )  # fmt: skip
+    axes.plot(
+        (x, x + BOX, x + BOX, x, x), (y, y, y + BOX, y + BOX, y),
+        color=FRAME, linewidth=FRAME_WIDTH * _POINTS_PER_MM, solid_joinstyle="miter",
+    )  # fmt: skip
+
+
+def page_figure(
+    layout: Layout, characters: tuple[str, ...], page: int, pages: int, fonts: dict[str, Path], trace: int = 1
+) -> Figure:
+    """One page as a matplotlib figure in the size of the paper.
+
+    characters: the at most 11 characters of this page; page counts from 1; fonts: from
+    `choose_fonts`; trace: how many boxes a character show a faint model to trace (0 to 7).
+    """
+    figure = Figure(figsize=(layout.width / 25.4, layout.height / 25.4), facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, layout.width), ylim=(layout.height, 0))
+    axes.axis("off")
+
+    def fill(outline: Outline, colour) -> None:
+        axes.add_patch(PathPatch(outline, facecolor=colour, edgecolor="none", linewidth=0))
+
+    def write(x: float, y: float, text: str, size: float, **options) -> None:
+        axes.text(x, y, text, fontsize=size, family="DejaVu Sans", color=INK, **options)
+
+    for position in range(len(POSITIONS)):
+        x, y = layout.marker_corners(position)[0]
+        modules = marker_modules(marker_number(layout.paper, page, position))
+        fill(_modules_outline(modules, x, y, MARKER), "black")
+    fill(_modules_outline(qr_modules(characters), *layout.qr, QR_SIDE), "black")
+
+    top = layout.first_row
+    write(layout.left, top - 16.5, "Your own handwriting", 15, weight="bold")
+    write(layout.left, top - 11.5, f"page {page} of {pages}, {layout.paper}", 9)
+    write(
+        layout.left, top - 3,
+        "Write each character once in each of its boxes, with a blue or black pen,\n"
+        "inside the frame. Leave out what you like: empty boxes are skipped.",
+        8, linespacing=1.35,
+    )  # fmt: skip
+    for row, character in enumerate(characters):
+        x, y, width, height = layout.label(row)
+        fill(_glyph_outline(character, fonts[character], (x + width / 2, y + 8.4), 14), INK)
+        write(x + width / 2, y + height - 0.6, _pinyin(character), 7.5, ha="center")
+        for column in range(BOXES):
+            x, y = layout.box(row, column)
+            if column < trace:
+                centre = (x + BOX / 2, y + BOX / 2)
+                fill(_glyph_outline(character, fonts[character], centre, 16), MODEL)
+            _guides(axes, x, y)
+    bottom = top + (len(characters) - 1) * layout.row_pitch + BOX + 4.5
+    write(
+        layout.left, bottom,
+        "Then photograph or scan the whole page, all six black squares in the picture, and run\n"
+        "python -m tools.sheet read PHOTO --out data/mine",
+        8, va="top", linespacing=1.35,
+    )  # fmt: skip
+    return figure
+
+
+def _pinyin(character: str) -> str:
+    meaning = MEANINGS.get(character)
+    return meaning.pinyin if meaning else ""
+
+
+def sheet_figures(characters, paper: str = "A4", trace: int = 1, font=None):
+    """Yield one figure a page of the sheet for `characters`; arguments as in `make_sheet`."""
+    layout = page_layout(paper)
+    if not 0 <= trace <= BOXES:
+        raise SheetError(f"{trace} boxes to trace: choose from 0 to {BOXES}.")
+    pages = split_pages(characters)
+    fonts = choose_fonts(sum(pages, ()), font)
+    for page, members in enumerate(pages, 1):
+        yield page_figure(layout, members, page, len(pages), fonts, trace)
+
+
+def make_sheet(
+    path: str | os.PathLike,
+    characters,
+    paper: str = "A4",
+    trace: int = 1,
+    font: str | os.PathLike | None = None,
+    replace: bool = False,
+) -> int:
+    """Write the printable sheet as a vector PDF and return the number of its pages.
+
+    path: the PDF file; characters: a string or sequence, 11 a page; paper: "A4" or "Letter";
+    trace: boxes a character with a faint model to trace; font: a font file for the models.
+    A file that holds something else is kept unless replace is True. Raises SheetError.
+    """
+    path = Path(path)
+    content = io.BytesIO()
+    pages = 0
+    # no date inside: the same sheet is the same file
+    metadata = {"CreationDate": None, "Title": "Your own handwriting"}
+    # a notebook's plot style must not crop or scale the page
+    with style.context("default"), PdfPages(content, metadata=metadata) as pdf:
+        for figure in sheet_figures(characters, paper, trace, font):
+            pdf.savefig(figure)
+            pages += 1
+    if path.is_dir():
+        raise SheetError(f"{path} is a folder. Name a PDF file with --out.")
+    if path.exists() and not replace and path.read_bytes() != content.getvalue():
+        raise SheetError(f"{path} exists and is not this sheet. Add --replace or another --out.")
+    try:
+        write_whole(path, content.getvalue())
+    except OSError as error:
+        raise SheetError(f"{path} cannot be written: {error}.") from error
+    return pages
