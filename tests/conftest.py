@@ -1,10 +1,11 @@
-"""The built site, for every test that looks at it."""
+"""The built site and a browser, for every test that looks at it; and the order of the tests."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from course.store.files import locked
@@ -36,6 +37,28 @@ def site_folder() -> Path:
     if not (folder / "index.html").is_file():
         pytest.fail(f"{folder} holds no index.html: render the site first, or set COURSE_SITE")
     return folder
+
+
+@pytest.fixture(scope="session")
+def site(site_folder: Path) -> Path:
+    return site_folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    """One browser for a file's tests; where there is none they are skipped, or fail when strict.
+
+    Playwright keeps an event loop running, in which no notebook could be run; so it ends with the file.
+    """
+    from render.browser import NoBrowserError, open_browser
+
+    try:
+        with open_browser() as started:
+            yield started
+    except NoBrowserError as error:
+        if os.environ.get("COURSE_STRICT") == "1":
+            pytest.fail(f"COURSE_STRICT=1 asks for the browser tests. {error}")
+        pytest.skip(str(error))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,15 +1,16 @@
-"""The checks themselves, on a deck and pages made to fail: each defect is found, once a slide."""
+"""The checks themselves, on decks and pages made to fail: each defect is found, on its slide."""
 
 from __future__ import annotations
 
 import importlib.resources
+import re
 from pathlib import Path
 
 import pytest
 
 from render import browser as engine
 
-from .checks import Findings, check_deck, check_page, smallest_text
+from .checks import Findings, check_deck, check_page, opened, smallest_text
 
 FONT = Path(__file__).resolve().parents[2] / "assets/fonts/course-kai.woff2"
 PIXEL = (
@@ -116,16 +117,17 @@ DECK = """<!doctype html>
   box-sizing: border-box; height: 720px; padding: 40px; font: 28px sans-serif;
 }}
 .reveal .kai {{ font-family: "Course Kai", sans-serif; }}
+:focus-visible {{ outline: 3px solid; }}
 .reveal .footer {{ position: absolute; bottom: 12px; left: 40px; font: 18px sans-serif; }}
 {css}
 </style></head>
 <body><div class="reveal"><div class="slides">
 {slides}
-</div><div class="footer">Footer</div></div>
+</div><div class="footer"><a href="#">Footer</a> <a href="#">link</a></div></div>
 <script src="{reveal}/reveal.js"></script>
 <script>
 Reveal.initialize({{ width: 1280, height: 720, margin: 0, center: false, transition: "none",
-  pdfSeparateFragments: false }});
+  pdfSeparateFragments: false, navigationMode: "linear", controls: false }});
 {script}
 </script></body></html>
 """
@@ -143,6 +145,14 @@ def write_deck(folder: Path, slides: str, css: str = "", script: str = "") -> Pa
     return path
 
 
+def problems_of_deck(browser, path: Path, width: int = 1280, height: int = 720, **options) -> list[str]:
+    """What the checks say about a deck."""
+    found = Findings()
+    with opened(browser, path, found, width, height) as page:
+        check_deck(page, found, path.name, **options)
+    return found.problems
+
+
 @pytest.fixture(scope="module")
 def findings(browser, tmp_path_factory) -> Findings:
     """What the checks say about SLIDES at 1280 x 720."""
@@ -150,7 +160,10 @@ def findings(browser, tmp_path_factory) -> Findings:
         f'<section id="{slide}"><h2>{slide}</h2>{content}</section>' for slide, content, _ in SLIDES
     )
     folder = tmp_path_factory.mktemp("a folder 汉字")
-    return check_deck(browser, write_deck(folder, slides), ((1280, 720),))
+    found, path = Findings(), write_deck(folder, slides)
+    with opened(browser, path, found) as page:
+        check_deck(page, found, path.name)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -178,7 +191,7 @@ def test_console_errors_and_requests_are_reported(browser, tmp_path) -> None:
         script="console.error('spoken'); fetch('https://example.invalid/x').catch(() => {});"
         "setTimeout(() => { throw new Error('thrown'); });",
     )
-    said = "\n".join(check_deck(browser, path, ((1280, 720),)).problems)
+    said = "\n".join(problems_of_deck(browser, path))
     assert "console error: spoken" in said
     assert "script error: thrown" in said
     assert "failed request: " in said and "gone.png" in said
@@ -187,8 +200,46 @@ def test_console_errors_and_requests_are_reported(browser, tmp_path) -> None:
 
 def test_small_text_counts_only_at_the_small_size(browser, tmp_path) -> None:
     path = write_deck(tmp_path, "<section id='a'><h2>A</h2><p style='font-size: 17px'>b</p></section>")
-    assert not check_deck(browser, path, ((1920, 1080),)).problems
-    assert check_deck(browser, path, ((1280, 720),)).problems
+    assert not problems_of_deck(browser, path, 1920, 1080, fit_only=True)
+    assert problems_of_deck(browser, path, fit_only=True)
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("", []),
+        ("Reveal.configure({keyboard: false});", ["does not lead to each slide"]),
+        ("Reveal.on('fragmentshown', () => Reveal.nextFragment());", ["a fragment was skipped"]),
+    ],
+)
+def test_a_deck_is_given_by_keyboard(browser, tmp_path, script, expected) -> None:
+    path = write_deck(
+        tmp_path,
+        "<section><h2>One</h2></section><section><section><h2>Two</h2>"
+        "<p class='fragment'>a</p><p class='fragment'>b</p></section>"
+        "<section><h2>Three</h2></section></section>",
+        script=script,
+    )
+    said = problems_of_deck(browser, path)
+    assert len(said) == len(expected) and all(map(str.__contains__, said, expected)), said
+
+
+def test_what_cannot_be_read_or_reached_on_a_slide_is_found(browser, tmp_path) -> None:
+    path = write_deck(
+        tmp_path,
+        "<section id='one'><h2>One</h2><p class='kai'>大</p></section>"
+        "<section id='two'><h2>Two</h2><button></button></section>"
+        "<section id='three'><h2>Three</h2><a href='#a'>a</a>"
+        "<div tabindex='0' onfocus='this.previousSibling.focus()'>b</div></section>",
+    )
+    said = problems_of_deck(browser, path)
+    for expected in (
+        r'^deck.slides.html: Chinese without lang="zh": 大',
+        r"#one.*Tab leads to something unseen: <button>",  # a control of the next slide
+        r"#two.*critical: button-name",
+        r"#three.*Tab does not reach <div>",
+    ):
+        assert [each for each in said if re.search(expected, each)], (expected, said)
 
 
 DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="72pt"
@@ -210,7 +261,7 @@ def test_labels_of_figures_are_measured_as_shown(browser, tmp_path) -> None:
             tmp_path,
             f"<section id='a'><h2>A</h2><img src='figure.svg' alt='A figure' style='{style}'></section>",
         )
-        said = check_deck(browser, path, ((1280, 720),)).problems
+        said = problems_of_deck(browser, path, fit_only=True)
         assert [("labels of" in each) for each in said] == [True] * expected, said
 
 
@@ -229,30 +280,82 @@ def test_figures_made_by_matplotlib_are_understood(tmp_path) -> None:
         assert smallest_text(path.as_uri(), 5 * 96) == pytest.approx(16, abs=0.1), kind
 
 
-PAGES = (
-    ("whole", "<p>Text</p><pre style='overflow-x: auto'>" + "long " * 80 + "</pre>", ""),
-    ("wide", "<p style='width: 700px'>Wider than a telephone</p>", "px wider than the window of 360"),
-    ("missing", "<img src='nowhere.png' alt='Nothing'>", "missing image"),
-    ("no-alt", f"<img src='{PIXEL}'>", "image without alt text"),
-    ("error", "<script>console.error('spoken')</script>", "console error: spoken"),
-    ("remote", "<img src='https://example.invalid/a.png' alt='Far'>", "leaves the disk"),
-    ("no-font", "<p>人</p>", "Chinese without the font Course Kai"),
-)
+LONG = "x" * 300
+# What is on a page, and what the checks must say about it ("" for nothing).
+PAGES = {
+    "whole": (
+        "<p>Text, <span lang='zh'>大</span>, <code>大</code></p><a href='#a'>a</a>"
+        "<label>c <select><option>c</select></label>"
+        "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>"
+        "<table><tr><th>a</th><td>1</td></tr><tr><th>b</th><td>2</td></tr></table>"
+        "<details open><summary>Code</summary><p>x</p></details>",
+        "",
+    ),
+    "wide": ("<p style='width: 700px'>Wider than a telephone</p>", "px wider than the window of 360"),
+    "missing": ("<img src='nowhere.png' alt='Nothing'>", "missing image"),
+    "no-alt": (f"<img src='{PIXEL}'>", "image without alt text"),
+    "error": ("<script>console.error('spoken')</script>", "console error: spoken"),
+    "remote": ("<img src='https://example.invalid/a.png' alt='Far'>", "leaves the disk"),
+    "no-font": ("<p style='font-family: serif'>人</p>", "Chinese without the font Course Kai"),
+    # axe-core
+    "image-alt": ("<img src='a.png'>", "critical: image-alt"),
+    "faint": ("<p style='color: #bbb; background: #fff'>Faint</p>", "serious: color-contrast"),
+    "no-name": ("<button></button>", "critical: button-name"),
+    "scrolled": (
+        f"<pre style='width: 90px; overflow-x: auto'>{LONG}</pre>",
+        "serious: scrollable-region-focusable",
+    ),
+    # by ear
+    "no-lang": ("<p>Big: 大</p>", 'Chinese without lang="zh": Big: 大'),
+    "other-lang": ("<p lang='zh'><em lang='en'>Big, 大</em></p>", 'Chinese without lang="zh"'),
+    "headless": ("<table><tr><td>a</td><td>1</td></tr></table>", "table without header cells"),
+    "empty-heads": ("<table><tr><th></th><th> </th></tr></table>", "table without header cells"),
+    "late-head": (
+        "<table><tr><td>a</td><td>b</td></tr><tr><th>c</th><td>d</td></tr></table>",
+        "without a head above or beside",
+    ),
+    # by keyboard
+    "unreached": (
+        "<a href='#a'>a</a><div tabindex='0' onfocus='this.previousSibling.focus()'>b</div>",
+        "Tab does not reach <div>",
+    ),
+    "caught": (
+        "<a href='#a'>a</a><div tabindex='0' onkeydown='event.preventDefault()'>b</div><button>c</button>",
+        "Tab does not get away from <div>",
+    ),
+    "no-focus": ("<a href='#a' style='outline: none'>a</a>", "no sign of the focus on <a>"),
+    "unseen": ("<button style='opacity: 0'>b</button>", "Tab leads to something unseen: <button>"),
+    # on paper
+    "bar": ("<nav>Home</nav>", "navigation on paper: <nav>"),
+    "cut": (f"<pre style='overflow-x: auto'>{LONG}</pre>", "wider than its box: <pre>"),
+    "over-paper": (f"<pre>{LONG}</pre>", "text hangs over the paper: <pre>"),
+    "wide-box": ("<div style='width: 1200px'>a</div>", "hangs over the paper by"),
+    "cut-below": (
+        "<div style='height: 30px; overflow: hidden'><p>a</p><p>b</p></div>",
+        "higher than its box: <div>",
+    ),
+    "folded": ("<details><summary>Code</summary><p>x</p></details>", "folded away on paper"),
+    "tab": ("<div role='tabpanel' style='display: none'>b</div>", "hidden by its tab on paper"),
+}
+HEAD = f"""<!doctype html><html lang='en'><meta charset='utf-8'><title>Page</title><style>
+@font-face {{ font-family: "Course Kai"; src: url("{FONT.as_uri()}"); }}
+body, code {{ font-family: sans-serif, "Course Kai"; }} :focus-visible {{ outline: 3px solid; }}</style>"""
 
 
-@pytest.mark.parametrize(("name", "body", "expected"), PAGES, ids=[page[0] for page in PAGES])
-def test_defects_of_pages_are_found(browser, tmp_path, name, body, expected) -> None:
-    path = tmp_path / f"{name}.html"
-    path.write_text(
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{name}</title>"
-        f"<body>{body}</body></html>",
-        encoding="utf-8",
-    )
-    said = check_page(browser, path).problems
-    if expected:
-        assert any(expected in problem for problem in said), said
-    else:
-        assert not said
+def problems_of_page(browser, path: Path, text: str) -> list[str]:
+    """What the checks say about a page of this text."""
+    path.write_text(text, encoding="utf-8")
+    found = Findings()
+    with opened(browser, path, found) as page:
+        check_page(page, found, path.name)
+    return found.problems
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_defects_of_pages_are_found(browser, tmp_path, name) -> None:
+    body, expected = PAGES[name]
+    said = problems_of_page(browser, tmp_path / "page.html", f"{HEAD}<main><h1>Page</h1>{body}</main></html>")
+    assert any(expected in problem for problem in said) if expected else said == [], said
 
 
 def test_a_module_from_disk_is_an_error(browser, tmp_path) -> None:
@@ -262,11 +365,9 @@ def test_a_module_from_disk_is_an_error(browser, tmp_path) -> None:
     (tmp_path / script).write_text("export {};", encoding="utf-8")
     page = tmp_path / "page.html"
     for kind in ("type='module'", "defer"):
-        page.write_text(
-            f"<!doctype html><html lang='en'><title>m</title><script {kind} src='{script}'></script>",
-            encoding="utf-8",
+        said = problems_of_page(
+            browser, page, f"{HEAD}<script {kind} src='{script}'></script><main><h1>Page</h1></main>"
         )
-        said = check_page(browser, page, (1280,)).problems
         if kind == "defer":
             assert len(said) == 1 and "script error" in said[0], said
         else:

@@ -1,4 +1,4 @@
-"""Every slide, the notes and the index, as a browser shows them from disk.
+"""Every slide, the notes and the index, as a browser shows them from disk: one walk over each.
 
 The site is brought up to date first; COURSE_SITE=<folder> names one that is already built.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .checks import DECK_SIZES, Findings, characters_of_font, check_deck, check_page
+from .checks import ROUTE, STATE, Findings, characters_of_font, check_deck, check_page, grave_problems, opened
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LECTURES = sorted(path.stem for path in (REPOSITORY / "lectures").glob("*.qmd"))
@@ -20,19 +20,28 @@ if os.environ.get("COURSE_SITE"):
         path.name.removesuffix(".slides.html")
         for path in Path(os.environ["COURSE_SITE"]).glob("lectures/*.slides.html")
     )
+PAGES = ("index", *(f"lectures/{each}" for each in LECTURES))
+BRIGHTNESS = """(selector) => getComputedStyle(document.querySelector(selector)).backgroundColor
+  .match(/[\\d.]+/g).slice(0, 3).map(Number).reduce((a, b) => a + b) / 3"""
 
 
-def assert_sound(findings: Findings) -> None:
-    """Fail with every problem, one a line."""
+def assert_sound(site: Path, findings: Findings) -> None:
+    """Fail with every problem, one a line; the shipped font has each Chinese character that was seen."""
+    missing = findings.characters - characters_of_font(site / "assets/fonts/course-kai.woff2")
+    if missing:
+        lacking = "".join(sorted(missing))
+        findings.add("fonts", f"Course Kai lacks {lacking}: run python -m tools.fonts.chinese")
     if findings.problems:
         count = len(findings.problems)
         pytest.fail(f"{count} problem(s)\n" + "\n".join(findings.problems), pytrace=False)
 
 
-def assert_font_covers(site: Path, characters: set[str]) -> None:
-    """The shipped font has each Chinese character, so that no system font is needed."""
-    missing = characters - characters_of_font(site / "assets/fonts/course-kai.woff2")
-    assert not missing, f"Course Kai lacks {''.join(sorted(missing))}: run python -m tools.fonts.chinese"
+def is_dark(page) -> bool:
+    """Whether the paper is dark; the button must say the same."""
+    dark = page.evaluate(BRIGHTNESS, "body") < 60
+    pressed = page.get_by_role("button", name="Dark colours").get_attribute("aria-pressed")
+    assert pressed == str(dark).lower()
+    return dark
 
 
 def test_there_are_lectures() -> None:
@@ -40,19 +49,71 @@ def test_there_are_lectures() -> None:
 
 
 @pytest.mark.parametrize("lecture", LECTURES)
-@pytest.mark.parametrize("size", DECK_SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_every_slide_fits(browser, site, lecture, size) -> None:
-    findings = check_deck(browser, site / "lectures" / f"{lecture}.slides.html", (size,))
-    assert_sound(findings)
-    assert len(findings.slides) > 1
-    assert_font_covers(site, findings.characters)
+def test_every_slide(browser, site, lecture) -> None:
+    findings = Findings()
+    path = site / "lectures" / f"{lecture}.slides.html"
+    with opened(browser, path, findings) as page:
+        check_deck(page, findings, path.name)
+        assert len(findings.slides) > 1
+        keys_lead_about(page)
+    assert_sound(site, findings)
 
 
-@pytest.mark.parametrize("page", ["index", *(f"lectures/{each}" for each in LECTURES)])
-def test_pages_read_on_a_desk_and_on_a_phone(browser, site, page) -> None:
-    findings = check_page(browser, site / f"{page}.html")
-    assert_sound(findings)
-    assert_font_covers(site, findings.characters)
+def keys_lead_about(page) -> None:
+    """From the last slide: back, to both ends, the overview, the help, the speaker's window."""
+    route, last = page.evaluate(ROUTE), page.evaluate(STATE)
+    for key in ("ArrowLeft", "PageUp"):
+        page.keyboard.press(key)
+    assert page.evaluate(STATE) != last
+    for key in ("PageDown", "Space"):
+        page.keyboard.press(key)
+    assert page.evaluate(STATE) == last
+    page.keyboard.press("Home")
+    assert page.evaluate(STATE)[:2] == route[0]
+    page.keyboard.press("End")  # reveal.js: to the last section
+    assert page.evaluate(STATE)[0] == route[-1][0]
+    page.keyboard.press("Escape")
+    assert page.evaluate("Reveal.isOverview()")
+    page.keyboard.press("Escape")
+    assert not page.evaluate("Reveal.isOverview()")
+    page.keyboard.press("Shift+?")
+    page.locator(".r-overlay-help, .overlay-help").wait_for(state="visible", timeout=5_000)
+    page.keyboard.press("Escape")
+    with page.expect_popup() as notes:
+        page.keyboard.press("s")
+    notes.value.locator("#speaker-controls, .speaker-controls").first.wait_for()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page(browser, site, name) -> None:
+    findings = Findings()
+    with opened(browser, site / f"{name}.html", findings) as page:
+        assert page.locator("#quarto-header button.theme-switch").count() == 1
+        assert not is_dark(page)
+        the_first_tab_skips_the_navigation(page)
+        page.get_by_role("button", name="Dark colours").click()
+        assert is_dark(page)
+        findings.add(f"{name} at night", *grave_problems(page))
+        page.keyboard.press("Control+Home")
+        page.evaluate("document.querySelector('.skip-link').focus()")
+        findings.add(f"{name} at night", *grave_problems(page, ":focus", without="main"))
+        page.get_by_role("button", name="Dark colours").click()
+        assert not is_dark(page)
+        check_page(page, findings, name)
+    assert_sound(site, findings)
+
+
+def the_first_tab_skips_the_navigation(page) -> None:
+    """A page just opened: Tab shows a link that leads to the content."""
+    page.keyboard.press("Tab")
+    link = page.locator(":focus")
+    assert link.inner_text() == "Skip to content"
+    box = link.bounding_box()
+    assert box["x"] >= 0 and box["y"] >= 0, "it is focused and not seen"
+    assert grave_problems(page, ":focus", without="main") == []
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
 
 
 def test_index_lists_each_lecture_with_its_minutes(site) -> None:

@@ -1,4 +1,7 @@
-"""Light and dark pages: as the system is set, as the reader chooses, and always light on paper."""
+"""Light and dark pages: as the system is set, as the reader chooses, and always light on paper.
+
+That each page has the switch, and keeps its contrast at night, is part of the walk in test_site.py.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from .test_accessibility import grave_problems
-from .test_site import LECTURES
+from .test_site import BRIGHTNESS, LECTURES, PAGES, is_dark
 
-PAGES = ("index", *(f"lectures/{each}" for each in LECTURES))
 FORBIDDEN = "storage is forbidden to pages on the disk"
 NO_STORAGE = f"""Object.defineProperty(window, "localStorage", {{
   get() {{ throw new DOMException("{FORBIDDEN}", "SecurityError"); }} }});"""
@@ -19,8 +20,6 @@ AT_FIRST = """new MutationObserver(() => {
   if (document.body && !window.atFirst) {
     window.atFirst = document.documentElement.dataset.theme || "none"; }
 }).observe(document, {childList: true, subtree: true});"""
-BRIGHTNESS = """(selector) => getComputedStyle(document.querySelector(selector)).backgroundColor
-  .match(/[\\d.]+/g).slice(0, 3).map(Number).reduce((a, b) => a + b) / 3"""
 
 
 @contextmanager
@@ -40,25 +39,6 @@ def opened(browser, path, scheme="light", script=""):
         assert [each for each in page.errors if each != FORBIDDEN] == []
     finally:
         context.close()
-
-
-def is_dark(page) -> bool:
-    """Whether the paper is dark; the button must say the same."""
-    dark = page.evaluate(BRIGHTNESS, "body") < 60
-    pressed = page.get_by_role("button", name="Dark colours").get_attribute("aria-pressed")
-    assert pressed == str(dark).lower()
-    return dark
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_every_page_has_the_switch_in_its_bar(browser, site, name) -> None:
-    with opened(browser, site / f"{name}.html") as page:
-        assert page.locator("#quarto-header button.theme-switch").count() == 1
-        assert not is_dark(page)
-        page.get_by_role("button", name="Dark colours").click()
-        assert is_dark(page)
-        page.get_by_role("button", name="Dark colours").click()
-        assert not is_dark(page)
 
 
 def test_until_it_is_pressed_the_system_decides(browser, site) -> None:
@@ -124,13 +104,6 @@ def test_paper_is_always_light(browser, site, scheme) -> None:
         ink = page.evaluate("getComputedStyle(document.querySelector('main section p')).color")
         assert max(map(int, re.findall(r"\d+", ink))) < 60
         assert not page.get_by_role("button", name="Dark colours").is_visible()
-
-
-@pytest.mark.parametrize("name", PAGES[:2])
-def test_pressed_the_page_keeps_its_contrast(browser, site, name) -> None:
-    with opened(browser, site / f"{name}.html") as page:
-        page.get_by_role("button", name="Dark colours").click()
-        assert grave_problems(page) == []
 
 
 @pytest.mark.parametrize("deck", LECTURES[:1])
