@@ -4,7 +4,7 @@
     python -m tools.ledger --write   # writes the present hashes into ledger.toml, then checks
     python -m tools.ledger --write cache/   # of the files in this folder only
 
-`ledger.toml` explains its own format. Which files need an entry: `is_asset`.
+`assets/ledger.toml` explains its own format. Which files need an entry: `is_asset`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.metadata
-import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,22 +26,9 @@ LEDGER = REPOSITORY / "assets" / "ledger.toml"
 OURS = "the course authors"
 KINDS = ("figure", "photo", "font", "data", "weights")
 PICTURES = ("figure", "photo")
-FIELDS = {
-    "path",
-    "package",
-    "kind",
-    "title",
-    "author",
-    "licence",
-    "source",
-    "sha256",
-    "hashes",
-    "alt",
-    "used_in",
-    "called",
-    "notice",
-    "note",
-}
+FIELDS = set(
+    "path package kind title author licence source sha256 hashes alt used_in called notice note".split()
+)
 # Files of these kinds are assets wherever they lie.
 SUFFIXES = set(
     ".png .jpg .jpeg .gif .webp .avif .svg .ico .bmp .tif .tiff .pdf .mp4 .webm .mp3 .wav "
@@ -56,18 +40,10 @@ SUFFIXES = set(
 FOLDERS = ("cache", "data")
 TEXTS = {".md", ".txt", ".py"}
 # Left out where git cannot be asked, as in a downloaded archive of the repository.
-MADE = {
-    ".git",
-    ".venv",
-    "_site",
-    "_build",
-    ".render-cache",
-    ".quarto",
-    "__pycache__",
-    ".pytest_cache",
-    ".hypothesis",
-    ".ipynb_checkpoints",
-}
+MADE = set(
+    ".git .venv _site _build .render-cache .quarto __pycache__ .pytest_cache .hypothesis "
+    ".ipynb_checkpoints course.egg-info".split()
+)
 
 
 class LedgerError(ValueError):
@@ -77,36 +53,22 @@ class LedgerError(ValueError):
 def is_asset(path: str, content: bytes) -> bool:
     """Whether a file of the repository needs an entry: by its ending, its folder, or NUL bytes."""
     pure = PurePosixPath(path)
-    if pure.suffix.lower() in SUFFIXES:
-        return True
-    if "weights" in pure.stem and pure.suffix in (".js", ".json"):
-        return True
-    if pure.parts[0] in FOLDERS and pure.suffix.lower() not in TEXTS:
-        return True
-    return b"\0" in content[:8192]
+    return (
+        pure.suffix.lower() in SUFFIXES
+        or ("weights" in pure.stem and pure.suffix in (".js", ".json"))
+        or (pure.parts[0] in FOLDERS and pure.suffix.lower() not in TEXTS)
+        or b"\0" in content[:8192]
+    )
 
 
 def repository_files(root: Path = REPOSITORY) -> list[str]:
     """The files that git tracks or would track, as posix paths from the root; sorted."""
-    asked = None
     if (root / ".git").exists() and shutil.which("git"):
-        asked = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=root,
-            capture_output=True,
-            check=True,
-        ).stdout.decode("utf-8")
-    if asked is None:
-        found = [
-            path.relative_to(root).as_posix()
-            for path in root.rglob("*")
-            if path.is_file()
-            and not MADE & set(path.relative_to(root).parts)
-            and not any(part.endswith(".egg-info") for part in path.parts)
-        ]
-    else:
-        found = [name for name in asked.split("\0") if name and (root / name).is_file()]
-    return sorted(set(found))
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode("utf-8")
+        return sorted({name for name in listed.split("\0") if name and (root / name).is_file()})
+    files = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in files if not MADE & set(path.parts))
 
 
 def assets(root: Path = REPOSITORY) -> list[str]:
@@ -122,8 +84,10 @@ def assets(root: Path = REPOSITORY) -> list[str]:
 def load(ledger: Path = LEDGER) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """The ledger's licences (SPDX identifier to name) and its items.
 
-    Raises:
-        LedgerError: it is no TOML, or an item lacks its `path`.
+    Raises
+    ------
+    LedgerError
+        It is no TOML, or an item lacks its `path`.
     """
     try:
         content = tomllib.loads(ledger.read_text(encoding="utf-8"))
@@ -142,6 +106,7 @@ def label(item: dict[str, Any]) -> str:
 
 
 def patterns(item: dict[str, Any]) -> list[str]:
+    """The paths of an item, which may hold `*` and `**`."""
     return [item["path"]] if isinstance(item["path"], str) else list(item["path"])
 
 
@@ -151,14 +116,12 @@ def files_of(item: dict[str, Any], names: list[str], root: Path = REPOSITORY) ->
     `names` are the assets of the repository; the files of a package come from where Python finds
     the package.
     """
+    where = {name: root / name for name in names}
     if "package" in item:
-        distribution = importlib.metadata.distribution(item["package"])
-        found = {}
-        for file in distribution.files or ():
-            if any(_matches(file.as_posix(), pattern) for pattern in patterns(item)):
-                found[file.as_posix()] = Path(distribution.locate_file(file))
-        return found
-    return {name: root / name for name in names if any(_matches(name, pattern) for pattern in patterns(item))}
+        files = importlib.metadata.distribution(item["package"]).files or ()
+        where = {file.as_posix(): Path(file.locate()) for file in files}
+    wanted = patterns(item)
+    return {name: path for name, path in where.items() if any(_matches(name, each) for each in wanted)}
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -189,130 +152,91 @@ def problems(ledger: Path = LEDGER, root: Path = REPOSITORY) -> list[str]:
     found: list[str] = []
     owner: dict[str, str] = {}
     for item in items:
-        files = {}
-        try:
-            files = files_of(item, names, root)
-        except importlib.metadata.PackageNotFoundError:
-            found.append(
-                f"{label(item)}: the package {item['package']} is not installed; is it in requirements.txt?"
-            )
-        else:
-            for pattern in patterns(item):
-                if not any(_matches(name, pattern) for name in files):
-                    found.append(f"{pattern}: there is no such file; remove it from the ledger")
-        if "package" not in item:
-            for name in files:
-                if name in owner:
-                    found.append(f"{name}: listed twice, under {owner[name]} and {label(item)}")
-                owner[name] = label(item)
+        files, damage = _covered(item, names, root)
+        found += damage
+        for name in () if "package" in item else files:
+            if name in owner:
+                found.append(f"{name}: listed twice, under {owner[name]} and {label(item)}")
+            owner[name] = label(item)
         found += _problems_of_fields(item, licences, root)
-        if files:
-            found += _problems_of_hashes(item, files, root)
-            found += _problems_of_use(item, files, root)
-    for name in names:
-        if name not in owner:
-            found.append(f"{name}: not in {ledger.name}; add an [[item]] with author, licence and source")
+        found += _problems_of_use(item, files, root) if files else []
+    found += [
+        f"{name}: not in {ledger.name}; add an [[item]] with author, licence and source"
+        for name in names
+        if name not in owner
+    ]
     return found
 
 
 def damaged(kinds: tuple[str, ...], root: Path = REPOSITORY, ledger: Path = LEDGER) -> tuple[int, list[str]]:
     """How many files the items of these kinds cover, and which are missing or have changed.
 
-    Raises:
-        LedgerError: the ledger cannot be read.
+    Raises
+    ------
+    LedgerError
+        The ledger cannot be read.
     """
-    count, found = 0, []
-    names = assets(root)
+    count, found, names = 0, [], assets(root)
     for item in load(ledger)[1]:
-        if item.get("kind") not in kinds:
-            continue
-        try:
-            files = files_of(item, names, root)
-        except importlib.metadata.PackageNotFoundError:
-            found.append(f"{label(item)}: the package {item['package']} is not installed")
-            continue
-        count += len(files)
-        found += [
-            f"{pattern} is missing"
-            for pattern in patterns(item)
-            if not any(_matches(name, pattern) for name in files)
-        ]
-        if files:
-            found += _problems_of_hashes(item, files, root)
+        if item.get("kind") in kinds:
+            files, damage = _covered(item, names, root)
+            count, found = count + len(files), found + damage
     return count, found
 
 
+def _covered(item: dict[str, Any], names: list[str], root: Path) -> tuple[dict[str, Path], list[str]]:
+    """The files of an item, and which of them are missing or not what was entered."""
+    try:
+        files = files_of(item, names, root)
+    except importlib.metadata.PackageNotFoundError:
+        return {}, [f"{label(item)}: the package {item['package']} is not installed"]
+    missing = [each for each in patterns(item) if not any(_matches(name, each) for name in files)]
+    found = [f"{each} is missing; restore it, or take it out of the ledger" for each in missing]
+    return files, found + (_problems_of_hashes(item, files, root) if files else [])
+
+
 def _problems_of_fields(item: dict[str, Any], licences: dict[str, str], root: Path) -> list[str]:
-    name, found = label(item), []
-    for key in ("kind", "title", "author", "licence", "source", "used_in"):
-        if not item.get(key):
-            found.append(f"{name}: {key} is missing")
-    for key in sorted(set(item) - FIELDS):
-        found.append(f"{name}: the field {key} is not known")
+    wanted = ("kind", "title", "author", "licence", "source", "used_in")
+    found = [f"{key} is missing" for key in wanted if not item.get(key)]
+    found += [f"the field {key} is not known" for key in sorted(set(item) - FIELDS)]
     if item.get("kind") and item["kind"] not in KINDS:
-        found.append(f"{name}: kind {item['kind']!r} is none of {', '.join(KINDS)}")
+        found.append(f"kind {item['kind']!r} is none of {', '.join(KINDS)}")
     if item.get("licence") and item["licence"] not in licences:
-        found.append(f"{name}: the licence {item['licence']!r} is not in [licences]")
-    source = item.get("source", "")
-    if source and not source.startswith(("https://", "http://", "drawn by hand")):
-        if not (root / source).is_file():
-            found.append(f"{name}: source {source!r} is neither an address nor a file here")
+        found.append(f"the licence {item['licence']!r} is not in [licences]")
+    source = item.get("source") or "https://"
+    if not source.startswith(("https://", "http://", "drawn by hand")) and not (root / source).is_file():
+        found.append(f"source {source!r} is neither an address nor a file here")
     if item.get("kind") in PICTURES and not isinstance(item.get("alt"), str):
-        found.append(f'{name}: alt is missing: say what it shows, or "" for decoration')
-    if item.get("author") and item["author"] != OURS and "package" not in item:
-        notice = item.get("notice")
-        if not notice or not (root / notice).is_file():
-            found.append(
-                f"{name}: by {item['author']}, so `notice` must name the shipped file with its licence"
-            )
-    return found
+        found.append('alt is missing: say what it shows, or "" for decoration')
+    if item.get("author", OURS) != OURS and "package" not in item:
+        if not item.get("notice") or not (root / item["notice"]).is_file():
+            found.append(f"by {item['author']}, so `notice` must name the shipped file with its licence")
+    return [f"{label(item)}: {each}" for each in found]
 
 
 def _problems_of_hashes(item: dict[str, Any], files: dict[str, Path], root: Path) -> list[str]:
-    name = label(item)
-    if item.get("hashes") == "self":
+    record = item.get("hashes")
+    if record == "self":
         return []
-    if "hashes" in item:
-        recorded = _recorded(root / item["hashes"])
+    if record:
+        text = (root / record).read_text(encoding="utf-8")
         return [
-            f"{file}: its SHA-256 is not the one in {item['hashes']}"
-            for file, path in files.items()
-            if digest({file: path}) not in _sums_for(file, recorded)
+            f"{name}: its SHA-256 is not the one in {record}"
+            for name, path in files.items()
+            if not _is_recorded(PurePosixPath(name).relative_to(PurePosixPath(record).parent), path, text)
         ]
-    if not re.fullmatch(r"[0-9a-f]{64}", item.get("sha256", "")):
-        return [f"{name}: sha256 is missing; run `python -m tools.ledger --write`"]
+    if not item.get("sha256"):
+        return [f"{label(item)}: sha256 is missing; run `python -m tools.ledger --write`"]
     if item["sha256"] != digest(files):
-        return [
-            f"{name}: the content changed since it was entered (SHA-256 differs). If that "
-            "was meant, run `python -m tools.ledger --write`"
-        ]
+        changed = "the content changed since it was entered (SHA-256 differs). If that was meant, run"
+        return [f"{label(item)}: {changed} `python -m tools.ledger --write`"]
     return []
 
 
-def _recorded(record: Path) -> dict[str, set[str]]:
-    """Hashes that a JSON record holds, by file: {"<file>": {…, "sha256": "<sum>"}} anywhere, or
-    {"<file>": "<sum>"}."""
-    found: dict[str, set[str]] = {}
-
-    def visit(node: Any) -> None:
-        if isinstance(node, dict):
-            for key, value in node.items():
-                sum_ = value.get("sha256") if isinstance(value, dict) else value
-                if isinstance(sum_, str) and re.fullmatch(r"[0-9a-f]{64}", sum_):
-                    found.setdefault(key, set()).add(sum_)
-                visit(value)
-        elif isinstance(node, list):
-            for value in node:
-                visit(value)
-
-    visit(json.loads(record.read_text(encoding="utf-8")))
-    return found
-
-
-def _sums_for(name: str, recorded: dict[str, set[str]]) -> set[str]:
-    """The hashes recorded for a file, whose name there may lack the folders above."""
-    keys = [key for key in recorded if f"/{name}".endswith(f"/{key}")]
-    return recorded[max(keys, key=len)] if keys else set()
+def _is_recorded(name: PurePosixPath, path: Path, record: str) -> bool:
+    """Whether a JSON record holds {"<name>": {"sha256": "<sum>"}} or {"<name>": "<sum>"}."""
+    entry = rf'"{re.escape(str(name))}":\s*({{\s*"sha256":\s*)?"{digest({name.name: path})}"'
+    return re.search(entry, record) is not None
 
 
 def _problems_of_use(item: dict[str, Any], files: dict[str, Path], root: Path) -> list[str]:
@@ -329,8 +253,13 @@ def _problems_of_use(item: dict[str, Any], files: dict[str, Path], root: Path) -
 def write_hashes(ledger: Path = LEDGER, root: Path = REPOSITORY, folder: str = "") -> list[str]:
     """Write the present SHA-256 of each item below `folder`, or of all, into the ledger.
 
-    Returns the items that changed.
+    Returns
+    -------
+    list of str
+        The items that changed.
     """
+    from course.store.files import write_whole  # here, since `make check` runs without packages
+
     names = assets(root)
     head, *blocks = re.split(r"(?m)^(?=\[\[item\]\]$)", ledger.read_text(encoding="utf-8"))
     changed = []
@@ -350,24 +279,15 @@ def write_hashes(ledger: Path = LEDGER, root: Path = REPOSITORY, folder: str = "
             blocks[index] = new
             changed.append(label(item))
     if changed:
-        handle, temporary = tempfile.mkstemp(dir=ledger.parent, prefix=ledger.name)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write("".join([head, *blocks]))
-        shutil.copymode(ledger, temporary)
-        os.replace(temporary, ledger)
+        write_whole(ledger, "".join([head, *blocks]))
     return changed
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Check, or write hashes and check; the exit status is 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--write",
-        nargs="?",
-        const="",
-        metavar="FOLDER",
-        help="write the present hashes, of this folder or of all",
-    )
+    write = "write the present hashes, of this folder or of all"
+    parser.add_argument("--write", nargs="?", const="", metavar="FOLDER", help=write)
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -164,7 +164,7 @@ def test_changed_content_is_named(small) -> None:
         ('used_in = ["page.qmd"]', 'used_in = ["pictures/LICENSE.txt"]', "names none of: cat.png"),
         ('notice = "pictures/LICENSE.txt"', "", "`notice` must name"),
         ('kind = "photo"', 'kind = "photo"\nlicense = "MIT"', "the field license is not known"),
-        ('"pictures/cat.png"', '["pictures/cat.png", "pictures/gone*.png"]', "there is no such file"),
+        ('"pictures/cat.png"', '["pictures/cat.png", "pictures/gone*.png"]', "pictures/gone*.png is missing"),
     ],
 )
 def test_a_poor_entry_is_named(small, old, new, said) -> None:
