@@ -17,10 +17,8 @@ import concurrent.futures
 import datetime
 import functools
 import html
-import itertools
+import posixpath
 import re
-import socket
-import subprocess
 import sys
 import tomllib
 import urllib.error
@@ -33,6 +31,8 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 from bs4 import BeautifulSoup
+
+from tools.ledger import repository_files
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "docs/external-links.toml"
@@ -68,14 +68,6 @@ REFERENCES = {
 SHY = (401, 403, 405, 406, 418, 429, 503, 999)
 
 
-@dataclass(frozen=True)
-class Reference:
-    """A link: the file that holds it, relative to the folder checked, and where it leads."""
-
-    place: str
-    target: str
-
-
 # --- a built site ------------------------------------------------------------------------
 
 
@@ -88,44 +80,27 @@ class Site:
         self.pages = sorted(name for name in self.files if name.endswith(".html"))
 
     @functools.cache
-    def _soup(self, name: str) -> BeautifulSoup:
-        return BeautifulSoup((self.folder / name).read_text(encoding="utf-8"), "lxml")
-
-    @functools.cache
-    def anchors(self, name: str) -> frozenset[str]:
-        """The identifiers that a page defines."""
-        soup = self._soup(name)
-        return frozenset(
-            {tag["id"] for tag in soup.find_all(id=True)}
-            | {tag["name"] for tag in soup.find_all("a", attrs={"name": True})}
-        )
-
-    @functools.cache
-    def references(self, name: str) -> list[str]:
-        """Where the links, pictures, scripts and style sheets of a page lead."""
-        soup, found = self._soup(name), []
+    def _read(self, name: str) -> tuple[frozenset[str], list[str]]:
+        """The anchors that a page defines, and where its links, pictures, scripts and styles lead."""
+        soup = BeautifulSoup((self.folder / name).read_text(encoding="utf-8"), "lxml")
+        anchors = {tag["id"] for tag in soup.find_all(id=True)}
+        anchors |= {tag["name"] for tag in soup.find_all("a", attrs={"name": True})}
+        found = []
         for attribute, tags in REFERENCES.items():
-            for tag in soup.find_all(tags, attrs={attribute: True}):
-                found.append(tag[attribute].strip())
+            found += [tag[attribute].strip() for tag in soup.find_all(tags, attrs={attribute: True})]
         for tag in soup.find_all(["img", "source"], srcset=True):
             found += [part.split()[0] for part in tag["srcset"].split(",") if part.strip()]
-        return [target for target in found if not target.startswith(("data:", "blob:"))]
+        return frozenset(anchors), [one for one in found if not one.startswith(("data:", "blob:"))]
 
     def broken(self) -> list[str]:
         """Each internal reference that leads to no file or anchor, in a sentence."""
-        found = []
-        for name in self.pages:
-            for target in dict.fromkeys(self.references(name)):
-                if reason := self._why_broken(name, target):
-                    found.append(f"{name}: {target}: {reason}")
-        for name in sorted(self.files):
-            if name.endswith(".css"):
-                text = (self.folder / name).read_text(encoding="utf-8")
-                text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-                for target in re.findall(r"url\(\s*[\"']?([^\"')]+)", text):
-                    if reason := self._why_broken(name, target.strip()):
-                        found.append(f"{name}: {target}: {reason}")
-        return found
+        references = [(name, one) for name in self.pages for one in dict.fromkeys(self._read(name)[1])]
+        for name in sorted(name for name in self.files if name.endswith(".css")):
+            text = (self.folder / name).read_text(encoding="utf-8")
+            text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+            references += [(name, one.strip()) for one in re.findall(r"url\(\s*[\"']?([^\"')]+)", text)]
+        reasons = ((name, target, self._why_broken(name, target)) for name, target in references)
+        return [f"{name}: {target}: {reason}" for name, target, reason in reasons if reason]
 
     def _why_broken(self, name: str, target: str) -> str | None:
         parts = urlsplit(target)
@@ -137,48 +112,34 @@ class Site:
             return f"the scheme {parts.scheme}: is not known"
         if parts.path.startswith("/"):
             return "starts at the server's root, which a page opened from disk does not have"
-        path = unquote(parts.path)
-        goal = name
-        if path:
-            goal = _joined(name, path)
-            if goal is None:
-                return "leads out of the site"
-            if goal not in self.files and f"{goal}/index.html".lstrip("./") in self.files:
-                goal = f"{goal}/index.html".lstrip("./")
-            if goal not in self.files:
-                alike = [file for file in self.files if file.lower() == goal.lower()]
-                return f"spelled {alike[0]} on disk" if alike else "there is no such file"
+        goal = _joined(name, unquote(parts.path))
+        if goal.startswith("../"):
+            return "leads out of the site"
+        if goal not in self.files and (folder := posixpath.normpath(f"{goal}/index.html")) in self.files:
+            goal = folder
+        if goal not in self.files:
+            alike = [file for file in self.files if file.lower() == goal.lower()]
+            return f"spelled {alike[0]} on disk" if alike else "there is no such file"
         anchor = unquote(parts.fragment)
         if not anchor or not goal.endswith(".html"):
             return None
+        anchors = self._read(goal)[0]
         slide = anchor.lstrip("/").split("/")[0]  # reveal.js: #/slide or #/slide/fragment
-        if anchor in self.anchors(goal) or (
-            anchor.startswith("/") and (slide.isdigit() or slide in self.anchors(goal) or not slide)
+        if anchor in anchors or (
+            anchor.startswith("/") and (not slide or slide.isdigit() or slide in anchors)
         ):
             return None
         return f"{goal} has no anchor #{anchor}"
 
-    def external(self) -> list[Reference]:
-        """The links of all pages that leave the site."""
-        return [
-            Reference(name, target)
-            for name in self.pages
-            for target in self.references(name)
-            if target.startswith(("http:", "https:", "//"))
-        ]
+    def external(self) -> list[tuple[str, str]]:
+        """The links that leave the site: the page that holds each, and where it leads."""
+        leaving = ("http:", "https:", "//")
+        return [(name, one) for name in self.pages for one in self._read(name)[1] if one.startswith(leaving)]
 
 
-def _joined(name: str, path: str) -> str | None:
-    """`path` seen from the file `name`, as a posix path from the root; None above the root."""
-    parts = name.split("/")[:-1]
-    for part in path.split("/"):
-        if part == "..":
-            if not parts:
-                return None
-            parts.pop()
-        elif part not in (".", ""):
-            parts.append(part)
-    return "/".join(parts)
+def _joined(name: str, path: str) -> str:
+    """`path` seen from the file `name`, as a posix path from the root, above which it begins with ../"""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) if path else name
 
 
 # --- the repository's texts --------------------------------------------------------------
@@ -186,21 +147,10 @@ def _joined(name: str, path: str) -> str | None:
 
 def repository_texts(root: Path = ROOT) -> list[str]:
     """The texts whose links count, among the files that git tracks or would track."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root,
-        capture_output=True,
-        check=True,
-    )
-    names = listed.stdout.decode("utf-8").split("\0")
-    return sorted(
-        {
-            name
-            for name in names
-            if name.endswith(TEXTS) and not name.startswith(NOT_READ) and (root / name).is_file()
-        }
-        | ({"LICENSE"} if (root / "LICENSE").is_file() else set())
-    )
+    names = repository_files(root)
+    return [
+        name for name in names if name == "LICENSE" or name.endswith(TEXTS) and not name.startswith(NOT_READ)
+    ]
 
 
 @functools.cache
@@ -228,17 +178,12 @@ def dois(text: str) -> list[str]:
 def slugs(markdown: str) -> set[str]:
     """The anchors that GitHub gives to the headings of a Markdown text."""
     text = re.sub(r"(?ms)^(```|~~~).*?^\1", "", markdown)
-    found: set[str] = set()
+    found: list[str] = []
     for heading in re.findall(r"(?m)^#{1,6}\s+(.+?)\s*#*$", text):
         heading = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading)
-        slug = re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
-        unique = next(
-            name
-            for name in itertools.chain([slug], (f"{slug}-{number}" for number in itertools.count(1)))
-            if name not in found
-        )
-        found.add(unique)
-    return found
+        found.append(re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-"))
+    before = (found[:number].count(slug) for number, slug in enumerate(found))
+    return {f"{slug}-{count}" if count else slug for slug, count in zip(found, before)}
 
 
 def broken_in_texts(root: Path = ROOT) -> list[str]:
@@ -252,10 +197,10 @@ def broken_in_texts(root: Path = ROOT) -> list[str]:
         prose = re.sub(r"`[^`\n]+`", "", prose)
         for target in re.findall(r"\[[^\]]*\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)", prose):
             parts = urlsplit(target)
+            goal = _joined(name, unquote(parts.path))
             if parts.scheme or parts.netloc:
                 continue
-            goal = _joined(name, unquote(parts.path)) if parts.path else name
-            if goal is None or not (root / goal).exists():
+            if goal.startswith("../") or not (root / goal).exists():
                 found.append(f"{name}: {target}: there is no such file")
             elif parts.fragment and goal.endswith(".md"):
                 if parts.fragment not in slugs((root / goal).read_text(encoding="utf-8")):
@@ -274,10 +219,10 @@ def external(site: Site | None, root: Path = ROOT) -> dict[str, list[str]]:
         text = (root / name).read_text(encoding="utf-8")
         for address in addresses(text) + (dois(text) if name.endswith(".bib") else []):
             places[address.split("#")[0]].add(name)
-    for reference in site.external() if site else ():
-        target = reference.target if "://" in reference.target[:8] else f"https:{reference.target}"
+    for page, target in site.external() if site else ():
+        target = f"https:{target}" if target.startswith("//") else target
         if not NO_LINK.match(target):
-            places[html.unescape(target).split("#")[0]].add(f"_site/{reference.place}")
+            places[html.unescape(target).split("#")[0]].add(f"_site/{page}")
     own = own_repository(root)
     return {
         address: sorted(places[address]) for address in sorted(places) if not own or f"/{own}" not in address
@@ -315,40 +260,33 @@ class Answer:
 
 def ask(address: str, patience: float = 20) -> Answer:
     """Ask one address whether it is there."""
+    headers = {"User-Agent": "Mozilla/5.0 (link check of a course)", "Accept": "*/*"}
     last = Answer("silent", "")
     for method in ("HEAD", "GET"):
-        request = urllib.request.Request(
-            address,
-            method=method,
-            headers={"User-Agent": "Mozilla/5.0 (link check of a course)", "Accept": "*/*"},
-        )
         try:
+            request = urllib.request.Request(address, method=method, headers=headers)
             with urllib.request.urlopen(request, timeout=patience) as response:
                 return Answer("there", str(response.status))
         except urllib.error.HTTPError as error:
             # Servers that do not know HEAD say so in many ways: ask again properly.
             last = Answer("shy" if error.code in SHY else "gone", str(error.code))
         except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            last = Answer("silent", str(reason) or type(reason).__name__)
-            if isinstance(reason, socket.gaierror):
-                break
+            last = Answer("silent", str(getattr(error, "reason", error)) or type(error).__name__)
     return last
 
 
-def ask_all(listed: Iterable[str], patience: float = 20) -> dict[str, Answer]:
+def ask_all(listed: Iterable[str]) -> dict[str, Answer]:
     """Ask all addresses, eight at a time."""
     listed = list(listed)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        answers = pool.map(lambda address: ask(address, patience), listed)
-        return dict(zip(listed, answers, strict=True))
+        return dict(zip(listed, pool.map(ask, listed)))
 
 
 # --- the command -------------------------------------------------------------------------
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a check; the exit status is 1 when a link is broken or not listed."""
+    """Run a check; the exit status is 1 when a link is broken or not listed, 2 without a network."""
     parser = argparse.ArgumentParser(prog="python -m tools.links", description=__doc__.split("\n")[0])
     parser.add_argument("--site", type=Path, default=ROOT / "_site", help="the built site")
     parser.add_argument("--write", action="store_true", help="bring the list up to date")
@@ -364,29 +302,22 @@ def main(arguments: list[str] | None = None) -> int:
     used, listed = external(site), read_list()
     today = datetime.date.today()
     days = {address: listed.get(address, {"listed": today}) for address in used}
-    if options.network:
-        answers = ask_all(used)
-        if answers and all(answer.verdict == "silent" for answer in answers.values()):
-            print("No address answers: there is no network here, so nothing could be checked.")
-            return 2
-        for address, answer in answers.items():
-            where = ", ".join(used[address])
-            if answer.verdict in ("gone", "silent"):
-                problems.append(f"{address}: {answer.verdict} ({answer.detail}); in {where}")
-            else:
-                days[address]["answered"] = today
-                if answer.verdict == "shy":
-                    print(f"{address}: there, but not for programs ({answer.detail}); look yourself")
-        print(f"{len(answers)} addresses asked.")
+    answers = ask_all(used) if options.network else {}
+    if answers and all(answer.verdict == "silent" for answer in answers.values()):
+        print("No address answers: there is no network here, so nothing could be checked.")
+        return 2
+    for address, answer in answers.items():
+        if answer.verdict in ("gone", "silent"):
+            problems.append(f"{address}: {answer.verdict} ({answer.detail}); in {', '.join(used[address])}")
+            continue
+        days[address]["answered"] = today
+        if answer.verdict == "shy":
+            print(f"{address}: there, but not for programs ({answer.detail}); look yourself")
     if options.write:
         write_list(days)
-        print(f"{LIST.relative_to(ROOT).as_posix()}: {len(days)} addresses.")
     else:
-        problems += [
-            f"{address}: not in {LIST.name}; in {', '.join(used[address])}"
-            for address in used
-            if address not in listed
-        ]
+        new = [address for address in used if address not in listed]
+        problems += [f"{address}: not in {LIST.name}; in {', '.join(used[address])}" for address in new]
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
