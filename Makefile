@@ -26,14 +26,16 @@ export PYTHONUTF8 := 1
 
 JOBS ?= 2
 LECTURES := $(sort $(wildcard lectures/*.qmd))
-NOTEBOOKS := notebooks exercises/solutions
 
-.PHONY: help setup slides pdf test notebooks lab train tune data bench check links browser quarto newest clean
+.PHONY: help setup slides pdf test test-quick test-slow test-site notebooks lab train tune data bench check links browser quarto newest clean
 
 help:
 	@echo "make slides   render every lecture to _site/"
 	@echo "make pdf      write a PDF of each deck and one of all notes to _site/handouts/"
-	@echo "make test     run every test, in JOBS=2 processes"
+	@echo "make test     test all that a change is likely to break, in JOBS=2 processes"
+	@echo "make test-quick  test what needs neither the site nor a fit, in two minutes"
+	@echo "make test-slow   test the rest: other characters and screens, killed processes, refits"
+	@echo "make test-site   test the site alone: the one made here, or the one in COURSE_SITE=<folder>"
 	@echo "make notebooks  write every lecture and exercise as a notebook"
 	@echo "make lab      open the exercises in JupyterLab"
 	@echo "make train    refit every model in cache/"
@@ -66,11 +68,20 @@ pdf: slides
 	@"$(RUN)" -m render pdf
 
 # Files of tests are shared among JOBS processes, of about 2 GB each.
-SHARED_PYTEST = "$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST = "$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900
 
 test: $(READY)
-	@$(SHARED_PYTEST)
-	@$(SHARED_PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=900 $(NOTEBOOKS)
+	@$(PYTEST) $(NBVAL) notebooks tests/whole tests/unit tests/site
+
+test-quick: $(READY)
+	@$(PYTEST) tests/unit
+
+test-slow: $(READY)
+	@$(PYTEST) $(NBVAL) tests/slow exercises/solutions
+
+test-site: $(READY)
+	@$(PYTEST) tests/site tests/slow/test_engines.py
 
 notebooks: $(READY)
 	@"$(RUN)" -m render notebooks notebooks

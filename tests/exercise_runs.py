@@ -1,15 +1,18 @@
-"""Running the cells of an exercise's source, for its tests."""
+"""Running the cells of an exercise's source, and whole notebooks in a kernel, for their tests."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import os
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
+import nbformat
 
+from render.client import NotebookClient
 from render.exercises import SOURCE, Exercise, SourceCell, read_exercise, split_answer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -60,3 +63,16 @@ class Walk:
         namespace = dict(self.namespace)
         run_cell(answer, namespace, self.exercise.name)
         return run_cell(check.text, namespace, self.exercise.name)
+
+
+def run_notebook(path: Path, seconds: int = 300, **environment: str) -> nbformat.NotebookNode:
+    """The notebook as it is after a run of all its cells in its own folder."""
+    read = nbformat.read(path, as_version=4)
+    client = NotebookClient(read, timeout=seconds, resources={"metadata": {"path": path.parent}})
+    client.execute(env=os.environ | environment)
+    return read
+
+
+def errors(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The outputs of a cell that are errors."""
+    return [each for each in cell.get("outputs", []) if each.output_type == "error"]

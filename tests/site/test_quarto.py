@@ -398,29 +398,3 @@ def test_both_engines_make_the_same_site(tmp_path, monkeypatch):
     problems = compare_sites(*sites)
     assert [each for each in problems if not any(k in each for k in KNOWN_DIFFERENCES)] == []
     assert len(read_page(sites[0] / "lectures" / "01-features.slides.html")) > 20
-
-
-def test_both_engines_make_the_same_course(tmp_path):
-    """Every lecture and the index, rendered by both from a copy: about eight minutes."""
-    need_quarto()
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True)
-    if listed.returncode:
-        pytest.skip("this is not a git checkout, so the files to copy are not known")
-    names = [name for name in listed.stdout.decode("utf-8").split("\0") if name]
-    sites = []
-    for name in ("quarto", "pip"):
-        folder = tmp_path / f"{name} 字"
-        for each in names:
-            if (REPOSITORY / each).is_file():
-                (folder / each).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(REPOSITORY / each, folder / each)
-        done = subprocess.run(
-            [sys.executable, "-m", "render", "--engine", name],
-            cwd=folder,
-            capture_output=True,
-            env=os.environ | {"PYTHONPATH": str(folder), "QUARTO_PYTHON": sys.executable},
-        )
-        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
-        sites.append(folder / "_site")
-    assert compare_sites(*sites) == []
-    assert len(list(sites[0].glob("lectures/*.slides.html"))) == 7

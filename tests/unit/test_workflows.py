@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from check_jsonschema import main as check_jsonschema
+from click.testing import CliRunner
 
 from tools.check.checks import LAST_PYTHON, LEAST_PYTHON
 
 ROOT = Path(__file__).resolve().parents[2]
+MAKEFILE = ROOT / "Makefile"
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
 SCHEMAS = {
@@ -32,14 +33,9 @@ def read(path: Path) -> dict:
     return {("on" if key is True else key): value for key, value in content.items()}
 
 
-def validate(path: Path, schema: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(path)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=120,
-    )
+def validate(path: Path, schema: str):
+    """What `check-jsonschema` says about a file, with the schemas inside of it."""
+    return CliRunner().invoke(check_jsonschema, ["--builtin-schema", f"vendor.{schema}", str(path)])
 
 
 def jobs(workflow: dict) -> dict[str, dict]:
@@ -58,14 +54,13 @@ def all_steps() -> list[tuple[str, dict]]:
 
 
 def make_targets() -> set[str]:
-    text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.search(r"(?m)^\.PHONY: (.*)$", text)[1].split())
+    return set(re.search(r"(?m)^\.PHONY: (.*)$", MAKEFILE.read_text(encoding="utf-8"))[1].split())
 
 
 @pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
 def test_the_file_is_valid(path) -> None:
     done = validate(path, SCHEMAS[path])
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.exit_code == 0, done.output
 
 
 BREAKS = {
@@ -84,7 +79,7 @@ def test_a_mistake_is_found(tmp_path, name) -> None:
     BREAKS[name](content)
     broken = tmp_path / path.name
     broken.write_text(yaml.safe_dump(content), encoding="utf-8")
-    assert validate(broken, SCHEMAS[path]).returncode == 1
+    assert validate(broken, SCHEMAS[path]).exit_code == 1
 
 
 def test_all_parts_are_there() -> None:
@@ -101,6 +96,46 @@ def test_tests_run_on_every_system_and_python() -> None:
     assert matrix["python"] == [f"3.{minor}" for minor in range(LEAST_PYTHON[1], LAST_PYTHON[1] + 1)]
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'requires-python = ">={".".join(map(str, LEAST_PYTHON))}"' in project
+
+
+def test_the_published_site_is_the_tested_site() -> None:
+    """The very folder that is uploaded is tested before; publishing waits for that job."""
+    steps = jobs(read(ROOT / ".github/workflows/render.yml"))["render"]["steps"]
+    commands = [step.get("run", step.get("uses", "")).partition("@")[0] for step in steps]
+    tests = commands.index("make test-site")
+    assert commands.index("make slides") < tests
+    for number, step in enumerate(steps):
+        if "upload" in commands[number]:
+            assert tests < number and step["with"]["path"] == steps[tests]["env"]["COURSE_SITE"]
+    assert "continue-on-error" not in steps[tests]
+    publish = jobs(read(ROOT / ".github/workflows/publish.yml"))
+    assert publish["render"]["uses"] == "./.github/workflows/render.yml"
+    assert publish["publish"]["needs"] == "render"
+
+
+def test_slow_tests_run_weekly() -> None:
+    weekly = jobs(read(ROOT / ".github/workflows/weekly.yml"))
+    assert [step["env"] for step in weekly["slow"]["steps"] if step.get("run") == "make test-slow"] == [
+        {"COURSE_STRICT": "1"}
+    ]
+    assert weekly["newest"]["strategy"]["matrix"]["python"] == [".".join(map(str, LAST_PYTHON)), "3.x"]
+
+
+def test_every_folder_of_tests_is_in_a_lane() -> None:
+    """What lies in no folder of the Makefile's lanes would never run."""
+    lanes = dict(
+        re.findall(
+            r"(?m)^(test|test-quick|test-slow): .*\n\t@\$\(PYTEST\)(.*)$",
+            MAKEFILE.read_text(encoding="utf-8"),
+        )
+    )
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/**/test_*.py")}
+    assert folders == {each for lane in lanes.values() for each in lane.split() if each.startswith("tests/")}
+    assert {"notebooks", *lanes["test-quick"].split()} <= set(lanes["test"].split())
+    assert "exercises/solutions" in lanes["test-slow"].split()
+    commands = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    assert [line for line in commands if line.startswith("make ")] == ["make test", "make test-slow"]
+    assert "export COURSE_STRICT=1" in commands
 
 
 def test_steps_run_what_a_person_types() -> None:
@@ -121,6 +156,8 @@ def test_steps_run_what_a_person_types() -> None:
         "make browser",
         "make check",
         "make test",
+        "make test-site",
+        "make test-slow",
         "make quarto",
         "make slides",
         "make pdf",

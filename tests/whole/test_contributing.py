@@ -103,7 +103,7 @@ def test_the_model_is_stored_with_its_recipe(rendered) -> None:
 
 
 def test_the_entry_for_the_ledger_has_all_that_a_person_writes() -> None:
-    import test_ledger
+    from tests.unit import test_ledger
 
     (item,) = tomllib.loads(block("Add a file", "toml", "```"))["item"]
     assert set(item) <= test_ledger.ledger.FIELDS
@@ -111,7 +111,7 @@ def test_the_entry_for_the_ledger_has_all_that_a_person_writes() -> None:
 
 
 def test_commands_files_and_titles_exist() -> None:
-    for target in re.findall(r"`make ([a-z]+)", GUIDE):
+    for target in re.findall(r"`make ([a-z-]+)", GUIDE):
         assert target in make_targets(), target
     for module in re.findall(r"-m (tests[.\w]+|render|course[.\w]*)", GUIDE):
         base = ROOT / module.replace(".", "/")
