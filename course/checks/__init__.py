@@ -10,16 +10,21 @@ needs from properties of a right answer, or compares salted hashes, so that its 
 give the answer away.
 """
 
+from __future__ import annotations
+
 import copy
 import functools
 import hashlib
 import math
 import numbers
 import textwrap
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class CheckFailed(AssertionError):
@@ -41,10 +46,7 @@ def task(number: int, name: str) -> Callable:
 
     The function takes the student's answers, calls `fail` on a wrong one and may return a sentence
     to print after the praise. An answer that is still `...` or None fails before it is called.
-
-    Args:
-        number: the task's number in its exercise.
-        name: the task's short name, as its heading gives it.
+    Number and name are those of the task's heading.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -77,14 +79,20 @@ def _is_blank(answer: Any) -> bool:
     return isinstance(answer, (list, tuple)) and any(_is_blank(each) for each in answer)
 
 
-def call(function: Callable, *arguments: Any, shown: str | None = None) -> Any:
+def call(function: Callable, *arguments: Any, shown: str | None = None, on_copies: bool = True) -> Any:
     """Call a student's function on copies of the arguments and return what it returns.
 
-    Args:
-        shown: how a message writes the call; by default with the arguments' values.
+    Parameters
+    ----------
+    shown : str, optional
+        How a message writes the call; by default with the arguments' values.
+    on_copies : bool
+        False where the function shall change its arguments, or they cannot be copied.
 
-    Raises:
-        CheckFailed: it is not a function, raises an error, or returns nothing.
+    Raises
+    ------
+    CheckFailed
+        It is not a function, raises an error, or returns nothing.
     """
     if not callable(function):
         fail(f"The answer should be a function, but is {brief(function)}.")
@@ -92,13 +100,18 @@ def call(function: Callable, *arguments: Any, shown: str | None = None) -> Any:
     if shown is None:
         shown = f"{name}({', '.join(brief(each) for each in arguments)})"
     try:
-        result = function(*copy.deepcopy(arguments))
+        result = function(*(copy.deepcopy(arguments) if on_copies else arguments))
     except Exception as error:
         # Whatever a student's code raises, it is the student who should read it.
         raise CheckFailed(f"{shown} stops with {type(error).__name__}: {error}") from None
     if result is None or result is ...:
         fail(f"{shown} returns nothing. Is it still blank, or is the `return` missing?")
     return result
+
+
+def call_for_number(function: Callable, *arguments: Any, shown: str, what: str | None = None) -> float:
+    """Call a student's function for one number, which messages name `what`, by default as the call."""
+    return as_number(call(function, *arguments, shown=shown), what or shown)
 
 
 def brief(value: Any) -> str:
@@ -135,6 +148,56 @@ def as_number(value: Any, what: str) -> float:
     if not math.isfinite(value):
         fail(f"{what} should be finite, but is {value}.")
     return float(value)
+
+
+def as_tuple(value: Any, length: int, otherwise: str) -> tuple:
+    """The value as a tuple; CheckFailed with `otherwise` and the value unless it has so many parts."""
+    if not isinstance(value, (tuple, list)) or len(value) != length:
+        fail(f"{otherwise}, not {brief(value)}.")
+    return tuple(value)
+
+
+def as_shapes(answers: Any, names: Sequence[str], example: str) -> dict[str, tuple]:
+    """A dictionary of shapes with the given names; a whole number is the shape of one axis."""
+    if not isinstance(answers, dict) or set(answers) != set(names):
+        fail(f"shapes should have the entries {', '.join(names)}.")
+    shapes = {name: (each,) if isinstance(each, int) else each for name, each in answers.items()}
+    for name in names:
+        if not isinstance(shapes[name], (tuple, list)):
+            fail(f"({name}) should be a shape like {example}, but is {brief(shapes[name])}.")
+    return {name: tuple(shapes[name]) for name in names}
+
+
+def expect(
+    found: Any,
+    right: Any,
+    mistakes: Mapping[str, Any],
+    otherwise: str,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+) -> None:
+    """Fail unless a number or array is right, with the message of the mistake that explains it.
+
+    Parameters
+    ----------
+    mistakes : mapping
+        What each common mistake would give, by the message that it deserves.
+    otherwise : str
+        The message where none of them explains it.
+    """
+
+    def is_found(value: Any) -> bool:
+        return np.shape(value) == np.shape(found) and np.allclose(found, value, rtol=rtol, atol=atol)
+
+    if not is_found(right):
+        fail(next((message for message, wrong in mistakes.items() if is_found(wrong)), otherwise))
+
+
+def shuffled_table(rng: np.random.Generator, rows: list[dict]) -> pd.DataFrame:
+    """Rows as a table, in random order, so that no place in it tells anything."""
+    import pandas as pd
+
+    return pd.DataFrame(rows).sample(frac=1, random_state=int(rng.integers(1e6)), ignore_index=True)
 
 
 # --- answers that are a word or a number ---------------------------------------------------
@@ -174,13 +237,8 @@ def digest(name: str, answer: Any) -> str:
 def compare(name: str, answer: Any, right: str, hints: Mapping[str, str], otherwise: str) -> None:
     """Compare a word, a number or a collection of them with a hash.
 
-    `python -m course.checks NAME ANSWER` prints the hashes.
-
-    Args:
-        name: the salt, one for each question.
-        right: the digest of the right answer.
-        hints: what to say about each common wrong answer, by its digest.
-        otherwise: what to say about any other.
+    The name is the salt, one for each question; `right` is the digest of the right answer, and `hints`
+    say what is wrong with others, by their digest. `python -m course.checks NAME ANSWER` prints digests.
     """
     found = digest(name, answer)
     if found != right:

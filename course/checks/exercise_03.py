@@ -1,23 +1,18 @@
 """Checks of exercise 3, convolutional networks."""
 
-from course.checks import as_array, as_number, brief, call, fail, task
+from course.checks import as_array, as_number, as_shapes, brief, call, expect, fail, task
 
 import numpy as np
 
 
 @task(1, "predict the shapes")
-def shapes(answers, network) -> str:
+def shapes(answers, network):
     """A dictionary of shapes, against the built network."""
     names = "abcdefgh"[: len(network.layers)]
-    if not isinstance(answers, dict) or set(answers) != set(names):
-        fail(f"shapes should have the entries {', '.join(names)}.")
+    answers = as_shapes(answers, names, "(2, 3, 4)")
     for name, layer in zip(names, network.layers):
         right, before = tuple(layer.output.shape[1:]), tuple(layer.input.shape[1:])
         answer = answers[name]
-        answer = (answer,) if isinstance(answer, int) else answer
-        if not isinstance(answer, (tuple, list)):
-            fail(f"({name}) should be a shape like (2, 3, 4), but is {brief(answer)}.")
-        answer = tuple(answer)
         if answer == right:
             continue
         kind = type(layer).__name__
@@ -35,21 +30,17 @@ def shapes(answers, network) -> str:
             )
         if kind == "Conv2D" and layer.padding == "valid" and answer[:2] == before[:2]:
             fail(f"({name}) {kind}: nobody wrote padding, so the input is not padded.")
+        change = f"({name}) {kind}: from {before[0]} × {before[1]} you get {answer[0]} × {answer[1]}."
         if kind == "MaxPooling2D":
-            fail(
-                f"({name}) {kind}: from {before[0]} × {before[1]} you get {answer[0]} × "
-                f"{answer[1]}. A window that does not fit any more is dropped."
-            )
+            fail(f"{change} A window that does not fit any more is dropped.")
         fail(
-            f"({name}) {kind}: from {before[0]} × {before[1]} you get {answer[0]} × {answer[1]}. "
-            'With "same" the first place is used and then every stride-th, up to the last that '
+            f'{change} With "same" the first place is used and then every stride-th, up to the last that '
             "there is."
         )
-    return ""
 
 
 @task(2, "max pooling")
-def pool(function) -> str:
+def pool(function):
     """A function (image, size) -> array, by what a maximum over windows must do."""
     import torch
 
@@ -69,30 +60,37 @@ def pool(function) -> str:
             fail(f"{shown} has shape {answer.shape}. You pool across channels; each keeps its own maximum.")
         if answer.shape != right.shape:
             fail(f"{shown} has shape {answer.shape}, but should have {right.shape}.")
-        if np.allclose(answer, right):
-            continue
-        mean = torch.nn.functional.avg_pool2d(channels_first, size).numpy().transpose(1, 2, 0)
-        if np.allclose(answer, mean):
-            fail("This is the mean of each window, not its largest value.")
-        if np.isclose(answer, image[: right.shape[0] * size : size, : right.shape[1] * size : size]).all():
-            fail(f"You keep every {size}th pixel, and look at no other. That is a stride, not a maximum.")
+        averages = torch.nn.functional.avg_pool2d(channels_first, size).numpy().transpose(1, 2, 0)
+        corners = image[: right.shape[0] * size : size, : right.shape[1] * size : size]
+        mistakes = {
+            "This is the mean of each window, not its largest value.": averages,
+            f"You keep every {size}th pixel, and look at no other. That is a stride, not a maximum.": corners,
+        }
         if np.isin(answer, image).all() and answer.max() <= right.max():
-            fail(
+            mistakes[
                 f"{shown} takes its values from the wrong places: the windows should be squares "
                 "of neighbours, not stripes or combs."
-            )
-        fail(f"{shown} differs from the largest values by up to {np.abs(answer - right).max():.2g}.")
-    return ""
+            ] = answer
+        otherwise = f"{shown} differs from the largest values by up to {np.abs(answer - right).max():.2g}."
+        expect(answer, right, mistakes, otherwise, rtol=1e-5)
+
+
+def _built(build, shown: str):
+    """The Keras model that a student's function builds."""
+    import keras
+
+    model = call(build, shown=shown)
+    if not isinstance(model, keras.Model):
+        fail(f"{shown} should return a Keras model, not {brief(model)}.")
+    return model
 
 
 @task(3, "the bugs")
-def mend(build) -> str:
+def mend(build):
     """A function that returns a compiled classifier, by how outputs and loss go together."""
     import keras
 
-    model = call(build, shown="build_mended()")
-    if not isinstance(model, keras.Model):
-        fail(f"build_mended() should return a Keras model, not {brief(model)}.")
+    model = _built(build, "build_mended()")
     if not getattr(model, "compiled", False):
         fail("The model is not compiled.")
     if model.input_shape != (None, 28, 28, 1) or model.output_shape != (None, 10):
@@ -123,16 +121,15 @@ def mend(build) -> str:
             )
         if not np.isclose(loss, of_probabilities, rtol=1e-2):
             fail("The loss is not the mean log loss of the network's probabilities.")
-        return ""
+        return
     if (outputs >= 0).all():
         fail("No output is ever negative. Logits must be free to be; something cuts them off.")
     if not np.isclose(loss, of_logits, rtol=1e-2):
         fail("The outputs are logits, no probabilities, and the loss does not know it.")
-    return ""
 
 
 @task(4, "the receptive field")
-def field(function) -> str:
+def field(function):
     """A function (list of (kernel, stride)) -> int, by counting the pixels that are reached."""
 
     def reached(stack) -> int:
@@ -141,50 +138,35 @@ def field(function) -> str:
             places = {place * stride + each for place in places for each in range(kernel)}
         return max(places) - min(places) + 1
 
-    single = as_number(call(function, [(5, 1)]), "The receptive field")
-    if single != 5:
-        fail(f"One layer with kernel 5 sees 5 pixels, and receptive_field says {single:g}.")
-    cases = [[(3, 1), (3, 1)], [(3, 1), (2, 2)], [(2, 2), (3, 1)], [(3, 2), (3, 2), (3, 1)]]
+    cases = [[(5, 1)], [(3, 1), (3, 1)], [(3, 1), (2, 2)], [(2, 2), (3, 1)], [(3, 2), (3, 2), (3, 1)]]
     rng = np.random.default_rng(2026)
     for _ in range(20):
-        cases.append(
-            [
-                (int(rng.choice([1, 2, 3, 5])), int(rng.choice([1, 2, 3])))
-                for _ in range(int(rng.integers(2, 5)))
-            ]
-        )
-    for stack in cases:
+        layers = range(int(rng.integers(2, 5)))
+        cases.append([(int(rng.choice([1, 2, 3, 5])), int(rng.choice([1, 2, 3]))) for _ in layers])
+    for number, stack in enumerate(cases):
         answer = as_number(call(function, stack), "The receptive field")
         right = reached(stack)
-        if answer == right:
-            continue
-        if stack == cases[0]:
-            fail(
-                f"Two 3 × 3 convolutions see {right} pixels, and receptive_field says {answer:g}. "
-                "The second adds one pixel more on each side."
-            )
-        if stack == cases[1]:
-            fail(
-                f"For {stack} it says {answer:g}, where {right} pixels are reached. A layer's own "
-                "stride moves the layers after it apart, not what its own kernel touches."
-            )
-        fail(
-            f"For {stack} it says {answer:g}, where {right} pixels are reached. After a stride, "
-            "neighbours lie further apart in the image: keep track of the distance."
+        says = f"For {stack} it says {answer:g}, where {right} pixels are reached."
+        advice = {
+            0: f"One layer with kernel 5 sees 5 pixels, and receptive_field says {answer:g}.",
+            1: f"Two 3 × 3 convolutions see {right} pixels, and receptive_field says {answer:g}. "
+            "The second adds one pixel more on each side.",
+            2: f"{says} A layer's own stride moves the layers after it apart, not what its own kernel "
+            "touches.",
+        }
+        otherwise = (
+            f"{says} After a stride, neighbours lie further apart in the image: keep track of the distance."
         )
-    return ""
+        expect(answer, right, {}, advice.get(number, otherwise))
 
 
 def _multiplications(layer) -> int:
     """How often a layer multiplies for one image."""
     weights = layer.get_weights()
-    if not weights:
-        return 0
     if type(layer).__name__ == "Dense":
         return weights[0].size
     if hasattr(layer, "kernel_size"):
-        places = int(np.prod(layer.output.shape[1:-1]))
-        return places * weights[0].size
+        return int(np.prod(layer.output.shape[1:-1])) * weights[0].size
     return 0
 
 
@@ -200,9 +182,8 @@ def _field(network) -> int:
     clone = keras.models.clone_model(model)
     # Positive weights let every reachable pixel through, whatever the activation.
     clone.set_weights([np.full(each.shape, 0.1) for each in clone.get_weights()])
-    rows = range(height)
     blank = np.zeros((1 + height, height, width, network.input_shape[3]), dtype="float32")
-    for row in rows:
+    for row in range(height):
         blank[1 + row, row] = 255
     outputs = np.asarray(clone.predict(blank, verbose=0), dtype=float)
     middle = outputs[:, outputs.shape[1] // 2, outputs.shape[2] // 2].sum(axis=-1)
@@ -211,13 +192,11 @@ def _field(network) -> int:
 
 
 @task(5, "a budget")
-def budget(build) -> str:
+def budget(build):
     """A function that returns a network, measured against the budget."""
     import keras
 
-    network = call(build, shown="build_small()")
-    if not isinstance(network, keras.Model):
-        fail(f"build_small() should return a Keras model, not {brief(network)}.")
+    network = _built(build, "build_small()")
     if network.input_shape != (None, 80, 60, 1) or network.output_shape != (None, 55):
         fail(
             f"The network takes {network.input_shape} and gives {network.output_shape}; it should "
@@ -233,17 +212,18 @@ def budget(build) -> str:
         fail("The output should be logits: no activation in the last layer.")
     parameters = network.count_params()
     if parameters > 30_000:
-        dense = max((layer.count_params(), layer.name) for layer in network.layers)
+        most, name = max((layer.count_params(), layer.name) for layer in network.layers)
         fail(
-            f"{parameters:,} parameters are more than 30,000. Most of them, {dense[0]:,}, are in "
-            f"the layer {dense[1]}."
+            f"{parameters:,} parameters are more than 30,000. Most of them, {most:,}, are in the layer "
+            f"{name}."
         )
     costs = {layer.name: _multiplications(layer) for layer in network.layers}
-    if sum(costs.values()) > 4_000_000:
+    total = sum(costs.values())
+    if total > 4_000_000:
         name = max(costs, key=costs.get)
         fail(
-            f"{sum(costs.values()):,} multiplications are more than 4 million. Most of them, "
-            f"{costs[name]:,}, are in the layer {name}."
+            f"{total:,} multiplications are more than 4 million. Most of them, {costs[name]:,}, are in "
+            f"the layer {name}."
         )
     seen = _field(network)
     if seen < 30:
@@ -251,7 +231,4 @@ def budget(build) -> str:
             f"A number before the flattening sees {seen} pixels of the image's side, fewer than "
             "30. Receptive fields grow fast after strides and pooling."
         )
-    return (
-        f"{parameters:,} parameters, {sum(costs.values()):,} multiplications, and each number "
-        f"sees {seen} pixels."
-    )
+    return f"{parameters:,} parameters, {total:,} multiplications, and each number sees {seen} pixels."

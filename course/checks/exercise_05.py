@@ -1,50 +1,51 @@
 """Checks of exercise 5, tuning."""
 
-from course.checks import as_array, as_number, brief, call, fail, task
+from course.checks import (
+    as_array,
+    as_number,
+    as_tuple,
+    call,
+    call_for_number,
+    expect,
+    fail,
+    shuffled_table,
+    task,
+)
 
 import numpy as np
-import pandas as pd
 
 
 @task(1, "the score")
-def deviance(function) -> str:
+def deviance(function):
     """A function (counts, expected) -> float, against scikit-learn's."""
     from sklearn.metrics import mean_poisson_deviance
 
     rng = np.random.default_rng(2026)
-    for lowest in (1, 0):
-        for _ in range(10):
-            n = int(rng.integers(5, 40))
-            counts = np.maximum(rng.poisson(2, size=n), lowest)
-            counts[0] = lowest
-            expected = rng.uniform(0.3, 5, size=n)
-            shown = "poisson_deviance(counts, expected)"
-            with np.errstate(all="ignore"):
-                value = call(function, counts, expected, shown=shown)
-            if isinstance(value, (float, np.floating)) and not np.isfinite(value):
-                fail(f"{shown} is {value}. Some people have no visit: what is their first term?")
-            value = as_number(value, "The deviance")
-            right = mean_poisson_deviance(counts, expected)
-            if np.isclose(value, right, rtol=1e-6):
-                continue
-            if np.isclose(value, right * n, rtol=1e-6):
-                fail("It returns the sum, not the mean over people.")
-            if np.isclose(value * 2, right, rtol=1e-6):
-                fail("It is half of what it should be. Which factor of the formula is missing?")
-            some = counts > 0
-            if not lowest and np.isclose(
-                value, mean_poisson_deviance(counts[some], expected[some]), rtol=1e-6
-            ):
-                fail(
-                    "It leaves out the people without a visit. They are in the mean like all "
-                    "others: only one of their terms vanishes."
-                )
-            fail(f"For {n} random people {shown} is {value:.4f}; scikit-learn says {right:.4f}.")
-    return ""
+    shown = "poisson_deviance(counts, expected)"
+    for lowest in (1,) * 10 + (0,) * 10:
+        n = int(rng.integers(5, 40))
+        counts = np.maximum(rng.poisson(2, size=n), lowest)
+        counts[0] = lowest
+        expected = rng.uniform(0.3, 5, size=n)
+        with np.errstate(all="ignore"):
+            value = call(function, counts, expected, shown=shown)
+        if isinstance(value, (float, np.floating)) and not np.isfinite(value):
+            fail(f"{shown} is {value}. Some people have no visit: what is their first term?")
+        value = as_number(value, "The deviance")
+        right = mean_poisson_deviance(counts, expected)
+        some = counts > 0
+        mistakes = {
+            "It returns the sum, not the mean over people.": right * n,
+            "It is half of what it should be. Which factor of the formula is missing?": right / 2,
+            "It leaves out the people without a visit. They are in the mean like all others: only one "
+            "of their terms vanishes.": mean_poisson_deviance(counts[some], expected[some]),
+        }
+        otherwise = f"For {n} random people {shown} is {value:.4f}; scikit-learn says {right:.4f}."
+        expect(value, right, mistakes, otherwise)
 
 
 @task(2, "which learning rates")
-def rate(function) -> str:
+def rate(function):
     """A function (u, low, high) -> rates, by what a log-uniform distribution must do."""
     rng = np.random.default_rng(2026)
     for _ in range(10):
@@ -72,23 +73,22 @@ def rate(function) -> str:
         top = float(np.asarray(call(function, np.array([1.0]), low, high, shown=shown))[0])
         if not np.isclose(top, high, rtol=1e-6):
             fail(f"As u nears 1 the rate should near {high:.3g}, but it nears {top:.3g}.")
-    return ""
 
 
 @task(3, "how many trials")
-def budget(function) -> str:
+def budget(function):
     """A function (share, chance) -> int, against products of misses."""
+
+    def found(n: int) -> float:
+        return 1.0 - float(np.prod(np.full(n, 1.0 - share)))
+
     for share in (0.3, 0.2, 0.1, 0.05, 0.02, 0.5):
         for chance in (0.5, 0.8, 0.9, 0.95, 0.99):
             shown = f"trials_needed({share}, {chance})"
-            value = as_number(call(function, share, chance, shown=shown), shown)
+            value = call_for_number(function, share, chance, shown=shown)
             if value != int(value) or value < 0:
                 fail(f"{shown} is {value:g}. It should be a whole number of trials.")
             value = int(value)
-
-            def found(n: int, share: float = share) -> float:
-                return 1.0 - float(np.prod(np.full(n, 1.0 - share)))
-
             if found(value) >= chance - 1e-12 and (value == 0 or found(value - 1) < chance - 1e-12):
                 continue
             if value == int(np.ceil(chance / share)):
@@ -96,42 +96,35 @@ def budget(function) -> str:
                     f"{shown} is {value}. So many trials hold {chance} good ones on average; the "
                     "chance of at least one is another matter."
                 )
+            gives = f"{shown} is {value}, which gives a chance of {found(value):.4f}"
             if found(value) < chance <= found(value + 1) + 1e-12:
-                fail(f"{shown} is {value}, which gives a chance of {found(value):.4f}: one too few.")
-            fail(
-                f"{shown} is {value}, which gives a chance of {found(value):.4f}. What is the "
-                "chance that every trial misses, and how large may it be?"
-            )
-    return ""
+                fail(f"{gives}: one too few.")
+            fail(f"{gives}. What is the chance that every trial misses, and how large may it be?")
 
 
 @task(4, "the leak")
-def leak(function) -> str:
+def leak(function):
     """A function (table) -> (setting, deviance), on tables where each way to choose differs."""
     rng = np.random.default_rng(2026)
     shown = "honest_report(table)"
+    honest, lucky, leaked = 0, 1, 2
     for _ in range(20):
         names = [f"setting {k}" for k in rng.permutation(9)[:6]]
         seeds = int(rng.integers(3, 6))
         validation = rng.uniform(4.2, 4.6, size=(6, 1)) + rng.uniform(0, 0.05, size=(6, seeds))
         test = rng.uniform(4.2, 4.6, size=(6, 1)) + rng.uniform(0, 0.05, size=(6, seeds))
-        honest, lucky, leaked = 0, 1, 2
         validation[honest] = 4.0 + rng.uniform(0, 0.02, size=seeds)
         validation[lucky] = 4.3
         validation[lucky, 0] = 3.8
         test[leaked] = 3.7 + rng.uniform(0, 0.02, size=seeds)
-        table = pd.DataFrame(
-            [
-                {"setting": names[k], "seed": s, "validation": validation[k, s], "test": test[k, s]}
-                for k in range(6)
-                for s in range(seeds)
-            ]
-        )
-        table = table.sample(frac=1, random_state=int(rng.integers(1e6)), ignore_index=True)
-        answer = call(function, table, shown=shown)
-        if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-            fail(f"{shown} should return two things, (setting, deviance), not {brief(answer)}.")
-        setting, value = answer[0], as_number(answer[1], "The deviance")
+        rows = [
+            {"setting": names[k], "seed": s, "validation": validation[k, s], "test": test[k, s]}
+            for k in range(6)
+            for s in range(seeds)
+        ]
+        answer = call(function, shuffled_table(rng, rows), shown=shown)
+        setting, value = as_tuple(answer, 2, f"{shown} should return two things, (setting, deviance)")
+        value = as_number(value, "The deviance")
         if setting == names[leaked]:
             fail("The test set chooses. Then it can no longer judge: its score was picked for being small.")
         if setting == names[lucky]:
@@ -141,21 +134,19 @@ def leak(function) -> str:
                 f"It chooses {setting!r}, but {names[honest]!r} has the smallest mean on the "
                 "set that is there for choosing."
             )
-        if np.isclose(value, validation[honest].mean()):
-            fail(
-                "The setting is right, but the number comes from the set that chose it. It was "
-                "chosen for being small, so it is too rosy."
-            )
-        if not np.isclose(value, test[honest].mean()):
-            fail(
-                f"The setting is right, but its deviance is {value:.4f}. Average all its seeds on "
-                "the set that played no part in the choice."
-            )
-    return ""
+        mistakes = {
+            "The setting is right, but the number comes from the set that chose it. It was chosen for "
+            "being small, so it is too rosy.": validation[honest].mean()
+        }
+        otherwise = (
+            f"The setting is right, but its deviance is {value:.4f}. Average all its seeds on "
+            "the set that played no part in the choice."
+        )
+        expect(value, test[honest].mean(), mistakes, otherwise, rtol=1e-5)
 
 
 @task(5, "gain or luck")
-def gain(function) -> str:
+def gain(function):
     """A function (before, after) -> float, against the paired t statistic of SciPy."""
     from scipy import stats
 
@@ -166,26 +157,17 @@ def gain(function) -> str:
         shared = rng.normal(4, 0.2, size=n)
         before = shared + rng.normal(0.05, 0.03, size=n)
         after = shared + rng.normal(0, 0.03, size=n)
-        value = as_number(call(function, before, after, shown=shown), "The gain")
+        value = call_for_number(function, before, after, shown=shown, what="The gain")
         right = float(stats.ttest_rel(before, after).statistic)
-        if np.isclose(value, right, rtol=1e-6):
-            continue
-        if np.isclose(value, -right, rtol=1e-6):
-            fail("The sign is the wrong way round: a smaller deviance afterwards is a gain.")
-        if np.isclose(value * np.sqrt(n), right, rtol=1e-6):
-            fail(
-                "You divide by the spread of one seed, not by that of the mean. A mean of many "
-                "seeds is surer than one."
-            )
-        if np.isclose(value * np.sqrt((n - 1) / n), right, rtol=1e-6):
-            fail(
-                "Nearly: which divisor belongs under the sum of squares when the mean is "
-                "estimated from the same numbers?"
-            )
-        if np.isclose(value, stats.ttest_ind(before, after, equal_var=False).statistic, rtol=1e-6):
-            fail(
-                "You compare two clouds of dots. The seeds are the same, so compare seed by seed: "
-                "what they share then drops out."
-            )
-        fail(f"For {n} random pairs {shown} is {value:.3f}, and it should be {right:.3f}.")
-    return ""
+        unpaired = stats.ttest_ind(before, after, equal_var=False).statistic
+        mistakes = {
+            "The sign is the wrong way round: a smaller deviance afterwards is a gain.": -right,
+            "You divide by the spread of one seed, not by that of the mean. A mean of many seeds is "
+            "surer than one.": right / np.sqrt(n),
+            "Nearly: which divisor belongs under the sum of squares when the mean is estimated from "
+            "the same numbers?": right / np.sqrt((n - 1) / n),
+            "You compare two clouds of dots. The seeds are the same, so compare seed by seed: what they "
+            "share then drops out.": unpaired,
+        }
+        otherwise = f"For {n} random pairs {shown} is {value:.3f}, and it should be {right:.3f}."
+        expect(value, right, mistakes, otherwise)

@@ -1,79 +1,62 @@
 """Checks of exercise 6, benchmark architectures."""
 
-from course.checks import as_array, as_number, brief, call, fail, task
+from course.checks import as_array, brief, call, call_for_number, expect, fail, shuffled_table, task
 
 import numpy as np
-import pandas as pd
 
 
 @task(1, "count the weights")
-def weights(function) -> str:
+def weights(function):
     """A function (channels, filters, kernel, groups) -> int, against layers that torch builds."""
     import torch
 
     rng = np.random.default_rng(2026)
-    for grouped in (False, True):
-        for _ in range(12):
-            groups = int(rng.integers(2, 5)) if grouped else 1
-            channels, filters = (groups * int(rng.integers(2, 9)) for _ in range(2))
-            kernel = int(rng.integers(2, 8))
-            shown = f"conv_parameters({channels}, {filters}, {kernel}, {groups})"
-            value = as_number(call(function, channels, filters, kernel, groups, shown=shown), shown)
-            layer = torch.nn.Conv2d(channels, filters, kernel, groups=groups, device="meta")
-            of_weights, of_biases = layer.weight.numel(), layer.bias.numel()
-            if value == of_weights + of_biases:
-                continue
-            if value == of_weights:
-                fail(f"{shown} is {value:g}: that is the kernels alone. Every filter has a bias.")
-            if value == of_weights + of_weights // kernel**2:
-                fail(
-                    f"{shown} is {value:g}. You count one bias a channel of each filter; a filter "
-                    "adds its channels up and has one bias."
-                )
-            if grouped and value == of_weights * groups + of_biases:
-                fail(
-                    f"{shown} is {value:g}, as without groups. A filter sees only the channels "
-                    "of its own group."
-                )
-            if grouped and value * groups == of_weights + of_biases:
-                fail(
-                    f"{shown} is {value:g}. You divide by the groups twice: the filters of all groups count."
-                )
-            fail(f"{shown} is {value:g}; a layer built that way has {of_weights + of_biases:,}.")
-    return ""
+    for grouped in (False,) * 12 + (True,) * 12:
+        groups = int(rng.integers(2, 5)) if grouped else 1
+        channels, filters = (groups * int(rng.integers(2, 9)) for _ in range(2))
+        kernel = int(rng.integers(2, 8))
+        shown = f"conv_parameters({channels}, {filters}, {kernel}, {groups})"
+        value = call_for_number(function, channels, filters, kernel, groups, shown=shown)
+        layer = torch.nn.Conv2d(channels, filters, kernel, groups=groups, device="meta")
+        of_weights, of_biases = layer.weight.numel(), layer.bias.numel()
+        right = of_weights + of_biases
+        shown = f"{shown} is {value:g}"
+        mistakes = {
+            f"{shown}: that is the kernels alone. Every filter has a bias.": of_weights,
+            f"{shown}. You count one bias a channel of each filter; a filter adds its channels up and has "
+            "one bias.": of_weights + of_weights // kernel**2,
+            f"{shown}, as without groups. A filter sees only the channels of its own group.": of_weights
+            * groups
+            + of_biases,
+            f"{shown}. You divide by the groups twice: the filters of all groups count.": right / groups,
+        }
+        expect(value, right, mistakes, f"{shown}; a layer built that way has {right:,}.")
 
 
 @task(2, "follow the size")
-def sides(function) -> str:
+def sides(function):
     """A function (side) -> four ints, against layers that torch runs without computing."""
     import torch
 
     net = (torch.nn.Conv2d(1, 1, 11, stride=4, device="meta"), *(torch.nn.MaxPool2d(3, 2) for _ in range(3)))
     for side in (227, 224, 230, 243, 200, 301):
         shown = f"alexnet_sides({side})"
-        answer = call(function, side, shown=shown)
-        found = as_array(answer, (4,), shown)
+        found = as_array(call(function, side, shown=shown), (4,), shown)
         x, right = torch.empty(1, 1, side, side, device="meta"), []
         for layer in net:
             x = layer(x)
             right.append(x.shape[-1])
         if list(found) == right:
             continue
+        begins = f"{shown} begins with {found[0]:g}"
         if found[0] == right[0] + 1 and (side - 11) % 4 == 0 or found[0] == -(-side // 4):
             fail(
-                f"{shown} begins with {found[0]:g}. The first layer has no padding, so that its "
-                "kernel starts and ends inside the image."
+                f"{begins}. The first layer has no padding, so that its kernel starts and ends inside the image."
             )
         if found[0] > right[0]:
-            fail(
-                f"{shown} begins with {found[0]:g}: you rounded up. A kernel that would hang over "
-                "the edge gives no output."
-            )
+            fail(f"{begins}: you rounded up. A kernel that would hang over the edge gives no output.")
         if found[0] != right[0]:
-            fail(
-                f"{shown} begins with {found[0]:g}. How many places does a kernel of side 11 have "
-                "if it moves by 4?"
-            )
+            fail(f"{begins}. How many places does a kernel of side 11 have if it moves by 4?")
         if found[1] < right[1] - 1:
             fail(
                 f"{shown} goes from {found[0]:g} to {found[1]:g}. The windows of this pooling "
@@ -83,11 +66,10 @@ def sides(function) -> str:
             f"{shown} is {[int(each) for each in found]}, and a network built that way has "
             f"{right[:2]} at first. Follow the later poolings likewise."
         )
-    return ""
 
 
 @task(3, "what the 1 × 1 saves")
-def saving(function) -> str:
+def saving(function):
     """A function (channels, reduced, filters, kernel) -> float, against counted multiplications."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -104,55 +86,48 @@ def saving(function) -> str:
         channels, filters = (int(each) for each in rng.integers(16, 200, size=2))
         reduced, kernel = int(rng.integers(4, channels)), int(rng.choice([3, 5, 7]))
         shown = f"cost_ratio({channels}, {reduced}, {filters}, {kernel})"
-        value = as_number(call(function, channels, reduced, filters, kernel, shown=shown), shown)
-        ratio = counted((channels, reduced, 1), (reduced, filters, kernel)) / counted(
-            (channels, filters, kernel)
-        )
-        if np.isclose(value, ratio, rtol=1e-9):
-            continue
-        if np.isclose(value * ratio, 1, rtol=1e-9):
-            fail(f"{shown} is {value:.3f}: upside down.")
-        if np.isclose(value, reduced / channels, rtol=1e-9):
-            fail(f"{shown} is {value:.3f}, as if the 1 × 1 convolution came for nothing. It multiplies too.")
+        value = call_for_number(function, channels, reduced, filters, kernel, shown=shown)
+        both = counted((channels, reduced, 1), (reduced, filters, kernel))
+        ratio = both / counted((channels, filters, kernel))
         linear = (channels * reduced / kernel + reduced * filters) / (channels * filters)
-        if np.isclose(value, linear, rtol=1e-9):
-            fail("A kernel covers an area: its side comes in squared.")
-        fail(f"{shown} is {value:.4f}; counting the multiplications of such layers gives {ratio:.4f}.")
-    return ""
+        free = f"{shown} is {value:.3f}, as if the 1 × 1 convolution came for nothing. It multiplies too."
+        mistakes = {
+            f"{shown} is {value:.3f}: upside down.": 1 / ratio,
+            free: reduced / channels,
+            "A kernel covers an area: its side comes in squared.": linear,
+        }
+        otherwise = f"{shown} is {value:.4f}; counting the multiplications of such layers gives {ratio:.4f}."
+        expect(value, ratio, mistakes, otherwise, rtol=1e-9)
 
 
 @task(4, "the bugs in a residual block")
-def block(function) -> str:
+def block(function):
     """A function (x, filters, stride) -> Keras tensor, by what it does when its kernels are 0."""
     import keras
 
     rng = np.random.default_rng(2026)
 
-    if not callable(function):
-        fail(f"The answer should be a function, but is {brief(function)}.")
-
     def build(channels: int, filters: int, stride: int):
         keras.utils.clear_session(free_memory=False)
         x = keras.Input((8, 8, channels))
         shown = f"residual_block(x, {filters}, {stride}) with {channels} channels in x"
-        # `call` copies its arguments, and a copied tensor belongs to no graph.
-        y = call(lambda: function(x, filters, stride), shown=shown)
+        y = call(function, x, filters, stride, shown=shown, on_copies=False)  # a copy belongs to no graph
         if not isinstance(y, keras.KerasTensor):
             fail(f"{shown} should return a Keras tensor, not {brief(y)}.")
-        side = -(-8 // stride)
-        if y.shape != (None, side, side, filters):
+        wanted = (None, -(-8 // stride), -(-8 // stride), filters)
+        if y.shape != wanted:
             fail(
-                f"{shown} returns a tensor of shape {y.shape}, not {(None, side, side, filters)}. "
-                "Which convolutions take the stride?"
+                f"{shown} returns a tensor of shape {y.shape}, not {wanted}. Which convolutions take the stride?"
             )
         return keras.Model(x, y)
 
     def convolutions(model, side: int) -> list:
-        return [
-            layer
-            for layer in model.layers
-            if isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (side, side)
-        ]
+        all_of_them = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+        return [layer for layer in all_of_them if layer.kernel_size == (side, side)]
+
+    def silence(layers) -> None:
+        for layer in layers:
+            layer.set_weights([np.zeros_like(each) for each in layer.get_weights()])
 
     plain = build(4, 4, 1)
     threes = convolutions(plain, 3)
@@ -163,13 +138,11 @@ def block(function) -> str:
             "With equal shapes the shortcut should be the input itself, without any weights of "
             "its own. That is what lets a signal pass unchanged."
         )
-    norms = [la for la in plain.layers if isinstance(la, keras.layers.BatchNormalization)]
+    norms = [layer for layer in plain.layers if isinstance(layer, keras.layers.BatchNormalization)]
     if len(norms) != 2 or any(layer.use_bias for layer in threes):
         fail("Each convolution should be without bias and be followed by a batch normalisation.")
     images = rng.normal(size=(2, 8, 8, 4)).astype("float32")
-    kernels = [layer.get_weights() for layer in threes]
-    for layer in threes:
-        layer.set_weights([np.zeros_like(each) for each in layer.get_weights()])
+    silence(threes)
     out = plain.predict(images, verbose=0)
     if not out.any():
         fail("With kernels of zero nothing comes through. Where is the shortcut?")
@@ -182,8 +155,8 @@ def block(function) -> str:
         fail("With kernels of zero the block should hand on its input, but for one ReLU, and it does not.")
     # The first convolution turns the sign, the second keeps it. Without a ReLU between them the
     # branch takes away what the shortcut brings; with one it takes away nothing.
-    for sign, layer, before in zip((-1, 1), threes, kernels, strict=True):
-        kernel = np.zeros_like(before[0])
+    for sign, layer in zip((-1, 1), threes):
+        kernel = np.zeros((3, 3, 4, 4))
         kernel[1, 1] = sign * np.eye(4)
         layer.set_weights([kernel])
     out = plain.predict(images, verbose=0)
@@ -196,15 +169,13 @@ def block(function) -> str:
         ones = convolutions(wide, 1)
         if len(ones) != 1 or ones[0].use_bias:
             fail("Where shapes differ, the shortcut should be one 1 × 1 convolution without bias.")
-        for layer in convolutions(wide, 3):
-            layer.set_weights([np.zeros_like(each) for each in layer.get_weights()])
+        silence(convolutions(wide, 3))
         if not wide.predict(images, verbose=0).any():
             fail("Where shapes differ, nothing comes through the shortcut.")
-    return ""
 
 
 @task(5, "score as the contest did")
-def top(function) -> str:
+def top(function):
     """A function (probabilities, truth, k) -> float, against scikit-learn's top-k accuracy."""
     from sklearn.metrics import top_k_accuracy_score
 
@@ -214,26 +185,25 @@ def top(function) -> str:
         probabilities = rng.dirichlet(np.ones(classes), size=n)
         truth = rng.integers(0, classes, size=n)
         shown = f"top_k_error(probabilities, truth, {k})"
-        value = as_number(call(function, probabilities, truth, k, shown=shown), shown)
+        value = call_for_number(function, probabilities, truth, k, shown=shown)
         labels = np.arange(classes)
         right = top_k_accuracy_score(truth, probabilities, k=k, labels=labels)
-        if np.isclose(value, 1 - right):
-            continue
-        if np.isclose(value, right):
-            fail(f"{shown} is the share that is right, not the error.")
-        if np.isclose(value, 1 - top_k_accuracy_score(truth, -probabilities, k=k, labels=labels)):
-            fail(f"{shown} looks among the {k} unlikeliest classes.")
+        mistakes = {
+            f"{shown} is the share that is right, not the error.": right,
+            f"{shown} looks among the {k} unlikeliest classes.": 1
+            - top_k_accuracy_score(truth, -probabilities, k=k, labels=labels),
+        }
         if value > 1 - right:
-            fail(
+            mistakes[
                 f"{shown} is {value:.3f}, too large. The truth may be anywhere among the {k} "
                 f"likeliest, not exactly in one place."
-            )
-        fail(f"{shown} is {value:.3f} for random probabilities; scikit-learn says {1 - right:.3f}.")
-    return ""
+            ] = value
+        otherwise = f"{shown} is {value:.3f} for random probabilities; scikit-learn says {1 - right:.3f}."
+        expect(value, 1 - right, mistakes, otherwise, rtol=1e-5)
 
 
 @task(6, "how deep")
-def depth(function) -> str:
+def depth(function):
     """A function (table) -> int, on tables in which each wrong rule chooses another depth."""
     rng = np.random.default_rng(2026)
     for _ in range(20):
@@ -247,28 +217,19 @@ def depth(function) -> str:
         scores = means[:, None] + 0.01 * noise
         scores[4, 0] += 0.09
         scores[4, 1] -= 0.09
-        table = pd.DataFrame(
-            [
-                {"depth": int(depths[row]), "seed": seed, "accuracy": scores[row, seed]}
-                for row in range(5)
-                for seed in range(seeds)
-            ]
-        )
-        table = table.sample(frac=1, random_state=int(rng.integers(1e6)), ignore_index=True)
-        value = as_number(call(function, table, shown="choose_depth(table)"), "The depth")
+        rows = [
+            {"depth": int(depths[row]), "seed": seed, "accuracy": scores[row, seed]}
+            for row in range(5)
+            for seed in range(seeds)
+        ]
+        table = shuffled_table(rng, rows)
+        value = call_for_number(function, table, shown="choose_depth(table)", what="The depth")
         if value not in depths:
             fail(f"It chooses {value:g}, which is none of the depths {depths.tolist()}.")
-        place = int(np.flatnonzero(depths == value)[0])
-        if place == 2:
-            continue
-        if place == 3:
-            fail("It chooses the depth with the highest mean. Is there a simpler one, hardly worse?")
-        if place == 1:
-            fail(
-                "It lets in too much: it measures by the spread of single seeds, where the rule "
-                "takes the standard error of a mean."
-            )
-        if place == 4:
-            fail("It follows the single best score. One lucky seed is no mean.")
-        fail(f"It chooses depth {value:g}, whose mean lies far below the best.")
-    return ""
+        mistakes = {
+            "It chooses the depth with the highest mean. Is there a simpler one, hardly worse?": depths[3],
+            "It lets in too much: it measures by the spread of single seeds, where the rule takes the "
+            "standard error of a mean.": depths[1],
+            "It follows the single best score. One lucky seed is no mean.": depths[4],
+        }
+        expect(value, depths[2], mistakes, f"It chooses depth {value:g}, whose mean lies far below the best.")

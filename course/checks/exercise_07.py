@@ -1,12 +1,12 @@
 """Checks of exercise 7, transfer learning."""
 
-from course.checks import as_array, as_number, brief, call, fail, task
+from course.checks import as_array, as_number, brief, call, call_for_number, expect, fail, task
 
 import numpy as np
 
 
 @task(1, "feed it what it knows")
-def in_range(function) -> str:
+def in_range(function):
     """A function (images, black, white) -> float32 array, by values it must hit."""
     rng = np.random.default_rng(2026)
     for black, white in ((0, 1), (-1, 1), (0, 2), (-3, 5), (-1.0, 1.0), (2, -2)):
@@ -20,15 +20,17 @@ def in_range(function) -> str:
                 "and it takes half the memory."
             )
         ends = np.asarray(call(function, np.array([0, 255], np.uint8), black, white, shown=shown))
-        if np.isclose(ends[0], black, atol=1e-5) and np.isclose(
-            ends[1], black + (white - black) * 255 / 256, atol=1e-5
-        ):
-            fail("White does not become `white`. The levels run from 0 to 255, so 256 is not among them.")
-        if not np.allclose(ends, [black, white], atol=1e-5):
-            fail(
-                f"With {shown} black becomes {ends[0]:.3g} and white {ends[1]:.3g}. Does every "
-                "number on the way fit into its type? One byte ends at 255."
-            )
+        mistakes = {
+            "White does not become `white`. The levels run from 0 to 255, so 256 is not among them.": [
+                black,
+                black + (white - black) * 255 / 256,
+            ]
+        }
+        otherwise = (
+            f"With {shown} black becomes {ends[0]:.3g} and white {ends[1]:.3g}. Does every "
+            "number on the way fit into its type? One byte ends at 255."
+        )
+        expect(ends, [black, white], mistakes, otherwise, rtol=1e-5, atol=1e-5)
         order = np.argsort(images.ravel(), kind="stable")
         grey = images.ravel()[order].astype(float)
         steps = np.diff(found.ravel()[order])
@@ -44,11 +46,10 @@ def in_range(function) -> str:
                 "The same grey level becomes another number in another photo: you stretch each "
                 "to its own darkest and lightest pixel. A dark photo should stay dark."
             )
-    return ""
 
 
 @task(2, "freeze it properly")
-def freeze(function) -> str:
+def freeze(function):
     """A function (model, name) -> int, on small models whose layers are marked."""
     import keras
 
@@ -63,9 +64,8 @@ def freeze(function) -> str:
                 keras.layers.BatchNormalization(name=f"norm{number}"),
                 keras.layers.Activation("relu", name=f"relu{number}"),
             ]
-        return keras.Sequential(
-            [*steps, keras.layers.GlobalAveragePooling2D(name="pool"), keras.layers.Dense(3, name="head")]
-        )
+        pool, head = keras.layers.GlobalAveragePooling2D(name="pool"), keras.layers.Dense(3, name="head")
+        return keras.Sequential([*steps, pool, head])
 
     for number in (2, 3, 4, 1):
         for asleep in (False, True):
@@ -73,8 +73,7 @@ def freeze(function) -> str:
             for part in model.layers:
                 part.trainable = not asleep
             shown = f"freeze_below(model, {name!r})"
-            # `call` copies its arguments; here the model itself shall change.
-            value = as_number(call(lambda m=model, n=name: function(m, n), shown=shown), shown)
+            value = as_number(call(function, model, name, shown=shown, on_copies=False), shown)
             state = {layer.name: layer.trainable for layer in model.layers if layer.weights}
             convs = {key: flag for key, flag in state.items() if not key.startswith("norm")}
             lower = [convs[f"conv{k}"] for k in range(1, number)]
@@ -99,11 +98,10 @@ def freeze(function) -> str:
                 fail(f"{shown} returns {value:g}, the number of arrays. Count the numbers in them.")
             if value != right:
                 fail(f"{shown} freezes rightly and returns {value:g}; {right:,} numbers can still train.")
-    return ""
 
 
 @task(3, "a score without a leak")
-def folds(function) -> str:
+def folds(function):
     """A function (fit_and_predict, X, y, folds) -> labels, with a model that remembers."""
     rng = np.random.default_rng(2026)
     shown = "out_of_fold(fit_and_predict, X, y, folds)"
@@ -128,8 +126,8 @@ def folds(function) -> str:
             seen_again.extend(np.intersect1d(known, rows).tolist())
             return (7 * rows) % 5
 
-        # `call` copies its arguments, and a copied function would note things elsewhere.
-        answer = call(lambda: function(remember, X, y, split), shown=shown)
+        # A copied function would note things elsewhere.
+        answer = call(function, remember, X, y, split, shown=shown, on_copies=False)
         if seen_again:
             fail(f"Row {seen_again[0]} was predicted by a model that had seen it.")
         missing = np.setdiff1d(order, asked)
@@ -139,16 +137,16 @@ def folds(function) -> str:
             fail(f"Some rows are predicted more than once: {len(asked)} predictions of {n} rows.")
         found = as_array(answer, (n,), shown)
         wanted = (7 * np.arange(n)) % 5
-        if np.array_equal(found, wanted):
-            continue
-        if np.array_equal(found, wanted[np.array(asked)]):
-            fail("The predictions come in the order of the folds. Put them back into the order of the rows.")
-        fail("Some predictions are not those that the model gave for these rows.")
-    return ""
+        mistakes = {
+            "The predictions come in the order of the folds. Put them back into the order of the rows.": wanted[
+                np.array(asked)
+            ]
+        }
+        expect(found, wanted, mistakes, "Some predictions are not those that the model gave for these rows.")
 
 
 @task(4, "what you may promise")
-def limit(function) -> str:
+def limit(function):
     """A function (right, n, level) -> float, by the binomial probability at what it returns."""
     from math import comb
 
@@ -158,7 +156,7 @@ def limit(function) -> str:
     for right, n in ((18, 20), (9, 30), (58, 60), (1, 15), (40, 60), (20, 20)):
         for level in (0.025, 0.1):
             shown = f"lower_limit({right}, {n}, {level})"
-            value = as_number(call(function, right, n, level, shown=shown), shown)
+            value = call_for_number(function, right, n, level, shown=shown)
             if not 0 <= value <= 1:
                 fail(
                     f"{shown} is {value:.3f}, which is no accuracy. The normal approximation "
@@ -183,57 +181,43 @@ def limit(function) -> str:
                 f"probability {at_least(right, n, value):.4f}, not {level}. (The normal "
                 "approximation does not do here.)"
             )
-    nothing = as_number(
-        call(function, 0, 12, 0.05, shown="lower_limit(0, 12, 0.05)"), "The limit for nothing right"
-    )
+    shown = "lower_limit(0, 12, 0.05)"
+    nothing = call_for_number(function, 0, 12, 0.05, shown=shown, what="The limit for nothing right")
     if not np.isclose(nothing, 0, atol=1e-4):
         fail(f"With nothing right it promises {nothing:.3f}.")
-    return ""
 
 
 @task(5, "another portfolio")
-def mix(function) -> str:
+def mix(function):
     """A function (confusion, shares) -> float, against photos drawn anew in the other mix."""
     rng = np.random.default_rng(2026)
     for _ in range(20):
         classes = int(rng.integers(3, 6))
         rows = rng.integers(20, 400, size=classes)
-        table = np.array(
-            [
-                rng.multinomial(count, rng.dirichlet(np.ones(classes) + 6 * np.eye(classes)[k]))
-                for k, count in enumerate(rows)
-            ]
-        )
-        table += np.eye(classes, dtype=int)
+        likely = [rng.dirichlet(np.ones(classes) + 6 * np.eye(classes)[k]) for k in range(classes)]
+        table = np.array([rng.multinomial(*each) for each in zip(rows, likely)]) + np.eye(classes, dtype=int)
         shares = rng.dirichlet(np.ones(classes))
-        shown = "expected_accuracy(confusion, shares)"
-        value = as_number(call(function, table, shares, shown=shown), "The expected accuracy")
+        shown, what = "expected_accuracy(confusion, shares)", "The expected accuracy"
+        value = call_for_number(function, table, shares, shown=shown, what=what)
         # Rewrite the table for a million photos in the new mix; then count who is right.
         anew = np.array([row * (share * 1e6 / sum(row)) for row, share in zip(table, shares)])
         right = anew.trace() / anew.sum()
-        if np.isclose(value, right, rtol=1e-6):
-            continue
-        if np.isclose(value, table.trace() / table.sum(), rtol=1e-6):
-            fail("It is the accuracy of the old mix: it does not change with the shares.")
-        old = table.sum(1) * shares
-        if np.isclose(
-            value, sum(old / old.sum() * [row[k] / sum(row) for k, row in enumerate(table)]), rtol=1e-6
-        ):
-            fail("You weigh twice, by the old mix as well as by the new one.")
+        both = table.sum(1) * shares
         turned = np.array([row * (share / sum(row)) for row, share in zip(table.T, shares)])
-        if np.isclose(value, turned.trace(), rtol=1e-6):
-            fail(
-                "You divide by the columns, by what photos were taken for. How well a class is "
-                "recognised stands in its row."
-            )
-        fail(
+        mistakes = {
+            "It is the accuracy of the old mix: it does not change with the shares.": table.trace()
+            / table.sum(),
+            "You weigh twice, by the old mix as well as by the new one.": both
+            / both.sum()
+            @ (table.diagonal() / table.sum(1)),
+            "You divide by the columns, by what photos were taken for. How well a class is recognised "
+            "stands in its row.": turned.trace(),
+        }
+        otherwise = (
             f"For a random table it gives {value:.4f}, where photos in the new mix would be right "
             f"with a share of {right:.4f}."
         )
+        expect(value, right, mistakes, otherwise)
     perfect = np.diag(rng.integers(1, 9, size=4))
-    if not np.isclose(
-        as_number(call(function, perfect, np.full(4, 0.25), shown=brief(function)), "The expected accuracy"),
-        1,
-    ):
-        fail("Without errors it should be 1 in every mix.")
-    return ""
+    value = call_for_number(function, perfect, np.full(4, 0.25), shown=brief(function), what=what)
+    expect(value, 1, {}, "Without errors it should be 1 in every mix.", rtol=1e-5)
