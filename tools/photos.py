@@ -1,4 +1,4 @@
-"""Make the photos of this folder, their credits and their ledger entries from a Debian package.
+"""Make the photos of data/photos, their credits and their ledger entries from a Debian package.
 
     apt-get download gcompris-qt-data
     dpkg-deb -x gcompris-qt-data_*.deb package
@@ -9,12 +9,14 @@ each group lies a README that names author, source and licence of every file. Ta
 of six of these groups that is in the public domain or under CC0, and no other. Debian's own
 `copyright` file still lists the pictures of an older version, which 3.1 replaced one by one.
 
-Each photo is scaled to at most 320 pixels on its longer side and written as JPEG without metadata.
+Each photo is scaled to at most 320 pixels on its longer side and written as JPEG without metadata. What
+it shows, its alternative text, is taken from the ledger: write it there for a new photo.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import re
 import struct
 import sys
@@ -22,6 +24,8 @@ import tomllib
 import urllib.parse
 import zlib
 from pathlib import Path
+
+from course.store.files import write_whole
 
 from PIL import Image
 
@@ -35,146 +39,34 @@ LICENCE_NAMES = {
     "LicenseRef-PublicDomain": "in the public domain",
     "CC0-1.0": "Creative Commons Zero 1.0 Universal",
 }
-# Class: archive and folder inside the package.
-GROUPS = {
-    "animal": (
-        ("explore_farm_animals", "explore_farm_animals/resource/animals"),
-        ("explore_world_animals", "explore_world_animals/resource/animals"),
-        ("erase", "erase/resource"),
-    ),
-    "energy": (("categorization", "categorization/resource/images/renewable"),),
-    "monument": (("categorization", "categorization/resource/images/monuments"),),
-    "tool": (("categorization", "categorization/resource/images/tools"),),
-}
+# Class, archive, and folder inside of it.
+GROUPS = (
+    ("animal", "explore_farm_animals", "explore_farm_animals/resource/animals"),
+    ("animal", "explore_world_animals", "explore_world_animals/resource/animals"),
+    ("animal", "erase", "erase/resource"),
+    ("energy", "categorization", "categorization/resource/images/renewable"),
+    ("monument", "categorization", "categorization/resource/images/monuments"),
+    ("tool", "categorization", "categorization/resource/images/tools"),
+)
 # A second photo of the same mill by the same author: a split could put one into training and the
 # other into the test.
 LEFT_OUT = {"windmill14"}
 # The package has two different photos of this name.
 RENAMED = {("erase", "giraffe"): "giraffeHead"}
 
-ALT = {
-    "cat": "A kitten on its back plays with a ball of wool on a pink cloth",
-    "chicken": "Five brown hens on grass",
-    "cow": "A black and white cow on a meadow",
-    "dog": "A German shepherd stands on dry grass",
-    "duck": "A white duck in front of a dark background",
-    "horse": "Four dark horses and a foal on grass under a blue sky",
-    "owl": "An owl on a branch in front of a violet background",
-    "pig": "A light pig on a meadow",
-    "sheep": "A sheep with a white fleece looks at the camera",
-    "bison": "A bison grazes on a green meadow",
-    "chameleon": "A chameleon on a twig among green leaves",
-    "crocodile": "A crocodile lies on a muddy bank",
-    "dragon": "A Komodo dragon lies on sand",
-    "giraffe": "Two giraffes stand in front of bare trees",
-    "hedgehog": "A hedgehog in the grass",
-    "jaguar": "Two jaguars lie on rocks",
-    "kangaroo": "A kangaroo stands in the shade of trees",
-    "koala": "A koala sits in the fork of a tree",
-    "lemur": "Two ring-tailed lemurs on a stone",
-    "moose": "A moose with large antlers rests among bushes",
-    "narwhal": "The backs of narwhals show above grey water",
-    "panda": "A giant panda sits on logs",
-    "polar_bear": "A polar bear walks over snowy ground",
-    "scarlet_macaw": "A red macaw with yellow and blue wings",
-    "crab": "A red and blue crab on stone",
-    "giraffeHead": "Head and neck of a giraffe in front of green leaves",
-    "kingfisher": "A kingfisher, blue above and orange below, on a mossy branch",
-    "pika": "A pika with a leaf in its mouth on a rock",
-    "red_panda": "The face of a red panda",
-    "dam1": "Water shoots through the gates of a high dam",
-    "dam2": "A weir with a square tower across a river",
-    "dam3": "A weir with five piers in front of hills",
-    "dam4": "Water runs down a low dam among trees",
-    "dam5": "White water foams below the spillway of a dam",
-    "geothermal": "Steam rises from a geothermal plant",
-    "solar1": "A round mirror of a solar cooker in front of a brick wall",
-    "solar2": "A box of mirrors bakes bread in the sun",
-    "solar3": "Three solar ovens stand in a street",
-    "solar4": "Blue solar panels, close, under a blue sky",
-    "solar5": "Solar panels seen along their surface, leaves above",
-    "solar6": "Solar panels on the roof of a brick house",
-    "solar7": "A solar panel on a pole in a garden",
-    "solar8": "Rows of solar collectors on a red roof",
-    "windmill": "A windmill on six arches under a blue sky",
-    "windmill1": "A round stone windmill by the sea",
-    "windmill2": "A white model windmill",
-    "windmill3": "Three white windmills with thatched roofs in a row",
-    "windmill4": "A grey windmill on a meadow under a grey sky",
-    "windmill5": "A wooden post mill",
-    "windmill7": "A dark post mill, its sails cut by the edge of the picture",
-    "windmill8": "A white Portuguese windmill with a dark roof",
-    "windmill9": "A dark windmill behind a wooden gallery",
-    "windmill11": "A windmill behind small fir trees under a white sky",
-    "windmill12": "A wooden windmill in a brown field",
-    "windmill13": "Dutch windmills beside a canal",
-    "windmill15": "A round stone windmill at a bare field",
-    "arcDeTriomphe": "The Arc de Triomphe du Carrousel in Paris",
-    "bayterek": "The Bayterek tower with its golden sphere in Astana",
-    "brandenburgGate": "The Brandenburg Gate in Berlin at dusk",
-    "burj": "The Burj Khalifa in Dubai while it was built",
-    "cathedral": "The two towers of the cathedral of Santiago de Compostela",
-    "christTheRedeemer": "The statue of Christ on its rock above Rio de Janeiro",
-    "colosseum": "The Colosseum in Rome",
-    "eiffelTower": "The Eiffel Tower in Paris",
-    "empireState": "The Empire State Building between dark houses",
-    "greatPyramid": "The Great Pyramid of Giza",
-    "greatWall": "The Great Wall of China climbs a wooded ridge",
-    "IndiaGate": "The India Gate in New Delhi behind a lawn",
-    "jucheTower": "A pagoda of pale stone seen from below",
-    "kutubMinar": "The minaret Qutb Minar in Delhi",
-    "leaningTowerOfPisa": "The Leaning Tower of Pisa",
-    "leMusee": "The glass pyramid in the court of the Louvre",
-    "monument1": "The Dome of the Rock in Jerusalem",
-    "monument2": "The columns of the tetrapylon of Aphrodisias",
-    "monument3": "A church with a red roof and several towers in Vienna",
-    "mountRushmore": "Four heads carved into Mount Rushmore",
-    "operaHouse": "The Sydney Opera House by the water",
-    "parthenon": "The Parthenon in Athens",
-    "statueOfLiberty": "The Statue of Liberty in front of a blue sky",
-    "tajMahal": "The Taj Mahal and its minarets",
-    "usCapitol": "The Capitol in Washington with its white dome",
-    "victoriaMemorial": "The gilded figure on the Victoria Memorial in London",
-    "zimniPalace": "The Winter Palace in Saint Petersburg, lit at night",
-    "cuttingTool": "Side cutters with blue handles on white",
-    "hammer1": "A hammer with a wooden handle on a blue ground",
-    "hammer2": "A ball hammer on a pale ground",
-    "hammer3": "The head of a sledgehammer with an orange handle",
-    "hammer4": "A claw hammer on a bench",
-    "hammer5": "A claw hammer with a red handle on white",
-    "hammer6": "A hammer with soft heads on a grey ground",
-    "hammer7": "An old armourer's hammer",
-    "hammer8": "A claw hammer with a brown wooden handle on white",
-    "hammer9": "A claw hammer with a light wooden handle on white",
-    "measuringTape1": "A green steel tape measure on white",
-    "measuringTape2": "A red tape measure on a reel",
-    "measuringTape3": "A blue tailor's tape, rolled up, on white",
-    "measuringTape4": "A white tailor's tape, rolled up, on white",
-    "measuringTape5": "A steel tape measure in yellow light",
-    "measuringTape6": "A black steel tape measure on a grey ground",
-    "multimeter1": "A red multimeter",
-    "multimeter2": "A blue multimeter",
-    "multimeter3": "A green multimeter with blue leads",
-    "nailCutter": "Nail clippers on a white cloth",
-    "plier1": "Long-nosed pliers with red handles on white",
-    "plier2": "Pliers with brown handles, upright, on white",
-    "plier3": "Combination pliers with dark red handles on white",
-    "plier4": "Old flat pliers of bare steel",
-    "scissors1": "Scissors with orange handles on white",
-    "scissors2": "Black scissors on a wooden floor",
-    "scissors3": "Surgical scissors on a green cloth",
-    "scissors4": "Open scissors with orange handles on white",
-    "screwDriver1": "A screwdriver with a yellow handle on black",
-    "screwDriver2": "A screwdriver with a black and red handle",
-    "screwDriver3": "Two green torque screwdrivers on white",
-    "sickle": "A sickle on a sandy ground",
-    "sideCutter1": "Open side cutters with white handles",
-    "spray": "A red spray bottle on white",
-    "tweezer": "Two pairs of steel tweezers on a blue ground",
-    "tweezer1": "Three pairs of tweezers on white",
-    "wrench": "An adjustable wrench on white",
-    "wrench1": "An adjustable wrench on a brown ground",
-}
+CREDITS = """\
+# Who made these photos
+
+All of them are free to use: each is *in the public domain* or under *Creative Commons \
+Zero 1.0 Universal* (CC0,
+<https://creativecommons.org/publicdomain/zero/1.0/legalcode>). They come from the data \
+of GCompris 3.1 (Debian's
+package `gcompris-qt-data`), whose READMEs name author, source and licence of each file.
+This course made them smaller, at most 320 pixels, and saved them as JPEG. `build.py` does it.
+
+| file | title | author | licence | source |
+|---|---|---|---|---|
+"""
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
@@ -249,116 +141,78 @@ def title_of(source: str, fallback: str) -> str:
 
 
 def slug(name: str) -> str:
+    """A camel-case name in lower case, its words joined by underscores."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
+def make_photos(rcc: Path, alts: dict[str, str]) -> list[dict[str, str]]:
+    """Write the photos into data/photos; returns what the ledger shall say of each."""
+    items = []
+    for label, archive, group in GROUPS:
+        files = read_archive(rcc / f"{archive}.rcc")
+        base = f"/gcompris/src/activities/{group}/"
+        for file_name, about in sorted(credits_in(files[base + "README"].decode("utf-8")).items()):
+            name = RENAMED.get((archive, Path(file_name).stem), Path(file_name).stem)
+            licence = FREE.get(about["License"].lower())
+            usable = file_name.endswith(".webp") and base + file_name in files
+            if licence is None or not usable or name in LEFT_OUT:
+                continue
+            image = Image.open(io.BytesIO(files[base + file_name])).convert("RGB")
+            image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+            path = f"data/photos/{label}/{slug(name)}.jpg"
+            (REPOSITORY / path).parent.mkdir(exist_ok=True)
+            image.save(REPOSITORY / path, quality=QUALITY, optimize=True)
+            alt = alts.get(path, "TODO: say what it shows")
+            items.append(
+                {
+                    "path": path,
+                    "title": title_of(about["Source"], alt),
+                    "author": about["Copyright"],
+                    "licence": licence,
+                    "source": about["Source"],
+                    "alt": alt,
+                }
+            )
+    return items
+
+
+def credits_page(items: list[dict[str, str]]) -> str:
+    """The page that names author, licence and source of each photo."""
+    text = CREDITS
+    for item in items:
+        name, source = item["path"].removeprefix("data/photos/"), f"<{item['source']}>"
+        cells = [name, item["title"], item["author"], LICENCE_NAMES[item["licence"]], source]
+        text += "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+    return text
+
+
+def with_photos(ledger: str, items: list[dict[str, str]]) -> str:
+    """The ledger with one entry a photo, in place of those that are there, one after the other."""
+    made = ""
+    for item in items:
+        about = {key: value for key, value in item.items() if key != "path"}
+        used = {"used_in": ["lectures/07-transfer-learning.qmd"], "called": ["data/photos"]}
+        entry = {"path": item["path"], "kind": "photo", **about, **used, "notice": "data/photos/CREDITS.md"}
+        # Texts and lists of texts look alike in TOML and JSON.
+        lines = (f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in entry.items())
+        made += "[[item]]\n" + "".join(lines) + "\n"
+    ours = r'^\[\[item\]\]\npath = "data/photos/.*?(?=^\[\[item\]\]\npath = (?!"data/photos/)|^# ---|\Z)'
+    return re.sub(ours, lambda _: made, ledger, count=1, flags=re.MULTILINE | re.DOTALL).rstrip("\n") + "\n"
+
+
 def main(arguments: list[str]) -> int:
+    """Make photos, credits and ledger entries from the unpacked package that is named."""
     if len(arguments) != 1:
         print(__doc__)
         return 2
-    package = Path(arguments[0])
-    folder = package / "usr/share/gcompris-qt/rcc"
-    items = []
-    for label, places in GROUPS.items():
-        for archive, group in places:
-            files = read_archive(folder / f"{archive}.rcc")
-            base = f"/gcompris/src/activities/{group}/"
-            about = credits_in(files[base + "README"].decode("utf-8"))
-            for file_name in sorted(about):
-                name = Path(file_name).stem
-                licence = FREE.get(about[file_name]["License"].lower())
-                if licence is None or base + file_name not in files or name in LEFT_OUT:
-                    continue
-                if not file_name.endswith(".webp"):
-                    continue
-                name = RENAMED.get((archive, name), name)
-                image = Image.open(io.BytesIO(files[base + file_name])).convert("RGB")
-                image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
-                target = HERE / label / f"{slug(name)}.jpg"
-                target.parent.mkdir(exist_ok=True)
-                image.save(target, quality=QUALITY, optimize=True)
-                items.append(
-                    {
-                        "path": f"data/photos/{label}/{target.name}",
-                        "title": title_of(about[file_name]["Source"], ALT[name]),
-                        "author": about[file_name]["Copyright"],
-                        "licence": licence,
-                        "source": about[file_name]["Source"],
-                        "alt": ALT[name],
-                    }
-                )
-    write_credits(items)
-    write_ledger(items)
+    ledger = LEDGER.read_text(encoding="utf-8")
+    alts = {str(item["path"]): item.get("alt", "") for item in tomllib.loads(ledger)["item"]}
+    items = make_photos(Path(arguments[0]) / "usr/share/gcompris-qt/rcc", alts)
+    write_whole(HERE / "CREDITS.md", credits_page(items))
+    write_whole(LEDGER, with_photos(ledger, items))
     size = sum((REPOSITORY / item["path"]).stat().st_size for item in items)
     print(f"{len(items)} photos, {size / 1e6:.2f} MB. Now run: python -m tools.ledger --write")
     return 0
-
-
-def write_credits(items: list[dict[str, str]]) -> None:
-    lines = [
-        "# Who made these photos",
-        "",
-        "All of them are free to use: each is *in the public domain* or under *Creative Commons "
-        "Zero 1.0 Universal* (CC0,",
-        "<https://creativecommons.org/publicdomain/zero/1.0/legalcode>). They come from the data "
-        "of GCompris 3.1 (Debian's",
-        "package `gcompris-qt-data`), whose READMEs name author, source and licence of each file.",
-        "This course made them smaller, at most 320 pixels, and saved them as JPEG. `build.py` does it.",
-        "",
-        "| file | title | author | licence | source |",
-        "|---|---|---|---|---|",
-    ]
-    for item in items:
-        cells = [
-            item["path"].removeprefix("data/photos/"),
-            item["title"],
-            item["author"],
-            LICENCE_NAMES[item["licence"]],
-            f"<{item['source']}>",
-        ]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    (HERE / "CREDITS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def write_ledger(items: list[dict[str, str]]) -> None:
-    """Put one entry a photo into the ledger, in place of those that are there."""
-    head, *blocks = re.split(r"(?m)^(?=\[\[item\]\]$)", LEDGER.read_text(encoding="utf-8"))
-    kept = [head]
-    for block in blocks:
-        path = tomllib.loads(block)["item"][0]["path"]
-        # What follows an entry up to the next one may be the heading of a section.
-        trailing = re.search(r"\n((?:\n|#.*\n)*)\Z", block)[1]
-        if isinstance(path, str) and path.startswith("data/photos/"):
-            comment = trailing.strip("\n")
-            if comment and comment != "# --- photos " + "-" * 82:
-                kept.append(comment + "\n\n")
-            continue
-        kept.append(block)
-    text = "".join(kept).rstrip("\n") + "\n"
-    heading = "# --- photos " + "-" * 82
-    if heading not in text:
-        text += f"\n{heading}\n# tools/photos.py writes these entries.\n"
-
-    def quoted(value: str) -> str:
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-    for item in items:
-        text += "\n[[item]]\n" + "".join(
-            f"{key} = {value}\n"
-            for key, value in {
-                "path": quoted(item["path"]),
-                "kind": '"photo"',
-                "title": quoted(item["title"]),
-                "author": quoted(item["author"]),
-                "licence": quoted(item["licence"]),
-                "source": quoted(item["source"]),
-                "alt": quoted(item["alt"]),
-                "used_in": '["lectures/07-transfer-learning.qmd"]',
-                "called": '["data/photos"]',
-                "notice": '"data/photos/CREDITS.md"',
-            }.items()
-        )
-    LEDGER.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
