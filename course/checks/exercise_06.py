@@ -21,13 +21,12 @@ def weights(function):
         of_weights, of_biases = layer.weight.numel(), layer.bias.numel()
         right = of_weights + of_biases
         shown = f"{shown} is {value:g}"
+        ungrouped = of_weights * groups + of_biases
         mistakes = {
             f"{shown}: that is the kernels alone. Every filter has a bias.": of_weights,
             f"{shown}. You count one bias a channel of each filter; a filter adds its channels up and has "
             "one bias.": of_weights + of_weights // kernel**2,
-            f"{shown}, as without groups. A filter sees only the channels of its own group.": of_weights
-            * groups
-            + of_biases,
+            f"{shown}, as without groups. A filter sees only the channels of its own group.": ungrouped,
             f"{shown}. You divide by the groups twice: the filters of all groups count.": right / groups,
         }
         expect(value, right, mistakes, f"{shown}; a layer built that way has {right:,}.")
@@ -51,7 +50,8 @@ def sides(function):
         begins = f"{shown} begins with {found[0]:g}"
         if found[0] == right[0] + 1 and (side - 11) % 4 == 0 or found[0] == -(-side // 4):
             fail(
-                f"{begins}. The first layer has no padding, so that its kernel starts and ends inside the image."
+                f"{begins}. The first layer has no padding, so that its kernel starts and ends inside the "
+                "image."
             )
         if found[0] > right[0]:
             fail(f"{begins}: you rounded up. A kernel that would hang over the edge gives no output.")
@@ -116,9 +116,8 @@ def block(function):
             fail(f"{shown} should return a Keras tensor, not {brief(y)}.")
         wanted = (None, -(-8 // stride), -(-8 // stride), filters)
         if y.shape != wanted:
-            fail(
-                f"{shown} returns a tensor of shape {y.shape}, not {wanted}. Which convolutions take the stride?"
-            )
+            returns = f"{shown} returns a tensor of shape {y.shape}, not {wanted}."
+            fail(f"{returns} Which convolutions take the stride?")
         return keras.Model(x, y)
 
     def convolutions(model, side: int) -> list:
@@ -188,10 +187,10 @@ def top(function):
         value = call_for_number(function, probabilities, truth, k, shown=shown)
         labels = np.arange(classes)
         right = top_k_accuracy_score(truth, probabilities, k=k, labels=labels)
+        unlikeliest = 1 - top_k_accuracy_score(truth, -probabilities, k=k, labels=labels)
         mistakes = {
             f"{shown} is the share that is right, not the error.": right,
-            f"{shown} looks among the {k} unlikeliest classes.": 1
-            - top_k_accuracy_score(truth, -probabilities, k=k, labels=labels),
+            f"{shown} looks among the {k} unlikeliest classes.": unlikeliest,
         }
         if value > 1 - right:
             mistakes[

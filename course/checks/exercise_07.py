@@ -20,11 +20,9 @@ def in_range(function):
                 "and it takes half the memory."
             )
         ends = np.asarray(call(function, np.array([0, 255], np.uint8), black, white, shown=shown))
+        of_256 = [black, black + (white - black) * 255 / 256]
         mistakes = {
-            "White does not become `white`. The levels run from 0 to 255, so 256 is not among them.": [
-                black,
-                black + (white - black) * 255 / 256,
-            ]
+            "White does not become `white`. The levels run from 0 to 255, so 256 is not among them.": of_256
         }
         otherwise = (
             f"With {shown} black becomes {ends[0]:.3g} and white {ends[1]:.3g}. Does every "
@@ -137,10 +135,10 @@ def folds(function):
             fail(f"Some rows are predicted more than once: {len(asked)} predictions of {n} rows.")
         found = as_array(answer, (n,), shown)
         wanted = (7 * np.arange(n)) % 5
+        in_order_of_folds = wanted[np.array(asked)]
         mistakes = {
-            "The predictions come in the order of the folds. Put them back into the order of the rows.": wanted[
-                np.array(asked)
-            ]
+            "The predictions come in the order of the folds. Put them back into the order of the "
+            "rows.": in_order_of_folds
         }
         expect(found, wanted, mistakes, "Some predictions are not those that the model gave for these rows.")
 
@@ -202,14 +200,12 @@ def mix(function):
         # Rewrite the table for a million photos in the new mix; then count who is right.
         anew = np.array([row * (share * 1e6 / sum(row)) for row, share in zip(table, shares)])
         right = anew.trace() / anew.sum()
-        both = table.sum(1) * shares
+        old_mix, recognised = table.sum(1) / table.sum(), table.diagonal() / table.sum(1)
+        both = old_mix * shares / (old_mix * shares).sum()
         turned = np.array([row * (share / sum(row)) for row, share in zip(table.T, shares)])
         mistakes = {
-            "It is the accuracy of the old mix: it does not change with the shares.": table.trace()
-            / table.sum(),
-            "You weigh twice, by the old mix as well as by the new one.": both
-            / both.sum()
-            @ (table.diagonal() / table.sum(1)),
+            "It is the accuracy of the old mix: it does not change with the shares.": old_mix @ recognised,
+            "You weigh twice, by the old mix as well as by the new one.": both @ recognised,
             "You divide by the columns, by what photos were taken for. How well a class is recognised "
             "stands in its row.": turned.trace(),
         }

@@ -1,23 +1,21 @@
 """Teach a pretrained network your own classes, from a folder of your photos.
 
-    python -m course.models.teach FOLDER                    # a folder in it for each class
-    python -m course.models.teach --predict FOLDER/head.npz PHOTO ...
-
 The photos go once through EfficientNet-Lite0, which stays as ImageNet left it. What is learnt is
 the last layer: a multinomial logistic regression on its 1,280 outputs. The accuracy that is printed
 comes from cross-validation, so each photo is judged by a layer that has not seen it.
+
+The command is `python -m tools.teach`.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
 import hashlib
 import io
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -54,15 +52,21 @@ class TeachError(ValueError):
 class Taught:
     """A head for the pretrained network, and what cross-validation says of it.
 
-    Attributes:
-        class_names: Names of the classes, sorted; k of them.
-        weights: float32 (1280, k). bias: float32 (k,).
-        photos: Number of photos it was taught with, (k,) integers.
-        correct: How many of them were named right in cross-validation.
-        confusion: (k, k) integers: truth in rows, answer in columns.
-        seconds: Time that it took.
-        left_out: Files that were not used, each with the reason.
-        wrong: Photos that were misnamed: (path, truth, answer, probability of the answer).
+    Attributes
+    ----------
+    class_names : list of k str
+        Names of the classes, sorted.
+    weights, bias : ndarray, shapes (1280, k) and (k,), float32
+    photos : ndarray, shape (k,), int
+        Number of photos it was taught with.
+    correct : int
+        How many of them were named right in cross-validation.
+    confusion : ndarray, shape (k, k), int
+        Truth in rows, answer in columns.
+    left_out : sequence of str
+        Files that were not used, each with the reason.
+    wrong : sequence of tuple
+        Photos that were misnamed: (path, truth, answer, probability of the answer).
     """
 
     class_names: list[str]
@@ -90,9 +94,7 @@ class Taught:
         """Return the report that the command prints."""
         total = int(self.photos.sum())
         low, high = self.interval
-        counts = ", ".join(
-            f"{name} {count}" for name, count in zip(self.class_names, self.photos, strict=True)
-        )
+        counts = ", ".join(f"{name} {count}" for name, count in zip(self.class_names, self.photos))
         lines = [
             f"{total} photos of {len(self.class_names)} classes: {counts}",
             f"Right in cross-validation: {self.correct} of {total} = {self.accuracy:.1%}, "
@@ -105,10 +107,8 @@ class Taught:
         if len(self.wrong) > 5:
             lines.append(f"  … and {len(self.wrong) - 5} more")
         if self.left_out:
-            lines.append(
-                f"Left out: {'; '.join(list(self.left_out)[:SHOWN])}"
-                + (f" and {len(self.left_out) - SHOWN} more" if len(self.left_out) > SHOWN else "")
-            )
+            more = f" and {len(self.left_out) - SHOWN} more" if len(self.left_out) > SHOWN else ""
+            lines.append(f"Left out: {'; '.join(list(self.left_out)[:SHOWN])}{more}")
         lines.append(
             "The interval holds for photos like these, taken independently. Shots in series,\n"
             "one background a class or one camera a class make it too good."
@@ -118,20 +118,20 @@ class Taught:
     def predict(self, paths: Iterable[str | PathLike]) -> np.ndarray:
         """Return the probability of each class for new photos, float (n, k).
 
-        Raises:
-            PhotoError: No path is given, or a photo cannot be used.
+        Raises
+        ------
+        PhotoError
+            No path is given, or a photo cannot be used.
         """
         features = extract_features(load_photos(paths, SIZE))
         return softmax(features.astype("float64") @ self.weights + self.bias, axis=1)
 
     def save(self, path: str | PathLike) -> Path:
-        """Write the head to an .npz file, whole or not at all.
-
-        Raises:
-            TeachError: The file cannot be written.
-        """
+        """Write the head to an .npz file, whole or not at all; TeachError if it cannot be written."""
         path = Path(path)
-        content = dict(
+        memory = io.BytesIO()
+        np.savez(
+            memory,
             format=FORMAT,
             backbone=efficientnet_lite.WEIGHTS_SHA256,
             class_names=np.array(self.class_names),
@@ -141,8 +141,6 @@ class Taught:
             correct=self.correct,
             confusion=self.confusion,
         )
-        memory = io.BytesIO()
-        np.savez(memory, **content)
         try:
             files.write_whole(path, memory.getvalue())
         except OSError as error:
@@ -153,8 +151,10 @@ class Taught:
 def load_head(path: str | PathLike) -> Taught:
     """Read a head that `Taught.save` wrote.
 
-    Raises:
-        TeachError: There is no such file, it is no head, or it belongs to other weights.
+    Raises
+    ------
+    TeachError
+        There is no such file, it is no head, or it belongs to other weights.
     """
     path = Path(path)
     try:
@@ -187,12 +187,15 @@ def find_photos(folder: str | PathLike) -> tuple[dict[str, list[Path]], list[str
 
     Hidden files and files of other kinds are left out, and so are folders inside a class's folder.
 
-    Returns:
+    Returns
+    -------
+    tuple
         Paths by class, both sorted, and what was left out, in words.
 
-    Raises:
-        TeachError: There is no such folder, it has fewer than two classes, or a class has fewer
-            than five photos.
+    Raises
+    ------
+    TeachError
+        There is no such folder, it has fewer than two classes, or a class has fewer than five photos.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -201,44 +204,49 @@ def find_photos(folder: str | PathLike) -> tuple[dict[str, list[Path]], list[str
         raise TeachError(f"{folder} is a file; name the folder that holds a folder for each class")
     found: dict[str, list[Path]] = {}
     left_out: list[str] = []
-    loose = 0
     try:
-        for entry in sorted(folder.iterdir()):
-            if entry.name.startswith((".", "__")):
-                continue
-            if not entry.is_dir():
-                loose += entry.suffix.lower() in SUFFIXES
-                continue
-            photos = []
-            for path in sorted(entry.iterdir()):
-                if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
-                    continue
-                if path.is_dir():
-                    left_out.append(f"{entry.name}/{path.name} is a folder")
-                elif path.suffix.lower() not in SUFFIXES:
-                    left_out.append(f"{entry.name}/{path.name} is no photo")
-                else:
-                    photos.append(path)
-            found[entry.name] = photos
+        entries = [each for each in sorted(folder.iterdir()) if not each.name.startswith((".", "__"))]
+        loose = sum(each.suffix.lower() in SUFFIXES for each in entries if not each.is_dir())
+        for entry in entries:
+            if entry.is_dir():
+                found[entry.name] = _photos_of_class(entry, left_out)
     except OSError as error:
         raise TeachError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
-    empty = [name for name, photos in found.items() if not photos]
     wanted = f"wanted are two or more folders in it, one for each class, each with at least {FEWEST} photos"
     if not found:
         what = f"{loose} photos, but no folders" if loose else "no folders"
         raise TeachError(f"{folder} holds {what}; {wanted}")
-    if len(empty) == len(found):
+    if not any(found.values()):
         raise TeachError(f"no folder in {folder} holds a photo ({', '.join(sorted(SUFFIXES))}); {wanted}")
     if len(found) == 1:
         raise TeachError(
             f"{folder} holds one class only, '{next(iter(found))}'; there is nothing to tell apart: {wanted}"
         )
-    few = [f"'{name}' {len(photos)}" for name, photos in found.items() if len(photos) < FEWEST]
+    few = _too_few({name: len(photos) for name, photos in found.items()})
     if few:
-        raise TeachError(f"too few photos in {folder}: {', '.join(few)}; every class needs at least {FEWEST}")
+        raise TeachError(f"too few photos in {folder}: {few}; every class needs at least {FEWEST}")
     if loose:
         left_out.append(f"{loose} photos that lie beside the folders")
     return found, left_out
+
+
+def _photos_of_class(folder: Path, left_out: list[str]) -> list[Path]:
+    """The photos in a folder; what else lies there is added to `left_out`."""
+    photos = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
+            continue
+        if path.is_dir():
+            left_out.append(f"{folder.name}/{path.name} is a folder")
+        elif path.suffix.lower() not in SUFFIXES:
+            left_out.append(f"{folder.name}/{path.name} is no photo")
+        else:
+            photos.append(path)
+    return photos
+
+
+def _too_few(counts: dict[str, int]) -> str:
+    return ", ".join(f"'{name}' {count}" for name, count in counts.items() if count < FEWEST)
 
 
 def _read(
@@ -268,20 +276,18 @@ def _read(
         labels.append(k)
         names.append(name)
     if faults and not skip:
-        more = f"\n  … and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        more = [f"… and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
         raise TeachError(
             f"{len(faults)} of {len(everything)} photos cannot be used:\n  "
-            + "\n  ".join(faults[:SHOWN])
-            + more
+            + "\n  ".join(faults[:SHOWN] + more)
             + "\nMend or remove them, or leave them out with --skip (in Python: skip=True)."
         )
     left_out += faults
-    counts = np.bincount(labels, minlength=len(found)) if labels else np.zeros(len(found), int)
-    few = [f"'{name}' {count}" for name, count in zip(found, counts, strict=True) if count < FEWEST]
+    few = _too_few({name: labels.count(k) for k, name in enumerate(found)})
     if few:
         raise TeachError(
             f"too few photos are left in {folder}, without copies and broken files: "
-            f"{', '.join(few)}; every class needs at least {FEWEST} different photos"
+            f"{few}; every class needs at least {FEWEST} different photos"
         )
     return np.stack(images), np.array(labels), names
 
@@ -323,19 +329,23 @@ def extract_features(images: np.ndarray) -> np.ndarray:
 
 
 def teach(folder: str | PathLike, *, seed: int = 123, skip: bool = False) -> Taught:
-    """Teach the network the classes of a folder.
+    """Teach the network the classes of a folder, and fit the head to all its photos.
 
-    Args:
-        folder: Holds a folder for each class, each with at least five photos.
-        seed: Of the division into five parts for cross-validation.
-        skip: Leave photos out that cannot be read, instead of an error.
+    Parameters
+    ----------
+    folder : str or path
+        Holds a folder for each class, each with at least five photos.
+    seed : int
+        Of the division into five parts for cross-validation.
+    skip : bool
+        Leave photos out that cannot be read, instead of an error.
 
-    Returns:
-        The head, fitted to all photos, and what cross-validation says of it.
-
-    Raises:
-        TeachError: The folder or photos in it cannot be used.
-        course.models.efficientnet_lite.WeightsError: The pretrained weights are missing.
+    Raises
+    ------
+    TeachError
+        The folder or photos in it cannot be used.
+    course.models.efficientnet_lite.WeightsError
+        The pretrained weights are missing.
     """
     started = time.perf_counter()
     folder = Path(folder)
@@ -345,36 +355,32 @@ def teach(folder: str | PathLike, *, seed: int = 123, skip: bool = False) -> Tau
     class_names = list(found)
 
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    head = LogisticRegression(C=1.0, max_iter=2000)  # a dense layer with softmax and a ridge penalty
     # The fits are small: with more threads they mostly wait for each other.
     with threadpool_limits(1):
-        probabilities = cross_val_predict(_head(), features, y, cv=folds, method="predict_proba")
-        fitted = _head().fit(features, y)
+        probabilities = cross_val_predict(head, features, y, cv=folds, method="predict_proba")
+        head.fit(features, y)
     answers = probabilities.argmax(axis=1)
     confusion = np.zeros((len(class_names), len(class_names)), dtype=int)
     np.add.at(confusion, (y, answers), 1)
     wrong = np.flatnonzero(answers != y)
     wrong = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
 
-    weights, bias = _layer(fitted)
+    weights, bias = _layer(head)
     return Taught(
         class_names,
         weights,
         bias,
-        np.bincount(y, minlength=len(class_names)),
-        int((answers == y).sum()),
-        confusion,
-        time.perf_counter() - started,
-        left_out,
-        [
+        photos=np.bincount(y),
+        correct=int((answers == y).sum()),
+        confusion=confusion,
+        seconds=time.perf_counter() - started,
+        left_out=left_out,
+        wrong=[
             (names[i], class_names[y[i]], class_names[answers[i]], float(probabilities[i].max()))
             for i in wrong
         ],
     )
-
-
-def _head() -> LogisticRegression:
-    """A dense layer with softmax, fitted to the end, with a ridge penalty."""
-    return LogisticRegression(C=1.0, max_iter=2000)
 
 
 def _layer(fitted: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
@@ -384,64 +390,3 @@ def _layer(fitted: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
         # Of two classes scikit-learn keeps one score, that of the second against the first.
         weights, bias = (np.vstack([-weights, weights]) / 2, np.array([-bias[0], bias[0]]) / 2)
     return weights.T.astype("float32"), bias.astype("float32")
-
-
-# --- the command -------------------------------------------------------------------------------
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns 0, or 1 after an error that it has printed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m course.models.teach",
-        description="Teach a pretrained network your own classes: FOLDER holds a folder for each "
-        f"class, each with at least {FEWEST} photos. With --predict, name new photos.",
-    )
-    parser.add_argument("folder", nargs="?", help="the folder of the classes")
-    parser.add_argument(
-        "--save", metavar="FILE", help="where the head goes (default: head.npz in the folder)"
-    )
-    parser.add_argument("--skip", action="store_true", help="leave out photos that cannot be read")
-    parser.add_argument("--seed", type=int, default=123, help="of the cross-validation")
-    parser.add_argument(
-        "--predict", nargs="+", metavar=("HEAD", "PHOTO"), help="a saved head and the photos to name"
-    )
-    options = parser.parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        # A file name in another alphabet must not end the command under LANG=C.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    if (options.folder is None) == (options.predict is None):
-        parser.error("name a folder to teach, or use --predict HEAD PHOTO …, one of the two")
-    task: Callable[[argparse.Namespace], None] = _predict if options.predict else _teach
-    try:
-        task(options)
-    except (TeachError, PhotoError, efficientnet_lite.WeightsError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped; nothing was saved.", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _teach(options: argparse.Namespace) -> None:
-    taught = teach(options.folder, seed=options.seed, skip=options.skip)
-    print(taught.summary())
-    path = taught.save(options.save or Path(options.folder) / "head.npz")
-    print(f"Taught in {taught.seconds:.0f} s and saved to {path}. Now try it on new photos:")
-    print(f"  python -m course.models.teach --predict {path} PHOTO …")
-
-
-def _predict(options: argparse.Namespace) -> None:
-    head, *photos = options.predict
-    if not photos:
-        raise TeachError("name at least one photo after the head")
-    taught = load_head(head)
-    for path, row in zip(photos, taught.predict(photos), strict=True):
-        best = np.argsort(-row, kind="stable")[:3]
-        print(f"{path}: " + ", ".join(f"{taught.class_names[k]} {row[k]:.0%}" for k in best))
-    print("It knows these classes only, and answers with one of them whatever the photo shows.")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -275,29 +275,31 @@ class Server:
     """Files by path; `cut` ends a connection half-way, `silent` never answers."""
 
     def __init__(self):
-        files, cut, silent, asked = {}, set(), set(), []
-        self.files, self.cut, self.silent, self.asked = files, cut, silent, asked
+        self.files: dict[str, bytes] = {}
         self.headers: dict[str, dict[str, str]] = {}
-        headers = self.headers
+        self.cut, self.silent, self.asked = set(), set(), []
         self.release = threading.Event()
-        release = self.release
+        outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                asked.append(self.path)
-                if self.path in silent:
-                    release.wait(20)
+            def do_HEAD(self) -> None:
+                outer.asked.append(f"{self.command} {self.path}")
+                if self.path in outer.silent:
+                    outer.release.wait(20)
                     return
-                content = files.get(self.path)
-                if content is None:
+                if self.path not in outer.files:
                     self.send_error(404)
                     return
                 self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                for key, value in headers.get(self.path, {}).items():
+                self.send_header("Content-Length", str(len(outer.files[self.path])))
+                for key, value in outer.headers.get(self.path, {}).items():
                     self.send_header(key, value)
                 self.end_headers()
-                self.wfile.write(content[: len(content) // 2] if self.path in cut else content)
+
+            def do_GET(self) -> None:
+                self.do_HEAD()
+                content = outer.files.get(self.path, b"")
+                self.wfile.write(content[: len(content) // 2] if self.path in outer.cut else content)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -305,6 +307,9 @@ class Server:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def downloads(self, path: str) -> int:
+        return self.asked.count(f"GET {path}")
 
     def close(self) -> None:
         self.release.set()
@@ -329,11 +334,11 @@ def digest(kind: str = "sha256", content: bytes = CONTENT) -> str:
     return hashlib.new(kind, content).hexdigest()
 
 
-@pytest.mark.parametrize("kind", ["md5", "sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
 def test_a_good_download_is_stored_whole(server, tmp_path, kind) -> None:
     server.files["/w.h5"] = CONTENT
     target = tmp_path / "models" / "w.h5"
-    assert weights.download(f"{server.url}/w.h5", target, digest(kind)) == target
+    weights.download(f"{server.url}/w.h5", target, digest(kind))
     assert target.read_bytes() == CONTENT
     assert [path.name for path in target.parent.iterdir()] == ["w.h5"]
 
@@ -342,7 +347,7 @@ def test_a_wrong_hash_stores_nothing_and_keeps_the_old_file(server, tmp_path) ->
     server.files["/w.h5"] = CONTENT
     target = tmp_path / "w.h5"
     target.write_bytes(b"old")
-    with pytest.raises(weights.DownloadError, match="SHA256 is"):
+    with pytest.raises(weights.DownloadError, match="w.h5 failed: .*hash does not match"):
         weights.download(f"{server.url}/w.h5", target, digest(content=b"other"))
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["w.h5"]
@@ -352,7 +357,7 @@ def test_a_wrong_hash_stores_nothing_and_keeps_the_old_file(server, tmp_path) ->
 def test_a_broken_download_stores_nothing(server, tmp_path, file_hash) -> None:
     server.files["/w.h5"] = CONTENT
     server.cut.add("/w.h5")
-    with pytest.raises(weights.DownloadError, match="broke off"):
+    with pytest.raises(weights.DownloadError, match="w.h5 failed: .*got only"):
         weights.download(f"{server.url}/w.h5", tmp_path / "w.h5", file_hash)
     assert list(tmp_path.iterdir()) == []
 
@@ -364,7 +369,7 @@ def test_googles_own_sum_is_checked_where_no_other_is_known(server, tmp_path) ->
     weights.download(f"{server.url}/w.h5", tmp_path / "w.h5")
     bad = base64.b64encode(hashlib.md5(b"x").digest()).decode()
     server.headers["/w.h5"] = {"x-goog-hash": f"md5={bad}"}
-    with pytest.raises(weights.DownloadError, match="MD5"):
+    with pytest.raises(weights.DownloadError, match="hash does not match"):
         weights.download(f"{server.url}/w.h5", tmp_path / "again.h5")
 
 
@@ -383,7 +388,7 @@ def test_a_missing_file_a_dead_and_a_silent_server(server, tmp_path, monkeypatch
         with pytest.raises(weights.DownloadError, match="out of reach"):
             weights.download(f"{server.url}/w.h5", tmp_path / "w.h5")
     assert time.monotonic() - started < 5
-    assert server.asked.count("/w.h5") == 1
+    assert server.asked.count("HEAD /w.h5") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -453,9 +458,9 @@ def test_weights_are_downloaded_checked_and_used(
         np.testing.assert_allclose([p for *_, p in mine], [p for *_, p in theirs], rtol=1e-4)
 
     # The second time they come from the cache.
-    assert keras_server.asked == [f"/{NAME}"]
+    assert keras_server.downloads(f"/{NAME}") == 1
     assert classify() is not None
-    assert keras_server.asked == [f"/{NAME}"]
+    assert keras_server.downloads(f"/{NAME}") == 1
 
 
 def one_line(capsys) -> str:
@@ -471,7 +476,7 @@ def test_a_wrong_hash_leaves_the_network_out(
     keras_server.files[f"/{NAME}"] = mobilenet_weights[:-1] + b"\1"
     monkeypatch.setitem(weights.SHA256, NAME, digest(content=mobilenet_weights))
     assert classify() is None
-    assert "not the file that it should be" in one_line(capsys)
+    assert "hash does not match" in one_line(capsys)
     assert not (keras_home / NAME).exists()
 
 
@@ -481,7 +486,7 @@ def test_a_broken_download_leaves_the_network_out(
     keras_server.files[f"/{NAME}"] = mobilenet_weights
     keras_server.cut.add(f"/{NAME}")
     assert classify() is None
-    assert "broke off" in one_line(capsys)
+    assert "got only" in one_line(capsys)
     assert list(keras_home.iterdir()) == []
 
 
@@ -510,8 +515,8 @@ def test_a_cached_file_with_another_hash_is_downloaded_again(server, keras_home,
         )
         is None
     )
-    assert "MD5" in capsys.readouterr().out
-    assert server.asked == [f"/{name}"]
+    assert "hash does not match" in capsys.readouterr().out
+    assert server.downloads(f"/{name}") == 1
     assert (keras_home / name).read_bytes() == b"damaged"
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course.models import teach as module
-from course.models.teach import TeachError, find_photos, load_head, main, teach
+from course.models.teach import TeachError, find_photos, load_head, teach
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
+
+from tools.teach import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT / "data/photos"
@@ -93,7 +95,7 @@ def test_the_report_is_honest(folder) -> None:
 def test_the_command_teaches_saves_and_predicts(folder) -> None:
     def run(*arguments):
         return subprocess.run(
-            [sys.executable, "-m", "course.models.teach", *map(str, arguments)],
+            [sys.executable, "-m", "tools.teach", *map(str, arguments)],
             cwd=ROOT,
             capture_output=True,
             text=True,

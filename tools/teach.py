@@ -1,0 +1,78 @@
+"""Teach a pretrained network your own classes, from a folder of your photos.
+
+    python -m tools.teach FOLDER                    # a folder in it for each class
+    python -m tools.teach --predict FOLDER/head.npz PHOTO ...
+
+`course.models.teach` says how it is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from course.models.efficientnet_lite import WeightsError
+from course.models.teach import FEWEST, TeachError, load_head, teach
+from course.photos import PhotoError
+
+import numpy as np
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns 0, or 1 after an error that it has printed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.teach",
+        description="Teach a pretrained network your own classes: FOLDER holds a folder for each "
+        f"class, each with at least {FEWEST} photos. With --predict, name new photos.",
+    )
+    parser.add_argument("folder", nargs="?", help="the folder of the classes")
+    parser.add_argument(
+        "--save", metavar="FILE", help="where the head goes (default: head.npz in the folder)"
+    )
+    parser.add_argument("--skip", action="store_true", help="leave out photos that cannot be read")
+    parser.add_argument("--seed", type=int, default=123, help="of the cross-validation")
+    parser.add_argument(
+        "--predict", nargs="+", metavar=("HEAD", "PHOTO"), help="a saved head and the photos to name"
+    )
+    options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A file name in another alphabet must not end the command under LANG=C.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if (options.folder is None) == (options.predict is None):
+        parser.error("name a folder to teach, or use --predict HEAD PHOTO …, one of the two")
+    task: Callable[[argparse.Namespace], None] = _predict if options.predict else _teach
+    try:
+        task(options)
+    except (TeachError, PhotoError, WeightsError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; nothing was saved.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _teach(options: argparse.Namespace) -> None:
+    taught = teach(options.folder, seed=options.seed, skip=options.skip)
+    print(taught.summary())
+    path = taught.save(options.save or Path(options.folder) / "head.npz")
+    print(f"Taught in {taught.seconds:.0f} s and saved to {path}. Now try it on new photos:")
+    print(f"  python -m tools.teach --predict {path} PHOTO …")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    head, *photos = options.predict
+    if not photos:
+        raise TeachError("name at least one photo after the head")
+    taught = load_head(head)
+    for path, row in zip(photos, taught.predict(photos), strict=True):
+        best = np.argsort(-row, kind="stable")[:3]
+        print(f"{path}: " + ", ".join(f"{taught.class_names[k]} {row[k]:.0%}" for k in best))
+    print("It knows these classes only, and answers with one of them whatever the photo shows.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
