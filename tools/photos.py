@@ -62,7 +62,7 @@ Zero 1.0 Universal* (CC0,
 <https://creativecommons.org/publicdomain/zero/1.0/legalcode>). They come from the data \
 of GCompris 3.1 (Debian's
 package `gcompris-qt-data`), whose READMEs name author, source and licence of each file.
-This course made them smaller, at most 320 pixels, and saved them as JPEG. `build.py` does it.
+This course made them smaller, at most 320 pixels, and saved them as JPEG. `tools/photos.py` does it.
 
 | file | title | author | licence | source |
 |---|---|---|---|---|

@@ -11,16 +11,18 @@ matplotlib, which reads neither woff2 nor variable fonts.
 """
 
 import argparse
-import os
-import subprocess
+import io
 import sys
-import tempfile
 import unicodedata
 from pathlib import Path
+
+from course.store.files import write_whole
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from fontTools.varLib.instancer import instantiateVariableFont
+
+from tools.ledger import repository_files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "assets" / "fonts"
@@ -39,20 +41,7 @@ LICENSE = (
     "This Font Software is licensed under the SIL Open Font License, Version 1.1. This "
     "license is available with a FAQ at: https://scripts.sil.org/OFL"
 )
-TEXT_SUFFIXES = {
-    ".qmd",
-    ".py",
-    ".md",
-    ".ipynb",
-    ".js",
-    ".css",
-    ".scss",
-    ".html",
-    ".yml",
-    ".toml",
-    ".txt",
-    ".svg",
-}
+TEXTS = tuple(".qmd .py .md .ipynb .js .css .scss .html .yml .toml .txt .svg".split())
 # Ideographic punctuation, the strokes of characters, and full-width forms that prose uses.
 EXTRA = "".join(map(chr, [*range(0x3000, 0x3020), *range(0x31C0, 0x31E4)])) + "！（），：；？～"
 LATIN = "".join(map(chr, range(0x20, 0x7F))) + "·–—‘’“”…×→"
@@ -68,36 +57,23 @@ def characters_in_repository() -> set[str]:
 
     Those of tests are left out: they are compared, not shown.
     """
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        check=True,
-    ).stdout
-    found = set()
-    for name in filter(None, listed.split(b"\0")):
-        path = REPOSITORY / os.fsdecode(name)
-        if name.startswith((b"tests/", b"cache/", b"data/")):
-            continue
-        if path.suffix in TEXT_SUFFIXES and path.is_file():
-            found |= set(filter(is_chinese, path.read_text(encoding="utf-8", errors="ignore")))
+    found: set[str] = set()
+    for name in repository_files():
+        if name.endswith(TEXTS) and not name.startswith(("tests/", "cache/", "data/")):
+            text = (REPOSITORY / name).read_text(encoding="utf-8", errors="ignore")
+            found |= set(filter(is_chinese, text))
     return found
 
 
 def build(source: Path) -> None:
-    listed = "".join(
-        line
-        for line in (FOLDER / "characters.txt").read_text(encoding="utf-8").splitlines()
-        if not line.startswith("#")
-    )
+    """Write course-kai.ttf and course-kai.woff2."""
+    lines = (FOLDER / "characters.txt").read_text(encoding="utf-8").splitlines()
+    listed = "".join(line for line in lines if not line.startswith("#"))
     wanted = characters_in_repository() | set(listed) | set(EXTRA) | set(LATIN)
     font = TTFont(source)
-    missing = sorted(
-        character for character in filter(is_chinese, wanted) if ord(character) not in font.getBestCmap()
-    )
-    if missing:
+    known = font.getBestCmap()
+    if missing := sorted(each for each in wanted if is_chinese(each) and ord(each) not in known):
         print(f"{source.name} has no {''.join(missing)}", file=sys.stderr)
-
     options = subset.Options(
         layout_features=[],
         hinting=False,
@@ -113,30 +89,24 @@ def build(source: Path) -> None:
     rename(font)
     font["head"].modified = font["head"].created  # the same input gives the same bytes
     font.recalcTimestamp = False
+    count = sum(is_chinese(chr(code)) for code in font.getBestCmap())
     for flavor, name in ((None, "course-kai.ttf"), ("woff2", "course-kai.woff2")):
         font.flavor = flavor
-        save(font, FOLDER / name)
-    print(
-        f"{FAMILY}: {len(list(filter(is_chinese, map(chr, font.getBestCmap()))))} Chinese "
-        f"characters, {(FOLDER / 'course-kai.ttf').stat().st_size / 1e3:.0f} kB, as woff2 "
-        f"{(FOLDER / 'course-kai.woff2').stat().st_size / 1e3:.0f} kB"
-    )
+        size = write_font(font, FOLDER / name)
+        print(f"{name}: {count} Chinese characters, {size / 1e3:.0f} kB")
 
 
 def build_plot_weights() -> None:
+    """Write two weights of course-sans.woff2 as fonts that matplotlib can read."""
     for weight, style in ((400, "Regular"), (600, "SemiBold")):
         font = TTFont(FOLDER / "course-sans.woff2", recalcTimestamp=False)
         font.flavor = None
         font = instantiateVariableFont(font, {"wght": weight, "opsz": 14})
         font["OS/2"].usWeightClass = weight
-        for name_id, text in {
-            2: style,
-            4: f"Course Sans {style}",
-            6: f"CourseSans-{style}",
-            17: style,
-        }.items():
+        names = {2: style, 4: f"Course Sans {style}", 6: f"CourseSans-{style}", 17: style}
+        for name_id, text in names.items():
             font["name"].setName(text, name_id, 3, 1, 0x409)
-        save(font, FOLDER / f"course-sans-{weight}.ttf")
+        write_font(font, FOLDER / f"course-sans-{weight}.ttf")
 
 
 def rename(font: TTFont) -> None:
@@ -159,27 +129,22 @@ def rename(font: TTFont) -> None:
     font["OS/2"].achVendID = "    "
 
 
-def save(font: TTFont, target: Path) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=target.suffix)
-    os.close(descriptor)
-    try:
-        font.save(temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+def write_font(font: TTFont, target: Path) -> int:
+    """Write a font, whole; returns its size in bytes."""
+    stream = io.BytesIO()
+    font.save(stream)
+    write_whole(target, stream.getvalue())
+    return len(stream.getvalue())
 
 
 def main() -> None:
+    """Read the command line and build the fonts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "source", type=Path, nargs="?", help="LXGWWenKai-Regular.ttf; by default where systems install it"
-    )
-    source = parser.parse_args().source
+    where = "LXGWWenKai-Regular.ttf; by default where systems install it"
+    parser.add_argument("source", type=Path, nargs="?", help=where)
+    given = parser.parse_args().source
+    source = next((path for path in ([given] if given else SOURCES) if path.exists()), None)
     if source is None:
-        source = next((path for path in SOURCES if path.exists()), None)
-    if source is None or not source.exists():
         sys.exit("LXGWWenKai-Regular.ttf not found: give its path, or install the package fonts-lxgw-wenkai.")
     build(source)
     build_plot_weights()

@@ -14,10 +14,10 @@ against its hash, so the same files come out whoever runs this.
 import argparse
 import hashlib
 import io
-import os
 import sys
-import tempfile
 from pathlib import Path
+
+from course.store.files import write_whole
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
@@ -51,24 +51,11 @@ MATHEMATICS = (
 TEXT_FEATURES = ["kern", "calt", "ccmp", "locl", "mark", "mkmk", "tnum", "case", "rvrn"]
 CODE_FEATURES = ["ccmp", "locl", "mark", "mkmk"]  # no ligatures: code shows what was typed
 MATHEMATICS_FEATURES = ["ssty", "ccmp", "mark", "mkmk"]
+SANS, ITALIC = {"wght": (400, 700), "opsz": (14, 32)}, {"wght": (400, 700), "opsz": 14}
 # name, source, family, characters, features, limits of the axes of a variable font
 FONTS = (
-    (
-        "course-sans",
-        "InterVariable.woff2",
-        "Course Sans",
-        TEXT,
-        TEXT_FEATURES,
-        {"wght": (400, 700), "opsz": (14, 32)},
-    ),
-    (
-        "course-sans-italic",
-        "InterVariable-Italic.woff2",
-        "Course Sans",
-        TEXT,
-        TEXT_FEATURES,
-        {"wght": (400, 700), "opsz": 14},
-    ),
+    ("course-sans", "InterVariable.woff2", "Course Sans", TEXT, TEXT_FEATURES, SANS),
+    ("course-sans-italic", "InterVariable-Italic.woff2", "Course Sans", TEXT, TEXT_FEATURES, ITALIC),
     ("course-mono", "JetBrainsMono-Regular.ttf", "Course Mono", CODE, CODE_FEATURES, None),
     ("course-mono-bold", "JetBrainsMono-Bold.ttf", "Course Mono", CODE, CODE_FEATURES, None),
     ("course-math", "STIXMath-Regular.otf", "Course Math", MATHEMATICS, MATHEMATICS_FEATURES, None),
@@ -87,12 +74,7 @@ def find_source(folder: Path, name: str) -> Path:
 
 
 def make_subset(
-    source: Path,
-    family: str,
-    name: str,
-    characters: str,
-    features: list[str],
-    limits: dict[str, float | tuple[float, float]] | None,
+    source: Path, family: str, name: str, characters: str, features: list[str], limits: dict | None
 ) -> bytes:
     """One WOFF2 file: the glyphs of `characters`, the axes within `limits`, named `family`."""
     options = subset.Options()
@@ -129,18 +111,14 @@ def make_subset(
 
 
 def main() -> None:
-    """Write every font of FONTS beside this script, each in one step."""
+    """Write every font of FONTS into assets/fonts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the source fonts are")
     folder = parser.parse_args().folder
     for name, source, family, characters, features, limits in FONTS:
         content = make_subset(find_source(folder, source), family, name, characters, features, limits)
-        target = FOLDER / f"{name}.woff2"
-        with tempfile.NamedTemporaryFile(dir=FOLDER, delete=False) as temporary:
-            temporary.write(content)
-        os.chmod(temporary.name, 0o644)
-        os.replace(temporary.name, target)
-        print(f"{target.name}: {len(content) / 1024:.0f} KiB")
+        write_whole(FOLDER / f"{name}.woff2", content)
+        print(f"{name}.woff2: {len(content) / 1024:.0f} KiB")
 
 
 if __name__ == "__main__":
