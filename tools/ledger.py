@@ -219,6 +219,8 @@ def _problems_of_hashes(item: dict[str, Any], files: dict[str, Path], root: Path
     if record == "self":
         return []
     if record:
+        if not (root / record).is_file():
+            return [f"{label(item)}: hashes names {record}, which does not exist"]
         text = (root / record).read_text(encoding="utf-8")
         return [
             f"{name}: its SHA-256 is not the one in {record}"
