@@ -27,7 +27,7 @@ export PYTHONUTF8 := 1
 JOBS ?= 2
 LECTURES := $(sort $(wildcard lectures/*.qmd))
 
-.PHONY: help setup slides pdf test test-quick test-slow test-site notebooks lab train tune data bench check links browser quarto newest clean
+.PHONY: help setup slides pdf test test-quick test-slow test-site notebooks lab train tune data bench check links browser quarto newest ready clean
 
 help:
 	@echo "make slides   render every lecture to _site/"
@@ -36,6 +36,7 @@ help:
 	@echo "make test-quick  test what needs neither the site nor a fit, in two minutes"
 	@echo "make test-slow   test the rest: other characters and screens, killed processes, refits"
 	@echo "make test-site   test the site alone: the one made here, or the one in COURSE_SITE=<folder>"
+	@echo "make ready    bring everything generated up to date before a commit"
 	@echo "make notebooks  write every lecture and exercise as a notebook"
 	@echo "make lab      open the exercises in JupyterLab"
 	@echo "make train    refit every model in cache/"
@@ -54,11 +55,11 @@ PYTHON_IS_NEW = "$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11) 
 
 setup: $(READY)
 
-$(READY): requirements.txt pyproject.toml
+$(READY): requirements.txt requirements-tests.txt pyproject.toml
 	@$(PYTHON_IS_NEW)
 	@echo "Setting up .venv (once; a few minutes, about 2 GB) ..."
 	@"$(PYTHON)" -m venv .venv
-	@"$(RUN)" -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
+	@"$(RUN)" -m pip install --quiet --disable-pip-version-check -e ".[tests]"
 	@"$(RUN)" -c "import pathlib; pathlib.Path('$(READY)').touch()"
 
 slides: $(READY)
@@ -82,6 +83,17 @@ test-slow: $(READY)
 
 test-site: $(READY)
 	@$(PYTEST) tests/site tests/slow/test_engines.py
+
+# Whatever is made from something else, and quickly: what takes long has a command of its own.
+ready: $(READY)
+	@"$(RUN)" -m ruff format --quiet .
+	@"$(RUN)" -m ruff check --quiet --fix .
+	@"$(RUN)" -m tools.kernel_explorer
+	@"$(RUN)" -m tools.draw_yourself
+	@$(MAKE) --no-print-directory notebooks slides
+	@"$(RUN)" -m tools.links --write
+	@"$(RUN)" -m tools.ledger --write
+	@git status --short
 
 notebooks: $(READY)
 	@"$(RUN)" -m render notebooks notebooks
@@ -131,7 +143,7 @@ quarto: $(READY)
 # The names of requirements.txt without their versions; `rm -r .venv` undoes it.
 newest: $(READY)
 	@"$(RUN)" -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
-	  $$(sed -n -E 's/^([A-Za-z][A-Za-z0-9_.-]*).*/\1/p' requirements.txt)
+	  $$(sed -n -E 's/^([A-Za-z][A-Za-z0-9_.-]*).*/\1/p' requirements.txt requirements-tests.txt)
 	@"$(RUN)" -m pip list
 
 clean:

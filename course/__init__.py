@@ -1,8 +1,9 @@
-"""Helpers shared by the lectures and exercises: loaders, plots, figures and artefacts.
+"""What lectures and exercises import: data, plots, figures, networks, checks, and stored results.
 
 Importing this package chooses Keras's backend. It is the only place that does.
 """
 
+import importlib.abc
 import os
 import sys
 
@@ -18,3 +19,33 @@ os.environ["KERAS_BACKEND"] = "torch"
 # Idle threads sleep instead of spinning. On a shared or busy machine spinning makes two threads
 # several times slower than one. torch reads this when it is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Names of version 1, which texts and slides elsewhere may still tell people to type.
+_MOVED = {
+    "course.architectures": "course.models.architectures",
+    "course.artefacts": "course.models.fitting",
+    "course.browser_model": "tools.draw_yourself",
+    "course.casia": "tools.casia",
+    "course.feature_visualisation": "course.models.feature_patterns",
+    "course.files": "course.store.files",
+    "course.handwriting": "tools.handwriting",
+    "course.imagenet": "course.models and course.photos",
+    "course.networks": "course.models.reading",
+    "course.preflight": "tools.check",
+    "course.recipes": "course.store.recipes",
+    "course.results": "course.store.artefacts",
+    "course.sheet": "tools.sheet",
+    "course.teach": "tools.teach",
+    "course.tuning": "course.models.searches and tools.tune",
+    "tests.browser": "tools.screenshots",
+    "tests.links": "tools.links",
+}
+
+
+class _SaysWhereItIs(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in _MOVED:
+            raise ModuleNotFoundError(f"{name} has moved: use {_MOVED[name]} in its place", name=name)
+
+
+sys.meta_path.append(_SaysWhereItIs())

@@ -1,0 +1,1 @@
+import course  # noqa: F401  (tells of commands that have moved)

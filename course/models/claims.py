@@ -15,7 +15,7 @@ import functools
 from importlib import resources
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
-from course.store.searches import Data, Search
+from course.models.searches import Data, Search
 
 import keras
 import keras_tuner

@@ -9,25 +9,17 @@ Distill, https://distill.pub/2017/feature-visualization/: gradient ascent on the
 * a *blur* between the free parameters and the image, which takes the highest frequencies away;
 * and, since our images are ink on paper, a price on ink.
 
-The patterns of a stored model are kept in `cache/feature_patterns.npz` with their recipe: the model
-file's SHA-256, the code and settings here, and the seed. `feature_patterns` hands them out only on
-a match, and otherwise says which ingredient changed and makes them again; with `COURSE_STRICT=1` it
-fails instead. `COURSE_REFIT=1` always makes them again.
+The patterns of a stored model are kept as `cache/feature_patterns.npz`, by the one store.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import sys
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
-from course.store import artefacts, files, recipes
+from course.models import fitting
+from course.store import artefacts, recipes
 
 import keras
 import numpy as np
@@ -146,58 +138,39 @@ def _total_variation(image: torch.Tensor) -> torch.Tensor:
 def feature_patterns(name: str = "cnn") -> dict[str, tuple[list[int], np.ndarray]]:
     """Return patterns of the convolutional layers and the classes of a stored model.
 
-    Args:
-        name: an artefact of `course.store.artefacts`.
+    Parameters
+    ----------
+    name
+        A model that `fit_or_load` has stored.
 
-    Returns:
-        For "conv 1", "conv 2", … the numbers of all channels, for "classes" those of twelve
-        classes, spread evenly; and their patterns, uint8 of shape (units, height, width), 0 (ink)
-        to 255 (paper).
+    Returns
+    -------
+    For "conv 1", "conv 2", … the numbers of all channels, for "classes" those of twelve classes, spread
+    evenly; and their patterns, uint8 of shape (units, height, width), 0 (ink) to 255 (paper).
 
-    Raises:
-        ArtefactError: no such artefact; or with `COURSE_STRICT=1`, patterns that are missing,
-            damaged or not of this recipe.
+    Raises
+    ------
+    ArtefactError
+        No such model; or as `course.store.artefacts.load_or_make`.
     """
-    folder = artefacts.cache_folder()
-    recipe = _recipe(name)
-    path = folder / FILE
-    refit = artefacts.switched_on("COURSE_REFIT")
-    patterns, reasons = _read(path, recipe)
-    if patterns is not None and not refit:
-        return patterns
-    if refit:
-        reasons = ["COURSE_REFIT is set"]
-    elif artefacts.switched_on("COURSE_STRICT"):
-        raise artefacts.ArtefactError(
-            f"COURSE_STRICT is set, and {path} is not what the code makes: {'; '.join(reasons)}. "
-            "Make it again with `make train` (or run lecture 3 without COURSE_STRICT), or undo "
-            "the change."
-        )
-    print(f"Making feature patterns of '{name}': {'; '.join(reasons)}.", file=sys.stderr)
-    patterns = _make(artefacts.load_artefact(name)[0])
-    try:
-        _write(path, recipe, patterns)
-    except OSError as error:
-        print(
-            f"{path} could not be written ({error}); the patterns are shown, but not kept.", file=sys.stderr
-        )
-    return patterns
+    fitted = artefacts.artefact_entry(name)["files"][f"{name}.keras"]
+    code = recipes.code_of([activation_maximisation, _make])
+    recipe = {"model": {"sha256": fitted["sha256"]}, "code and settings": code, "seed": SEED}
 
+    def make(folder: Path) -> dict:
+        patterns = _make(fitting.load_artefact(name)[0])
+        arrays = {"titles": np.array([*patterns])}
+        for i, (units, images) in enumerate(patterns.values()):
+            arrays |= {f"units_{i}": np.array(units), f"images_{i}": images}
+        np.savez_compressed(folder / FILE, **arrays)
+        return {}
 
-def _recipe(name: str) -> dict[str, Any]:
-    entry = artefacts.artefact_entry(name)
-    file_name = f"{name}.keras"
-    try:
-        content = (artefacts.cache_folder() / file_name).read_bytes()
-        fingerprint = hashlib.sha256(content).hexdigest()
-    except FileNotFoundError:  # a model fitted to one's own data lies in a folder of its own
-        fingerprint = entry["files"][file_name]["sha256"]
-    functions: list[Callable] = [activation_maximisation, _make]
-    return {
-        "model": {"name": name, "sha256": fingerprint},
-        "code and settings": recipes.preparation_code(functions),
-        "seed": SEED,
-    }
+    def load(folder: Path, entry: dict) -> dict[str, tuple[list[int], np.ndarray]]:
+        with np.load(folder / FILE, allow_pickle=False) as stored:
+            titles = stored["titles"].tolist()
+            return {t: (stored[f"units_{i}"].tolist(), stored[f"images_{i}"]) for i, t in enumerate(titles)}
+
+    return artefacts.load_or_make("feature_patterns", recipe, make, load)
 
 
 def _make(model: keras.Model) -> dict[str, tuple[list[int], np.ndarray]]:
@@ -214,42 +187,3 @@ def _make(model: keras.Model) -> dict[str, tuple[list[int], np.ndarray]]:
         title: (numbers, activation_maximisation(model, layer, numbers, seed=SEED))
         for title, (layer, numbers) in units.items()
     }
-
-
-def _read(path: Path, recipe: dict) -> tuple[dict | None, list[str]]:
-    """The stored patterns and no reasons, or None and what is wrong with them."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            old = json.loads(str(stored["recipe"]))
-            titles = json.loads(str(stored["titles"]))
-            patterns = {
-                title: (stored[f"units_{i}"].tolist(), stored[f"images_{i}"])
-                for i, title in enumerate(titles)
-            }
-    except FileNotFoundError:
-        return None, ["there are no stored patterns"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        return None, [f"the file is damaged ({error})"]
-    reasons = []
-    for key in recipe:
-        if old.get(key) == recipe[key]:
-            continue
-        if key == "code and settings":
-            before, after = old.get(key) or {}, recipe[key]
-            changed = sorted(part for part in {*before, *after} if before.get(part) != after.get(part))
-            reasons.append(f"{key}: {', '.join(changed)} changed")
-        elif key == "model":
-            reasons.append(f"model: {recipe[key]['name']}.keras changed")
-        else:
-            reasons.append(f"{key} {old.get(key)} → {recipe[key]}")
-    return (None, reasons) if reasons else (patterns, [])
-
-
-def _write(path: Path, recipe: dict, patterns: dict) -> None:
-    """Write the file, which appears whole or not at all."""
-    arrays = {"recipe": np.array(json.dumps(recipe)), "titles": np.array(json.dumps([*patterns]))}
-    for i, (units, images) in enumerate(patterns.values()):
-        arrays |= {f"units_{i}": np.array(units), f"images_{i}": images}
-    memory = io.BytesIO()
-    np.savez_compressed(memory, allow_pickle=False, **arrays)
-    files.write_whole(path, memory.getvalue())

@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
-from course.store.artefacts import ArtefactError, fit_or_load, load_artefact
+from course.models.fitting import fit_or_load, load_artefact
+from course.store.artefacts import ArtefactError
 
 import keras
 import numpy as np

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
     Texts are stored in UTF-8, with the line ends that they have. Missing folders are made.
 
-    Raises:
-        OSError: If the file cannot be written; nothing is left behind then.
+    Raises
+    ------
+    OSError
+        The file cannot be written; nothing is left behind then.
     """
     if isinstance(content, str):
         content = content.encode("utf-8")
@@ -37,8 +39,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
         os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
         os.replace(temporary, path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
 
 
 def left_by_write_whole(path: Path) -> list[Path]:
@@ -50,61 +51,36 @@ def left_by_write_whole(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f".{glob.escape(path.name)}." + "?" * 8))
 
 
-@contextlib.contextmanager
-def replaced_together(folder: Path, file_names: Sequence[str]) -> Iterator[dict[str, Path]]:
-    """Yield a temporary path for each file; on success they replace the files, in that order.
+def move_together(names: Collection[str], source: Path, target: Path, gone: Collection[str] = ()) -> None:
+    """Move files from one folder into another, in that order, and remove those of `gone` there.
 
-    If anything goes wrong, even while replacing, all files are left as they were.
+    Both folders lie on one file system. If anything goes wrong, all files of `target` are left as they were.
 
-    Args:
-        folder: Where the files lie; it must exist.
-        file_names: All of them must be written at the paths that are yielded.
+    Parameters
+    ----------
+    names, gone
+        Paths within the folders, with forward slashes.
     """
-    mark = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    # Keras insists on the ending, so the mark goes before it.
-    new = {key: folder / f".new-{mark}-{key}" for key in file_names}
-    old = {key: folder / f".old-{mark}-{key}" for key in file_names}
-    replaced: list[str] = []
+    kept = target / f".old-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    moved: list[str] = []
     try:
-        yield new
-        for key in file_names:
-            _flush_to_disk(new[key])
-            if (folder / key).exists():
-                shutil.copyfile(folder / key, old[key])
-        for key in file_names:
-            replaced.append(key)
-            os.replace(new[key], folder / key)
+        for name in {**dict.fromkeys(gone), **dict.fromkeys(names)}:
+            moved.append(name)
+            if (target / name).exists():
+                (kept / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(target / name, kept / name)
+            if name in names:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(source / name, target / name)
     except BaseException:
-        for key in replaced:
-            if old[key].exists():
-                os.replace(old[key], folder / key)
-            elif not new[key].exists():
-                (folder / key).unlink(missing_ok=True)
+        for name in moved:
+            if (kept / name).exists():
+                os.replace(kept / name, target / name)
+            elif not (source / name).exists() and name in names:
+                (target / name).unlink(missing_ok=True)
         raise
     finally:
-        for path in (*new.values(), *old.values()):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-
-
-def replace_folder(new: Path, folder: Path) -> None:
-    """Put the folder `new` in the place of another; if that fails, the old one is there as before.
-
-    Both must lie on one file system. What `folder` held is left beside `new` as `<name>.old`.
-
-    Raises:
-        OSError: If a folder cannot be moved.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    old = new.with_name(f"{new.name}.old")
-    if folder.exists():
-        os.replace(folder, old)
-    try:
-        os.replace(new, folder)
-    except OSError:
-        if old.exists():
-            os.replace(old, folder)
-        raise
+        shutil.rmtree(kept, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -134,21 +110,14 @@ def locked(folder: Path, name: str) -> Iterator[bool]:
 
 def why_not_writable(folder: Path) -> str:
     """Return why no file can be made in the folder, or an empty string. Makes the folder."""
-    probe = folder / f".probe-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
     except OSError as error:
         return str(error)
-    return ""
 
 
 def as_json(value: Any) -> str:
     """Return a value as JSON text that git compares well: one entry a line, and a line end."""
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=True) + "\n"
-
-
-def _flush_to_disk(path: Path) -> None:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())

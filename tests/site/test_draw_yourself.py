@@ -9,7 +9,7 @@ from pathlib import Path
 import course  # noqa: F401
 from course.data import handwriting_folder
 from course.loaders import load_images_from_directory, preprocess_image
-from course.store.artefacts import load_artefact
+from course.models.fitting import load_artefact
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from tools.draw_yourself import MODEL, read
+from tools.draw_yourself import MODEL, up_to_date
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ASSETS = REPOSITORY / "assets"
@@ -89,7 +89,7 @@ def test_resize_equals_that_of_the_loader(pad) -> None:
 
 def test_printed_strokes_are_read(pad) -> None:
     """At least 50 of the 55 characters, drawn by mouse along their strokes' middle lines."""
-    names = read()["classNames"]
+    names = up_to_date()["classNames"]
     box = pad.locator(".dy-pad").bounding_box()
     right = []
     for name in names:
@@ -170,7 +170,7 @@ def test_a_finger_draws_and_does_not_scroll(browser: Browser, tmp_path: Path) ->
             points = [] if share is None else [{"x": x, "y": top + share * height}]
             session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
         found = state(page)
-        assert found["strokes"] == 1 and len(found["logits"]) == len(read()["classNames"])
+        assert found["strokes"] == 1 and len(found["logits"]) == len(up_to_date()["classNames"])
         assert page.evaluate("[...kinds]") == ["touch"]
         assert page.evaluate("scrollY") == 0, "the page must stay where it is while one draws"
 
@@ -206,7 +206,7 @@ def test_answer_is_chinese_and_announced(pad) -> None:
     pad.mouse.up()
     settle(pad)
     assert pad.locator(".dy-name").first.get_attribute("lang") == "zh"
-    assert pad.locator(".dy-name").first.inner_text() in read()["classNames"]
+    assert pad.locator(".dy-name").first.inner_text() in up_to_date()["classNames"]
     status = pad.locator("[aria-live=polite]")
     status.filter(has_text="Read as").wait_for(state="attached", timeout=10_000)
 

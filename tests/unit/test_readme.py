@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from tests.unit.test_workflows import make_targets
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+REQUIREMENTS = [
+    (ROOT / name).read_text(encoding="utf-8") for name in ("requirements.txt", "requirements-tests.txt")
+]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
@@ -36,20 +40,13 @@ def test_every_folder_is_explained() -> None:
     explained = {
         name for cells in table("| folder | holds |") for name in re.findall(r"`([\w./]+)/`", cells[0])
     }
-    there = {
-        path.name
-        for path in ROOT.iterdir()
-        if path.is_dir()
-        and any(path.rglob("*.*"))
-        and path.name not in {".git", ".venv", ".ci", "_site", "_build", "__pycache__"}
-        and not path.name.endswith((".egg-info", "_cache", "-cache", ".quarto"))
-        and path.name not in {".hypothesis", ".pytest_cache", ".ipynb_checkpoints"}
-    }
-    assert explained == there
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
+    there = {name.partition("/")[0] for name in listed.stdout.split("\0") if "/" in name} - {".ci"}
+    assert {name.partition("/")[0] for name in explained} == there
 
 
 def test_every_package_has_a_reason() -> None:
-    pinned = re.findall(r"(?m)^([A-Za-z][\w.-]*)", (ROOT / "requirements.txt").read_text("utf-8"))
+    pinned = re.findall(r"(?m)^([A-Za-z][\w.-]*)", "\n".join(REQUIREMENTS))
     explained = " ".join(cells[0] for cells in table("| package | because |"))
     explained = set(re.findall(r"[\w.-]+", explained.replace(" on ", " ")))
     assert sorted(explained) == sorted(pinned)
@@ -63,7 +60,13 @@ def test_modules_that_are_named_exist(module) -> None:
 
 def test_pins_let_patches_in_and_nothing_more() -> None:
     """`~=` or, with the reason beside it, `==`; never open, never missing."""
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    for line in text.splitlines():
+    for line in "\n".join(REQUIREMENTS).splitlines():
         if line and not line.startswith("#"):
             assert re.fullmatch(r"[A-Za-z][\w.-]*(~=|==)[\d.]+(\s+#.*)?", line), line
+
+
+def test_students_need_no_package_of_the_tests() -> None:
+    """`pip install -e .` takes requirements.txt, `.[tests]` the other file as well."""
+    students, tests = (set(re.findall(r"(?m)^([A-Za-z][\w.-]*)", text)) for text in REQUIREMENTS)
+    assert not students & tests
+    assert {"pytest", "nbval", "ruff"} <= tests

@@ -1,0 +1,401 @@
+"""Fitted models that know their recipe: `fit_or_load` is what lectures call in place of `model.fit`."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from course import speed
+from course.store import artefacts, files, recipes
+from course.store.artefacts import ArtefactError
+
+import keras
+import numpy as np
+import torch
+from tqdm import tqdm
+from tqdm.keras import TqdmCallback
+
+# The order of floating-point sums depends on the number of threads, so the same seed repeats a fit only
+# at the same number. Two is what small CI machines have; small batches gain little from more.
+DEFAULT_THREADS = 2
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass
+class FitHistory:
+    """Learning curves of a fit, as `keras.callbacks.History` has them.
+
+    `history` maps each metric (`val_` names belong to the validation set) to its values, one per epoch;
+    `epoch` numbers the epochs from 0.
+    """
+
+    history: dict[str, list[float]]
+    epoch: list[int]
+
+
+def fit_or_load(
+    name: str,
+    build_model: Callable[[], keras.Model],
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    seed: int,
+    validation_data: Pair | None = None,
+    epochs: int,
+    batch_size: int = 32,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+    prepared_by: Sequence[Callable] = (),
+    score_on: Mapping[str, Pair] | None = None,
+) -> tuple[keras.Model, FitHistory]:
+    """Load the model `name` if it is stored with this very recipe; otherwise fit and store it.
+
+    What a fit does is plain Keras:
+
+        keras.utils.set_random_seed(seed)
+        model = build_model()
+        model.fit(X, y, validation_data=validation_data, epochs=epochs,
+                  batch_size=batch_size, callbacks=callbacks)
+
+    Either way Keras's random seed is `seed` on return, so that the cells that follow draw the same numbers.
+
+    Parameters
+    ----------
+    name
+        File name without ending; lower-case letters, digits and underscores.
+    build_model
+        Returns a compiled model. Every check calls it twice (to see which starting weights are not
+        random), so it should only build.
+    X, y
+        Inputs and targets, shape (n, ...).
+    seed
+        Given to `keras.utils.set_random_seed` before the model is built.
+    validation_data
+        `(X_val, y_val)`, scored after each epoch.
+    epochs, batch_size, callbacks
+        As `fit` takes them. Callbacks are copied, so an instance may be given several times.
+    augment
+        `augment(images, rng)` returns changed copies of a batch, of the same shape. Each epoch then goes
+        through all images once, in a fresh order and changed afresh; `rng`, a `numpy.random.Generator`,
+        follows from `seed`, the epoch and the batch. Its code belongs to the recipe.
+    prepared_by
+        The functions that made `X` and `y`. Their code, and that of the functions and constants of the
+        lecture and of `course` which they use, belongs to the recipe.
+    score_on
+        Further data sets `{set name: (X, y)}` to score after the fit. They are no part of the recipe: if
+        one of them changes, the stored model is scored on it again.
+
+    Returns
+    -------
+    model, history
+        The compiled model and its learning curves.
+
+    Raises
+    ------
+    ArtefactError
+        As `course.store.artefacts.load_or_make`; or the model could not be loaded in Keras's safe mode.
+    ValueError, TypeError
+        Arguments that cannot be used.
+    """
+    sets = {"train": _pair("X, y", (X, y))}
+    if validation_data is not None:
+        sets["validation"] = _pair("validation_data", validation_data)
+    scored = sets | {key: _pair(f"score_on[{key!r}]", pair) for key, pair in (score_on or {}).items()}
+    prints = {key: recipes.fingerprint(*pair) for key, pair in scored.items()}
+    options = dict(seed=int(seed), epochs=int(epochs), batch_size=int(batch_size), callbacks=callbacks)
+    recipe = model_recipe(
+        build_model, {key: prints[key] for key in sets}, **options, augment=augment, prepared_by=prepared_by
+    )
+
+    def make(folder: Path) -> dict[str, Any]:
+        model, history, threads = _fit(name, build_model, sets, augment, **options)
+        save_model(model, folder / f"{name}.keras")
+        curves = {"epoch": history.epoch, "history": history.history}
+        files.write_whole(folder / f"{name}_history.json", files.as_json(curves))
+        return {
+            "metrics": score(model, scored, batch_size),
+            "score_data": {key: value["sha256"] for key, value in prints.items()},
+            "parameters": int(model.count_params()),
+            "epochs_run": len(history.epoch),
+            "threads": threads,
+        }
+
+    try:
+        rows = {prints[key]["sha256"]: prints[key]["row_codes"] for key in sets}
+        model, history = artefacts.load_or_make(name, recipe, make, _load, rows)
+        _score_again(name, model, scored, prints, batch_size)
+        return model, history
+    finally:
+        keras.utils.set_random_seed(int(seed))
+
+
+def load_artefact(name: str) -> tuple[keras.Model, FitHistory]:
+    """Load a stored model whatever its recipe; ArtefactError if it is missing or damaged."""
+    return artefacts.load_stored(name, _load)
+
+
+def artefact_metrics(name: str) -> dict[str, dict[str, float]]:
+    """Return what a stored model scored, `{set name: {metric: value}}`; ArtefactError if there is none."""
+    return artefacts.artefact_entry(name)["metrics"]
+
+
+def data_fingerprint(X: np.ndarray, y: np.ndarray) -> str:
+    """Return the SHA-256 of a data set (n, ...), (n, ...), as `score_data` in the manifest records it."""
+    return recipes.fingerprint(np.asarray(X), np.asarray(y))["sha256"]
+
+
+def score(model: keras.Model, sets: Mapping[str, Pair], batch_size: int = 128) -> dict[str, dict[str, float]]:
+    """Return the metrics that a compiled model reaches on sets (X, y), by set and metric."""
+    options = dict(batch_size=max(batch_size, 128), verbose=0, return_dict=True)
+    scores = {key: model.evaluate(X, y, **options) for key, (X, y) in sets.items()}
+    return {key: {metric: float(v) for metric, v in found.items()} for key, found in scores.items()}
+
+
+def _score_again(name: str, model: keras.Model, sets: Mapping, prints: Mapping, batch_size: int) -> None:
+    """Bring recorded metrics up to date when a data set of `score_on` is new or has changed."""
+    recorded = artefacts.artefact_entry(name)["score_data"]
+    hashes = {key: prints[key]["sha256"] for key in sets}
+    stale = {key: pair for key, pair in sets.items() if recorded.get(key) != hashes[key]}
+    if not stale:
+        return
+    strict = artefacts.switched_on("COURSE_STRICT") and not artefacts.switched_on("COURSE_REFIT")
+    # The shipped model on somebody's own test set: that is no news about the artefact.
+    own = artefacts.own_data()
+    if strict and not own:
+        raise ArtefactError(
+            f"'{name}': its recorded metrics on {', '.join(stale)} are missing or belong to other data. "
+            "Run the lecture once without COURSE_STRICT to score the model again."
+        )
+    artefacts.say(f"Scoring '{name}' again on changed data: {', '.join(stale)}.")
+    changes = {"metrics": score(model, stale, batch_size), "score_data": {key: hashes[key] for key in stale}}
+    artefacts.update_entry(name, changes, keep=not own)
+
+
+# --- the recipe of a model ---------------------------------------------------------------------
+
+
+def model_recipe(
+    build_model: Callable[[], keras.Model],
+    data: Mapping[str, Mapping],
+    *,
+    augment: Callable | None = None,
+    prepared_by: Sequence[Callable] = (),
+    **options: Any,
+) -> dict[str, Any]:
+    """Return every ingredient of a fit, ready for JSON.
+
+    `data` holds the fingerprints of "train" and, if there is one, "validation"; the other arguments are
+    those of `fit_or_load`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `build_model` or `prepared_by` are of no use, or a function has no source.
+    """
+    brief = {key: {k: v for k, v in value.items() if k != "row_codes"} for key, value in data.items()}
+    model, start = _first_model(build_model)
+    compiled = recipes.describe(model.get_compile_config())
+    return {
+        "architecture": _architecture(model),
+        "starting weights": start,
+        "optimiser": {key: value for key, value in compiled["optimizer"].items() if key != "name"},
+        "loss": _with_code(compiled["loss"], model.loss),
+        "metrics": _with_code(compiled.get("metrics"), getattr(model, "_compile_metrics", None)),
+        "weights in the loss": [compiled.get(key) for key in ("loss_weights", "weighted_metrics")],
+        "epochs": options["epochs"],
+        "batch size": options["batch_size"],
+        "callbacks": [recipes.describe(callback) for callback in options["callbacks"]],
+        "augmentation": None if augment is None else recipes.code_of([augment]),
+        "seed": options["seed"],
+        "training data": brief["train"],
+        "validation data": brief.get("validation"),
+        "preparation code": recipes.code_of(prepared_by),
+    }
+
+
+def _first_model(build_model: Callable[[], keras.Model]) -> tuple[keras.Model, dict[str, Any]]:
+    """Build under two fixed seeds; return a model and its starting weights that are not random.
+
+    Weights that come out equal are constants or were loaded, as in transfer learning. Random ones follow
+    from the seed and the initialisers, which are ingredients already.
+    """
+    weights = []
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        model = build_model()
+        if not isinstance(model, keras.Model) or not getattr(model, "compiled", False):
+            raise TypeError(f"build_model must return a compiled Keras model, not {model!r}")
+        if not model.built:
+            raise ValueError("build_model must return a built model: give it a keras.Input")
+        weights.append([np.asarray(value) for value in model.get_weights()])
+    fixed = [a if np.array_equal(a, b) else None for a, b in zip(*weights, strict=True)]
+    given = sum(value.size for value in fixed if value is not None and value.size and np.ptp(value) > 0)
+    return model, {"given": int(given), "sha256s": recipes.content_hash(recipes.describe(fixed))}
+
+
+def _architecture(model: keras.Model) -> dict[str, Any]:
+    nested = list(model._flatten_layers(include_self=False))
+    text = json.dumps(recipes.describe(model.get_config()))
+    # That Keras calls a layer conv2d_3 because two others were built before it changes nothing.
+    for number, layer in enumerate((model, *nested)):
+        text = text.replace(f'"{layer.name}"', f'"layer {number}"')
+    code = {}
+    for layer in (model, *nested):
+        # What a model holds besides its layers (its loss, say) is another ingredient.
+        held = [] if isinstance(layer, keras.Model) else [*vars(layer).values()]
+        code |= _code([type(layer), *held])
+    return {"class": type(model).__name__, **json.loads(text), "code": code}
+
+
+def _code(values: Sequence[Any]) -> dict[str, str]:
+    """Hashes of those of the values that are functions or classes of the lecture or the course."""
+    ours = [value for value in values if recipes.is_code(value) and not recipes.is_library(value)]
+    return {value.__qualname__: recipes.code_hash(value) for value in ours}
+
+
+def _with_code(config: Any, objects: Any) -> Any:
+    """Add the code of the lecture's own losses and metrics, which Keras stores by name only."""
+    code = _code([item for one in keras.tree.flatten(objects) for item in (one, type(one))])
+    return {"config": config, "code": code} if code else config
+
+
+# --- fitting -----------------------------------------------------------------------------------
+
+
+def _fit(name, build_model, sets, augment, *, seed, epochs, batch_size, callbacks):
+    _check_storable(name, build_model())
+    X, y = sets["train"]
+    keras.utils.set_random_seed(seed)
+    model = build_model()
+    data = {"x": X, "y": y, "batch_size": batch_size}
+    if augment is not None:
+        # The batches are shuffled as they are made.
+        data = {"x": AugmentedBatches(X, y, batch_size, augment, seed), "shuffle": False}
+    bar = TqdmCallback(verbose=0, desc=name, tqdm_class=tqdm, file=sys.stderr, dynamic_ncols=True)
+    with fitting_threads() as threads, speed.fast_convolutions():
+        history = model.fit(
+            **data,
+            validation_data=sets.get("validation"),
+            validation_batch_size=batch_size,
+            epochs=epochs,
+            callbacks=[*(fresh_copy(callback) for callback in callbacks), bar],
+            verbose=0,
+        )
+    curves = {key: [float(value) for value in values] for key, values in history.history.items()}
+    return model, FitHistory(curves, [int(number) for number in history.epoch]), threads
+
+
+def fresh_copy(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
+    """Copy a callback, without the model of an earlier fit that it may still hold."""
+    model = getattr(callback, "_model", None)
+    return copy.deepcopy(callback, {id(model): None} if model is not None else {})
+
+
+@contextlib.contextmanager
+def fitting_threads(number: int | None = None):
+    """Use a fixed number of CPU threads (COURSE_THREADS, else 2), and put the old number back."""
+    text = str(number or os.environ.get("COURSE_THREADS", "").strip() or DEFAULT_THREADS)
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"COURSE_THREADS must be a whole number of at least 1, not {text!r}")
+    before = torch.get_num_threads()
+    torch.set_num_threads(int(text))
+    try:
+        yield int(text)
+    finally:
+        torch.set_num_threads(before)
+
+
+class AugmentedBatches(keras.utils.PyDataset):
+    """Batches for `model.fit`: every image once per epoch, shuffled and changed afresh.
+
+    What a batch holds follows from seed, epoch and its number only, since Keras looks at some batches
+    without training on them.
+    """
+
+    def __init__(self, X: np.ndarray, y: np.ndarray, batch_size: int, augment: Callable, seed: int):
+        super().__init__()
+        self.X, self.y, self.size, self.augment, self.seed = X, y, batch_size, augment, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.X) // self.size)
+
+    def __getitem__(self, index: int) -> Pair:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.X))
+        chosen = order[index * self.size : (index + 1) * self.size]
+        images = self.X[chosen]
+        changed = np.asarray(self.augment(images, np.random.default_rng([self.seed, self.epoch, index])))
+        if changed.shape != images.shape:
+            raise ValueError(f"augment must keep the shape: it made {changed.shape} of {images.shape}")
+        return changed, self.y[chosen]
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def _load(folder: Path, entry: Mapping) -> tuple[keras.Model, FitHistory]:
+    paths = {Path(name).suffix: folder / name for name in entry["files"]}
+    return load_model(paths[".keras"]), FitHistory(**json.loads(paths[".json"].read_text(encoding="utf-8")))
+
+
+def load_model(path: Path) -> keras.Model:
+    """Load a `.keras` file in Keras's safe mode."""
+    with warnings.catch_warnings():
+        # The stored file has no optimiser state on purpose: see save_model.
+        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+        return keras.saving.load_model(path, safe_mode=True)
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Save model and compile options, without the optimiser's state.
+
+    Adam keeps two moving averages per weight, which would treble the file; only resuming the very same fit
+    needs them.
+    """
+    optimiser = model.optimizer
+    model.optimizer = type(optimiser).from_config(optimiser.get_config())
+    try:
+        model.save(path)
+    finally:
+        model.optimizer = optimiser
+
+
+def _check_storable(name: str, model: keras.Model) -> None:
+    """Save and load the model before the fit: better now than after ten minutes."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.suppress(OSError),
+    ):  # storing tells of a full disk
+        save_model(model, Path(folder) / "model.keras")
+        try:
+            load_model(Path(folder) / "model.keras")
+        except Exception as error:
+            raise ArtefactError(
+                f"'{name}' could be fitted, but its file could not be loaded in Keras's safe mode: "
+                f"{type(error).__name__}: {error}. Use Keras layers instead of Lambda, and register own "
+                "layers, losses and metrics with @keras.saving.register_keras_serializable()."
+            ) from error
+
+
+def _pair(name: str, value: Any) -> Pair:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ValueError(f"{name} must be a pair (X, y)")
+    X, y = (np.asarray(part.detach().cpu() if torch.is_tensor(part) else part) for part in value)
+    if object in (X.dtype, y.dtype):
+        raise TypeError(f"{name} must hold numbers, not Python objects (dtype object)")
+    if 0 in (X.ndim, y.ndim) or not len(X) or not len(y):
+        raise ValueError(f"{name} is empty (shapes {X.shape} and {y.shape})")
+    return X, y

@@ -1,0 +1,399 @@
+"""Hyperparameter searches that know their recipe, and tables of scores over several seeds.
+
+KerasTuner reloads a project directory that lies where it was told to work, whatever was changed since:
+another search space, other data, another seed. `search_or_load` asks first. Searches are artefacts as
+models are; their files lie in `cache/tuning/<name>/`, with the weights of the best trial only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from course.models import fitting
+from course.store import artefacts, recipes
+
+import keras
+import keras_tuner
+import numpy as np
+import pandas as pd
+from keras_tuner.src.engine.objective import create_objective
+from sklearn.exceptions import ConvergenceWarning
+
+# These networks are so small that a second thread costs more than it gives. With one thread a trial also
+# comes out the same in a worker process beside others.
+THREADS = 1
+
+# Rows at a time when a network is only evaluated: that changes no result.
+EVALUATE = 8192
+
+
+class Data(NamedTuple):
+    """Training and validation data: `X` (n, ...), `y` (n, ...), `X_val`, `y_val`."""
+
+    X: np.ndarray
+    y: np.ndarray
+    X_val: np.ndarray
+    y_val: np.ndarray
+
+
+@dataclass(frozen=True)
+class Search:
+    """All that a search is made of.
+
+    Attributes
+    ----------
+    name
+        Name of its directory; lower-case letters, digits and underscores.
+    tuner
+        `keras_tuner.RandomSearch`, `keras_tuner.BayesianOptimization` or another KerasTuner class.
+    build_model
+        Takes `keras_tuner.HyperParameters`, returns a compiled Keras model.
+    data
+        Returns the `Data`; its code, and the `course` functions it uses, are ingredients.
+    objective, max_trials, options
+        What the tuner optimises, such as "val_loss"; number of trials; further arguments of the tuner.
+    seed
+        Draws the hyperparameters. Every trial's weights and batches start from it as well, so a trial comes
+        out the same in whatever process, and after whatever other trials.
+    epochs, batch_size, callbacks
+        Given to `fit` in each trial.
+    """
+
+    name: str
+    tuner: type[keras_tuner.Tuner]
+    build_model: Callable[[keras_tuner.HyperParameters], keras.Model]
+    data: Callable[[], Data]
+    objective: str
+    max_trials: int
+    seed: int
+    epochs: int
+    batch_size: int
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def make_tuner(self, directory: Path, **changes: Any) -> keras_tuner.Tuner:
+        """Return KerasTuner's tuner, working in `directory`/<name>; it reloads what lies there."""
+        kind = type(self.tuner.__name__, (Reporting, self.tuner), {})
+        with _without_chief() if changes.pop("alone", True) else contextlib.nullcontext():
+            return kind(
+                _Seeded(self.build_model, self.seed),
+                objective=self.objective,
+                max_trials=self.max_trials,
+                seed=self.seed,
+                directory=str(directory),
+                project_name=self.name,
+                **{**self.options, **changes},
+            )
+
+    def run(self, tuner: keras_tuner.Tuner) -> None:
+        """Run the trials that are still to do: KerasTuner's `search` on this search's data."""
+        data = self.data()
+        with fitting.fitting_threads(THREADS), warnings.catch_warnings():
+            # Said of the Gaussian process after each trial, as long as they are few.
+            warnings.filterwarnings("ignore", category=ConvergenceWarning)
+            tuner.search(
+                data.X,
+                data.y,
+                validation_data=(data.X_val, data.y_val),
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                validation_batch_size=EVALUATE,
+                callbacks=list(self.callbacks),
+                verbose=0,
+            )
+
+
+def search_or_load(search: Search) -> keras_tuner.Tuner:
+    """Load the stored search if it was made with this very recipe; otherwise run and store it.
+
+    Keras's random seed is `search.seed` on return.
+
+    Returns
+    -------
+    KerasTuner's tuner after the search. `results_summary`, `get_best_hyperparameters` and
+    `get_best_models(1)` work on it; weights of the other trials are not kept.
+
+    Raises
+    ------
+    ArtefactError
+        As `course.store.artefacts.load_or_make`.
+    RuntimeError
+        No trial of the search came to an end; KerasTuner's message says why.
+    """
+
+    def make(folder: Path) -> None:
+        tuner = search.make_tuner(folder.parent)
+        bar = artefacts.progress(None, search.name, search.max_trials, unit="trial")
+        tuner.report = lambda: bar.update(len(tuner.oracle.end_order) - bar.n)
+        with bar:
+            search.run(tuner)
+        keep_best_weights(folder, tuner)
+
+    try:
+        recipe, rows = search_recipe(search)
+        return reload(search, folder_or_make(search.name, make, recipe, rows).parent)
+    finally:
+        keras.utils.set_random_seed(search.seed)
+
+
+def folder_or_make(
+    name: str, make: Callable[[Path], None], recipe: Mapping[str, Any], rows: Mapping | None = None
+) -> Path:
+    """Return the stored folder `tuning/<name>` of this recipe; `make(folder)` fills it where there is none.
+
+    Raises
+    ------
+    ArtefactError
+        As `course.store.artefacts.load_or_make`.
+    """
+
+    def make_in(folder: Path) -> dict:
+        inner = folder / "tuning" / name
+        inner.mkdir(parents=True)
+        make(inner)
+        return {}
+
+    return artefacts.load_or_make(name, recipe, make_in, lambda folder, entry: folder / "tuning" / name, rows)
+
+
+def scores_or_load(
+    name: str,
+    networks: Mapping[str, Callable[[], keras.Model]],
+    search: Search,
+    *,
+    seeds: Sequence[int],
+    score: Callable[[np.ndarray, np.ndarray], float],
+    score_on: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> pd.DataFrame:
+    """Fit each network once for each seed and return its scores, or load them.
+
+    Each fit is that of a trial of `search`: same data, epochs, batch size and callbacks, and like KerasTuner
+    it keeps the weights of the epoch with the best objective.
+
+    Parameters
+    ----------
+    name
+        Name of the stored table, in `cache/tuning/<name>/`.
+    networks
+        Functions that build and compile, by a name to show.
+    search
+        Where data, epochs, batch size and callbacks come from.
+    seeds
+        Given to `keras.utils.set_random_seed` before a network is built.
+    score
+        Takes truth (n,) and prediction (n,), returns a number. Its code is an ingredient.
+    score_on
+        Sets `{set name: (X, y)}` to score on.
+
+    Returns
+    -------
+    A table with one row for each network and seed: `network`, `seed`, `epochs`, `parameters`, `seconds`,
+    and the score on each set.
+
+    Raises
+    ------
+    ArtefactError
+        As `course.store.artefacts.load_or_make`.
+    """
+    data = search.data()
+    recipe, rows = {}, {}
+    for network, build in networks.items():
+        each, rows = _network_recipe(search, build, [search.data, score])
+        own = {"architecture", "starting weights", "optimiser", "loss", "metrics"}
+        recipe |= {f"{key} of {network}" if key in own else key: value for key, value in each.items()}
+    recipe |= {"seed": [int(seed) for seed in seeds]}
+    recipe |= {f"set '{key}'": fitting.data_fingerprint(*pair) for key, pair in score_on.items()}
+
+    def make(folder: Path) -> None:
+        table = []
+        jobs = [(network, seed) for network in networks for seed in seeds]
+        for network, seed in artefacts.progress(jobs, name, unit="fit"):
+            row, predictions = _fit_once(search, networks[network], seed, data, score_on)
+            scores = {key: score(y, predictions[key]) for key, (_, y) in score_on.items()}
+            table.append({"network": network, "seed": seed, **row, **scores})
+        pd.DataFrame(table).to_csv(folder / "scores.csv", index=False, lineterminator="\n")
+
+    return pd.read_csv(folder_or_make(name, make, recipe, rows) / "scores.csv")
+
+
+def _fit_once(search: Search, build: Callable, seed: int, data: Data, predict: Mapping) -> tuple[dict, dict]:
+    """Fit a network as a trial of `search` does; return what is known of the fit, and its predictions."""
+    started = time.perf_counter()
+    with fitting.fitting_threads(THREADS):
+        keras.utils.set_random_seed(seed)
+        model = build()
+        best = _BestWeights(create_objective(search.objective))
+        history = model.fit(
+            data.X,
+            data.y,
+            validation_data=(data.X_val, data.y_val),
+            epochs=search.epochs,
+            batch_size=search.batch_size,
+            validation_batch_size=EVALUATE,
+            verbose=0,
+            callbacks=[*(fitting.fresh_copy(callback) for callback in search.callbacks), best],
+        )
+        model.set_weights(best.weights)
+        predictions = {
+            key: model.predict(X, batch_size=EVALUATE, verbose=0).ravel().astype("float64")
+            for key, (X, _) in predict.items()
+        }
+    seconds = round(time.perf_counter() - started, 1)
+    parameters = int(model.count_params())
+    return {"epochs": len(history.epoch), "parameters": parameters, "seconds": seconds}, predictions
+
+
+def changes_since_stored(search: Search) -> list[str]:
+    """Say in words why `search_or_load` would refuse what is stored; empty if it would not. Runs nothing."""
+    return artefacts.changes_since_stored(search.name, *search_recipe(search))
+
+
+def seconds_of(name: str) -> float:
+    """Return how many seconds a stored search or table took to make; ArtefactError if there is none."""
+    return artefacts.artefact_entry(name)["seconds"]
+
+
+def trials_table(tuner: keras_tuner.Tuner) -> pd.DataFrame:
+    """Return the finished trials of a search, in the order in which they were drawn.
+
+    Columns: the hyperparameters (missing where a trial did not use one), `score` (the best value of the
+    objective) and `epoch` (counted from 1, where it was reached). The index is the trial.
+    """
+    rows = {}
+    for trial in tuner.oracle.trials.values():
+        if trial.status == "COMPLETED":
+            hp = trial.hyperparameters
+            values = {one.name: hp.values[one.name] for one in hp.space if hp.is_active(one)}
+            rows[trial.trial_id] = {**values, "score": trial.score, "epoch": trial.best_step + 1}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial").sort_index()
+
+
+def keep_best_weights(folder: Path, tuner: keras_tuner.Tuner) -> None:
+    """Drop the weights of all trials but the best: they can be made again, and are the bulk."""
+    best = tuner.oracle.get_best_trials(1)
+    if not best or best[0].status != "COMPLETED":
+        raise RuntimeError(f"no trial of the search in {folder} came to its end")
+    for path in folder.glob("trial_*/*"):
+        if path.name != "trial.json" and path.parent.name != f"trial_{best[0].trial_id}":
+            path.unlink()
+
+
+def reload(search: Search, directory: Path) -> keras_tuner.Tuner:
+    """Return the tuner of a search that ran in `directory`, with its trials."""
+    # A relative path: KerasTuner prints it, and a page should not name somebody's disk.
+    with contextlib.suppress(ValueError):
+        directory = Path(os.path.relpath(directory))
+    with contextlib.redirect_stdout(None):
+        return search.make_tuner(directory)
+
+
+# --- recipes -----------------------------------------------------------------------------------
+
+
+def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return every ingredient of a search, ready for JSON, and the row codes of its data."""
+    with tempfile.TemporaryDirectory() as folder:
+        # KerasTuner explores the space by building, also what lies behind conditions.
+        space = search.make_tuner(Path(folder)).oracle.get_space().space
+    recipe, rows = _network_recipe(
+        search, lambda: search.build_model(keras_tuner.HyperParameters()), [search.data]
+    )
+    known = {"objective": search.objective, "max_trials": search.max_trials, **search.options}
+    # A list: hyperparameters are drawn one after the other from one stream of random numbers.
+    own = {
+        "search space": [
+            {"class": " if ".join([hp.name, *map(_condition, hp.conditions)]), "kind": type(hp).__name__}
+            | {k: v for k, v in recipes.describe(hp.get_config()).items() if k not in {"name", "conditions"}}
+            for hp in space
+        ],
+        "tuner": search.tuner.__name__,
+        "tuner options": recipes.describe(known),
+        "code of build_model": recipes.code_of([search.build_model]),
+    }
+    return own | recipe, rows
+
+
+def _condition(condition: Any) -> str:
+    return f"{condition.name} in {condition.values}"
+
+
+def _network_recipe(search: Search, build: Callable, prepared_by: Sequence[Callable]) -> tuple[dict, dict]:
+    data = search.data()
+    prints = {
+        "train": recipes.fingerprint(data.X, data.y),
+        "validation": recipes.fingerprint(data.X_val, data.y_val),
+    }
+    options = dict(seed=search.seed, epochs=search.epochs, batch_size=search.batch_size)
+    recipe = fitting.model_recipe(
+        build, prints, **options, callbacks=search.callbacks, prepared_by=prepared_by
+    )
+    return recipe, {each["sha256"]: each["row_codes"] for each in prints.values()}
+
+
+# --- what runs inside a search -----------------------------------------------------------------
+
+
+class _Seeded(keras_tuner.HyperModel):
+    """Sets Keras's random seed before each build, so that a trial depends on itself only.
+
+    Where a trial is fitted several times (`executions_per_trial`) each time has its own seed.
+    """
+
+    def __init__(self, build_model, seed: int):
+        super().__init__()
+        self.build_model, self.seed, self.builds = build_model, seed, 0
+
+    def build(self, hp):
+        keras.utils.set_random_seed(self.seed + self.builds)
+        self.builds += 1
+        return self.build_model(hp)
+
+
+class Reporting:
+    """Mixed into KerasTuner's tuner: calls `report` after each trial, says why one failed."""
+
+    report: Callable[[], None] | None = None
+
+    def on_trial_begin(self, trial):
+        super().on_trial_begin(trial)
+        self.hypermodel.builds = 0
+
+    def on_trial_end(self, trial):
+        if trial.message:
+            print(f"Trial {trial.trial_id} failed:\n{trial.message}", file=sys.stderr, flush=True)
+        super().on_trial_end(trial)
+        if self.report is not None:
+            self.report()
+
+
+class _BestWeights(keras.callbacks.Callback):
+    """Keeps the weights of the epoch with the best objective, as KerasTuner does in a trial."""
+
+    def __init__(self, objective):
+        super().__init__()
+        self.objective, self.best, self.weights = objective, None, None
+
+    def on_epoch_end(self, epoch, logs=None):
+        value = self.objective.get_value(logs)
+        if self.best is None or self.objective.better_than(value, self.best):
+            self.best, self.weights = value, self.model.get_weights()
+
+
+@contextlib.contextmanager
+def _without_chief():
+    """Hide KerasTuner's variables for chief and workers: this process searches on its own."""
+    names = [name for name in os.environ if name.startswith("KERASTUNER_")]
+    hidden = {name: os.environ.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
