@@ -1,9 +1,10 @@
 """The drawings of the lectures, in one visual language.
 
-`primitives` holds what all of them are made of, and the rules of that language. The other modules
-hold the drawings by topic. A drawing is a function that returns its figure; in a notebook or a
-lecture that figure is shown by the cell.
+`style` holds the rules of that language, `primitives` what all drawings are made of. The other
+modules hold the drawings by topic. A drawing is a function that returns its figure; in a notebook
+or a lecture that figure is shown by the cell.
 """
+# ruff: noqa: F401  (names for lectures to import)
 
 from course.figures.frames import show_frames
 from course.figures.grids import (
@@ -15,6 +16,20 @@ from course.figures.grids import (
     draw_uses,
 )
 from course.figures.primitives import (
+    Cells,
+    draw_arrow,
+    draw_box,
+    draw_cells,
+    draw_named,
+    draw_stack,
+    name_above,
+    outline,
+    sheet,
+    sign,
+    size_below,
+    write,
+)
+from course.figures.style import (
     CHANNELS,
     INPUT,
     KERNEL,
@@ -24,59 +39,7 @@ from course.figures.primitives import (
     OUTPUT,
     PADDING,
     SMALL,
-    THICK,
-    THICKEST,
-    THIN,
-    Cells,
-    draw_arrow,
-    draw_box,
-    draw_cells,
-    draw_stack,
     ink_on,
-    name_above,
-    outline,
-    sheet,
-    sign,
-    size_below,
     tint,
-    write,
 )
 from course.figures.tensors import draw_tensor_ranks, show_pictures, show_planes
-
-__all__ = [
-    "CHANNELS",
-    "INPUT",
-    "KERNEL",
-    "LABEL",
-    "MORE",
-    "NAME",
-    "OUTPUT",
-    "PADDING",
-    "SMALL",
-    "THICK",
-    "THICKEST",
-    "THIN",
-    "Cells",
-    "cross_correlate",
-    "draw_arrow",
-    "draw_box",
-    "draw_cells",
-    "draw_channels",
-    "draw_layer",
-    "draw_pointwise",
-    "draw_sliding",
-    "draw_stack",
-    "draw_tensor_ranks",
-    "draw_uses",
-    "ink_on",
-    "name_above",
-    "outline",
-    "sheet",
-    "show_frames",
-    "show_pictures",
-    "show_planes",
-    "sign",
-    "size_below",
-    "tint",
-    "write",
-]

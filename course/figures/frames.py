@@ -20,25 +20,16 @@ from matplotlib.figure import Figure
 
 
 def show_frames(figures: Iterable[Figure]) -> None:
-    """Show figures one by one, and close each so that no other cell shows it again.
-
-    Args:
-        figures: all of the same size, so that nothing jumps.
-
-    Raises:
-        ValueError: no figure, or figures of different size.
-    """
+    """Show figures of one size one by one, and close each so that no other cell shows it again."""
     from IPython.display import display
 
-    size = None
-    count = 0
-    for figure in figures:
+    first = None
+    for number, figure in enumerate(figures, 1):
         inches = tuple(figure.get_size_inches())
-        size = size or inches
-        if inches != size:
-            raise ValueError(f"Frame {count + 1} is {inches} inches, the first one {size}.")
+        first = first or inches
+        if inches != first:
+            raise ValueError(f"Frame {number} is {inches} inches, the first one {first}.")
         display(figure)
         plt.close(figure)
-        count += 1
-    if not count:
+    if first is None:
         raise ValueError("An animation needs at least one figure.")

@@ -1,27 +1,19 @@
 """Drawings of convolution: footprints, padding, strides, channels and layers."""
 
 from course.figures.primitives import (
-    CHANNELS,
-    INPUT,
-    KERNEL,
-    LABEL,
-    MORE,
-    NAME,
-    OUTPUT,
-    PADDING,
-    SMALL,
     Cells,
     draw_arrow,
     draw_cells,
+    draw_named,
     draw_stack,
     name_above,
     outline,
     sheet,
     sign,
     size_below,
-    tint,
     write,
 )
+from course.figures.style import CHANNELS, INPUT, KERNEL, MORE, NAME, OUTPUT, PADDING, SMALL, tint
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -32,17 +24,17 @@ def cross_correlate(
 ) -> np.ndarray:
     """Slide a kernel over a grid without flipping it, as deep learning does.
 
-    Args:
-        values: shape (rows, columns).
-        kernel: shape (height, width).
-        stride: steps down and across.
-        padding: zeros added on each side.
+    Parameters
+    ----------
+    values, kernel : ndarray, shapes (rows, columns) and (height, width)
+    stride : tuple
+        Steps down and across.
+    padding : int
+        Zeros added on each side.
 
-    Returns:
-        Shape ((rows + 2 padding - height) // stride + 1, the same for columns).
-
-    Raises:
-        ValueError: the kernel does not fit into the padded grid, or a stride below 1.
+    Returns
+    -------
+    ndarray, shape ((rows + 2 padding - height) // stride + 1, the same for columns)
     """
     if min(stride) < 1 or padding < 0:
         raise ValueError(f"stride {stride} should be at least 1, padding {padding} at least 0.")
@@ -66,16 +58,8 @@ def draw_sliding(
 ) -> Figure:
     """Input, kernel and output, with one footprint, the output that it makes, and the sum.
 
-    Args:
-        values: the input, shape (rows, columns), small numbers.
-        kernel: shape (height, width).
-        step: which output, counted row by row from 0.
-        stride: steps down and across.
-        padding: zeros added on each side; drawn hatched.
-        all_outputs: show all outputs; otherwise those up to `step`.
-
-    Raises:
-        ValueError: there is no such output; or as in `cross_correlate`.
+    `step` is the number of that output, counted row by row from 0. Outputs after it stay empty
+    unless `all_outputs`. Padding is drawn hatched. The rest is as in `cross_correlate`.
     """
     values, kernel = np.asarray(values), np.asarray(kernel)
     outputs = cross_correlate(values, kernel, stride, padding)
@@ -88,49 +72,35 @@ def draw_sliding(
     width = padded[1] + kernel.shape[1] + outputs.shape[1] + 6.4
     figure, axis = sheet(width, height + 4.6, inches)
 
-    grid_top = top + (height - padded[0]) / 2
+    whole = Cells(0.6, top + (height - padded[0]) / 2, *padded)
+    size = f"{values.shape[0]} × {values.shape[1]}"
     if padding:
         # Zeros all round; the input itself is drawn over the empty middle.
         zeros = np.pad(np.full(values.shape, np.nan), padding)
-        draw_cells(axis, zeros, 0.6, grid_top, colour=PADDING, fill="#f0f2f4", hatch="///", fontsize=LABEL)
-    grid = draw_cells(axis, values, 0.6 + padding, grid_top + padding, colour=INPUT, fill=tint(INPUT, 0.14))
-    whole = Cells(0.6, grid_top, *padded)
+        draw_cells(axis, zeros, whole.left, whole.top, colour=PADDING, fill="#f0f2f4", hatch="///")
+        size += f", padded to {padded[0]} × {padded[1]}"
+    left = whole.left + padding
+    grid = draw_cells(axis, values, left, whole.top + padding, colour=INPUT, fill=tint(INPUT, 0.14))
     name_above(axis, whole, "input", colour=INPUT)
-    size_below(
-        axis,
-        whole,
-        f"{grid.rows} × {grid.columns}" + (f", padded to {padded[0]} × {padded[1]}" if padding else ""),
-    )
+    size_below(axis, whole, size)
     corner = row * stride[0] - padding, column * stride[1] - padding
     outline(axis, grid, *corner, *kernel.shape, fill=tint(KERNEL, 0.6))
 
-    kernel_left = whole.right + 1.9
     sign(axis, whole.right + 0.95, top + height / 2, "⋆")
-    weights = draw_cells(
-        axis, kernel, kernel_left, top + (height - kernel.shape[0]) / 2, colour=KERNEL, fill=tint(KERNEL, 0.2)
-    )
-    name_above(axis, weights, "kernel", colour=KERNEL)
-    size_below(axis, weights)
+    kernel_top = top + (height - kernel.shape[0]) / 2
+    weights = draw_named(axis, "kernel", kernel, whole.right + 1.9, kernel_top, KERNEL, 0.2)
 
     sign(axis, weights.right + 0.95, top + height / 2, "=")
     shown = outputs.astype(float).copy()
     if not all_outputs:
         shown.flat[step + 1 :] = np.nan
-    result = draw_cells(
-        axis,
-        shown,
-        weights.right + 1.9,
-        top + (height - outputs.shape[0]) / 2,
-        colour=OUTPUT,
-        fill=tint(OUTPUT, 0.14),
-    )
+    output_top = top + (height - outputs.shape[0]) / 2
+    result = draw_named(axis, "output", shown, weights.right + 1.9, output_top, OUTPUT)
     outline(axis, result, row, column, 1, 1, colour=OUTPUT, fill=tint(OUTPUT, 0.6))
-    name_above(axis, result, "output", colour=OUTPUT)
-    size_below(axis, result)
 
     window = np.pad(values, padding)[row * stride[0] :, column * stride[1] :]
     window = window[: kernel.shape[0], : kernel.shape[1]]
-    write(axis, width / 2, top + height + 2.0, _sum(window, kernel, outputs[row, column]), fontsize=LABEL)
+    write(axis, width / 2, top + height + 2.0, _sum(window, kernel, outputs[row, column]))
     return figure
 
 
@@ -150,61 +120,29 @@ def _sum(window: np.ndarray, kernel: np.ndarray, total: float) -> str:
 def draw_uses(
     rows: int, columns: int, kernel: tuple[int, int], stride: tuple[int, int], *, inches: float = 5.4
 ) -> Figure:
-    """How often a kernel that slides by `stride` uses each input, with every footprint framed.
-
-    Args:
-        rows, columns: the input's size.
-        kernel: height and width of the footprint.
-        stride: steps down and across.
-
-    Raises:
-        ValueError: the kernel does not fit, or a stride below 1.
-    """
-    if min(stride) < 1 or kernel[0] > rows or kernel[1] > columns:
-        raise ValueError(f"A kernel {kernel} at stride {stride} does not fit into {rows} x {columns} cells.")
+    """How often a kernel that slides by `stride` uses each input, with every footprint framed."""
+    out_rows, out_columns = cross_correlate(np.zeros((rows, columns)), np.zeros(kernel), stride).shape
+    places = [(row, column) for row in range(out_rows) for column in range(out_columns)]
     uses = np.zeros((rows, columns), int)
-    corners = [
-        (row, column)
-        for row in range(0, rows - kernel[0] + 1, stride[0])
-        for column in range(0, columns - kernel[1] + 1, stride[1])
-    ]
-    for row, column in corners:
+    for row, column in places:
+        row, column = row * stride[0], column * stride[1]
         uses[row : row + kernel[0], column : column + kernel[1]] += 1
-    out_rows = (rows - kernel[0]) // stride[0] + 1
-    out_columns = (columns - kernel[1]) // stride[1] + 1
-    width = columns + out_columns + 4.2
-    figure, axis = sheet(width, rows + 3.2, inches)
+    figure, axis = sheet(columns + out_columns + 4.2, rows + 3.2, inches)
     shades = np.array([[240, 242, 244], *(255 * np.array(tint(INPUT, s)) for s in (0.14, 0.34, 0.54, 0.74))])
-    grid = draw_cells(axis, uses, 0.6, 1.6, colour=INPUT, fill=shades[np.minimum(uses, len(shades) - 1)])
-    result = draw_cells(
-        axis,
-        (out_rows, out_columns),
-        grid.right + 2.9,
-        1.6 + (rows - out_rows) / 2,
-        colour=OUTPUT,
-        fill=tint(OUTPUT, 0.14),
-    )
-    for k, (row, column) in enumerate(corners):
+    shades = shades[np.minimum(uses, len(shades) - 1)]
+    grid = draw_named(axis, "times used", uses, 0.6, 1.6, INPUT, fill=shades)
+    output_top = 1.6 + (rows - out_rows) / 2
+    result = draw_named(axis, "output", (out_rows, out_columns), grid.right + 2.9, output_top, OUTPUT)
+    for k, (row, column) in enumerate(places):
         # Overlapping frames are drawn a little smaller in turn, so that each can be seen.
-        inset = 0.09 * (1 + (k // out_columns) % 2 + 2 * (k % 2) * (stride[1] < kernel[1]))
-        frame = Cells(grid.left + column + inset, grid.top + row + inset, 1, 1, 1)
-        colour = MORE[1:][(k // out_columns + k % out_columns) % 5]
-        axis_cells = Cells(frame.left, frame.top, 1, 1, (kernel[0] - 2 * inset) / kernel[0])
-        outline(axis, axis_cells, 0, 0, *kernel, colour=colour, linewidth=2.8)
-        draw_cells(
-            axis,
-            (1, 1),
-            result.left + k % out_columns,
-            result.top + k // out_columns,
-            colour=colour,
-            fill=tint(colour, 0.35),
-            zorder=5,
-        )
+        inset = 0.09 * (1 + row % 2 + 2 * (k % 2) * (stride[1] < kernel[1]))
+        left, top = grid.left + column * stride[1] + inset, grid.top + row * stride[0] + inset
+        frame = Cells(left, top, *kernel, (kernel[0] - 2 * inset) / kernel[0])
+        colour = MORE[1:][(row + column) % 5]
+        outline(axis, frame, colour=colour, linewidth=2.8)
+        left, top = result.left + column, result.top + row
+        draw_cells(axis, (1, 1), left, top, colour=colour, fill=tint(colour, 0.35), zorder=5)
     draw_arrow(axis, (grid.right + 0.5, 1.6 + rows / 2), (result.left - 0.5, 1.6 + rows / 2))
-    name_above(axis, grid, "times used", colour=INPUT)
-    size_below(axis, grid)
-    name_above(axis, result, "output", colour=OUTPUT)
-    size_below(axis, result)
     return figure
 
 
@@ -213,14 +151,8 @@ def draw_channels(
 ) -> Figure:
     """One footprint in each channel times that channel's kernel, all added, plus the bias.
 
-    Args:
-        window: the inputs below the footprint, shape (height, width, channels).
-        kernels: the filter's weights, same shape.
-        bias: added once.
-        names: of the channels.
-
-    Raises:
-        ValueError: window and kernels of different shape, or not one name a channel.
+    `window` holds the inputs below the footprint, shape (height, width, channels), `kernels` the
+    filter's weights, of the same shape.
     """
     window, kernels = np.asarray(window), np.asarray(kernels)
     if window.shape != kernels.shape or window.ndim != 3 or window.shape[2] != len(names):
@@ -229,94 +161,59 @@ def draw_channels(
             f"weights {kernels.shape}, {len(names)} names."
         )
     height, width, channels = window.shape
-    figure, axis = sheet(23.5, channels * (height + 0.9) + 1.6, 8.9)
-    total = (window * kernels).sum() + bias
+    pitch = height + 0.9
+    figure, axis = sheet(23.5, channels * pitch + 1.6, 8.9)
+    centre = 1.5 + (channels * pitch - 0.9) / 2
     for k in range(channels):
-        top = 1.5 + k * (height + 0.9)
+        top = 1.5 + k * pitch
         middle = top + height / 2
         colour = (CHANNELS if channels == 3 else MORE)[k]
+        own = {"colour": colour, "fill": tint(colour, 0.14)}
         write(axis, 0.9, middle, names[k], fontsize=NAME, weight="bold", colour=colour)
-        x = draw_cells(axis, window[..., k], 1.8, top, colour=colour, fill=tint(colour, 0.14))
+        x = draw_cells(axis, window[..., k], 1.8, top, **own)
         sign(axis, x.right + 1, middle, "×")
         w = draw_cells(axis, kernels[..., k], x.right + 2, top, colour=KERNEL, fill=tint(KERNEL, 0.2))
         sign(axis, w.right + 1, middle, "→")
-        part = (window[..., k] * kernels[..., k]).sum()
-        s = draw_cells(
-            axis,
-            np.array([[part]]),
-            w.right + 2,
-            middle - 0.75,
-            size=1.5,
-            colour=colour,
-            fill=tint(colour, 0.14),
-        )
-        draw_arrow(
-            axis, (s.right + 0.3, middle), (17.1, 1.5 + (channels * (height + 0.9) - 0.9) / 2 + (k - 1) * 0.5)
-        )
+        part = np.array([[(window[..., k] * kernels[..., k]).sum()]])
+        s = draw_cells(axis, part, w.right + 2, middle - 0.75, size=1.5, **own)
+        draw_arrow(axis, (s.right + 0.3, middle), (17.1, centre + (k - 1) * 0.5))
         if k == 0:
             name_above(axis, x, "input", gap=0.25)
             name_above(axis, w, "filter", colour=KERNEL, gap=0.25)
             name_above(axis, s, "sum", gap=1.0)
-    middle = 1.5 + (channels * (height + 0.9) - 0.9) / 2
-    out = draw_cells(
-        axis,
-        np.array([[total]]),
-        19.6,
-        middle - 1,
-        size=2,
-        colour=OUTPUT,
-        fill=tint(OUTPUT, 0.2),
-        fontsize=NAME,
-        weight="bold",
-    )
-    sign(axis, 17.9, middle, "+")
+    total = np.array([[(window * kernels).sum() + bias]])
+    bold = {"fontsize": NAME, "weight": "bold"}
+    out = draw_cells(axis, total, 19.6, centre - 1, size=2, colour=OUTPUT, fill=tint(OUTPUT, 0.2), **bold)
+    sign(axis, 17.9, centre, "+")
     name_above(axis, out, "output", colour=OUTPUT)
     write(axis, out.middle[0], out.bottom + 0.4, f"with the bias {bias:g}".replace("-", "−"), va="top")
     return figure
 
 
 def draw_layer(channels: int, filters: int, kernel: int = 3, rows: int = 5) -> Figure:
-    """A layer: every filter reads all input channels and makes one output channel.
+    """A layer: each of at most six filters reads all input channels and makes one output channel.
 
-    Args:
-        channels: of the input.
-        filters: number of filters, at most six.
-        kernel: side of the footprint.
-        rows: side of the drawn input; the output is smaller by `kernel` - 1.
-
-    Raises:
-        ValueError: no or more than six filters, or a kernel that does not fit.
+    `kernel` is the side of the footprint, `rows` that of the drawn input; the output is smaller by
+    `kernel` - 1.
     """
     if not 1 <= filters <= len(MORE) or kernel > rows:
         raise ValueError(
             f"{filters} filters (1 to {len(MORE)}) of {kernel} x {kernel} over "
             f"{rows} x {rows} cells cannot be drawn."
         )
+    colours = MORE[1 : filters + 1] if filters < 6 else MORE
     pitch = kernel * 0.62 + 0.26 * channels + 0.05
     tall = max(filters * pitch, rows + 0.45 * channels) + 1.4
     figure, axis = sheet(26, tall, 7.7)
     middle = tall / 2
     x = draw_stack(axis, channels, rows, rows, 0.8, middle - rows / 2 + 0.22 * channels, step=0.45)
     outline(axis, x[0], 0, 0, kernel, kernel, fill=tint(KERNEL, 0.6), zorder=9)
-    write(
-        axis, x[0].middle[0] + 0.22 * channels, x[0].bottom + 0.7, f"input: {channels} channels", va="center"
-    )
+    write(axis, x[0].middle[0] + 0.22 * channels, x[0].bottom + 0.7, f"input: {channels} channels")
     out = rows - kernel + 1
-    y = draw_stack(
-        axis,
-        filters,
-        out,
-        out,
-        19.2,
-        middle - out / 2 + 0.45 * filters,
-        step=0.85,
-        colours=MORE[1 : filters + 1] if filters < 6 else MORE,
-    )
-    write(
-        axis, y[0].middle[0] + 0.42 * filters, y[0].bottom + 0.7, f"output: {filters} channels", va="center"
-    )
-    for k in range(filters):
-        colour = (MORE[1:] if filters < 6 else MORE)[k]
+    top = middle - out / 2 + 0.45 * filters
+    y = draw_stack(axis, filters, out, out, 19.2, top, step=0.85, colours=colours)
+    write(axis, y[0].middle[0] + 0.42 * filters, y[0].bottom + 0.7, f"output: {filters} channels")
+    for k, colour in enumerate(colours):
         top = middle + (k - filters / 2) * pitch + 1.2
         f = draw_stack(axis, channels, kernel, kernel, 9.9, top, size=0.62, step=0.26, colours=colour)
         right = f[-1].right + 0.3
@@ -329,34 +226,21 @@ def draw_layer(channels: int, filters: int, kernel: int = 3, rows: int = 5) -> F
 def draw_pointwise(channels: int, filters: int) -> Figure:
     """A 1×1 convolution: all channels of one pixel make all output channels of that pixel.
 
-    Args:
-        channels, filters: written beside the stacks, of which a few planes are drawn.
-
-    Raises:
-        ValueError: fewer than one.
+    The numbers are written beside the stacks, of which a few planes are drawn.
     """
     if min(channels, filters) < 1:
         raise ValueError(f"channels={channels} and filters={filters} should be at least 1.")
     figure, axis = sheet(25, 9.6, 10.4)
-    x = draw_stack(axis, 7, 4, 4, 0.9, 4.2, step=0.55)
-    y = draw_stack(axis, 4, 4, 4, 17.3, 3.4, step=0.55, colours=OUTPUT)
+    x = draw_stack(axis, 7, 4, 4, 0.9, 4.2)
+    y = draw_stack(axis, 4, 4, 4, 17.3, 3.4, colours=OUTPUT)
     for planes, colour in ((x, KERNEL), (y, OUTPUT)):
         for depth, plane in enumerate(reversed(planes)):
-            outline(
-                axis,
-                plane,
-                1,
-                1,
-                1,
-                1,
-                colour=colour,
-                linewidth=2.6,
-                fill=tint(colour),
-                zorder=8 + 0.2 * depth,
-            )
+            style = {"colour": colour, "fill": tint(colour), "zorder": 8 + 0.2 * depth}
+            outline(axis, plane, 1, 1, 1, 1, linewidth=2.6, **style)
     draw_arrow(axis, (x[-1].right + 0.5, 4.6), (16.6, 4.6))
-    write(axis, (x[-1].right + 17.2) / 2, 4.1, f"{filters} filters of\n{channels} weights each", va="bottom")
-    write(axis, (x[-1].right + 17.2) / 2, 5.1, "the same at every pixel", va="top", fontsize=SMALL)
-    write(axis, x[0].middle[0] + 1.6, 9.0, f"{channels} channels", va="center")
-    write(axis, y[0].middle[0] + 0.8, 8.2, f"{filters} channels", va="center")
+    between = (x[-1].right + 17.2) / 2
+    write(axis, between, 4.1, f"{filters} filters of\n{channels} weights each", va="bottom")
+    write(axis, between, 5.1, "the same at every pixel", va="top", fontsize=SMALL)
+    write(axis, x[0].middle[0] + 1.6, 9.0, f"{channels} channels")
+    write(axis, y[0].middle[0] + 0.8, 8.2, f"{filters} channels")
     return figure

@@ -1,92 +1,44 @@
 """What all drawings of the course are made of: cells, stacks, boxes, arrows and labels.
 
 A drawing lives on one axis from `sheet()`, measured in cells: x to the right, y downwards, one
-unit a pixel of the tensor that is shown. Every thing is drawn in one way only:
-
-* what goes in is `INPUT` (blue), weights are `KERNEL` (vermillion), what comes out is
-  `OUTPUT` (green), and what is only filled up is `PADDING` (grey, hatched);
-* cells have thin lines, things thick ones, and what the eye should follow the thickest;
-* names stand above a thing, sizes below it.
-
-Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart. Colour
-never stands alone: each thing is also labelled or outlined.
+unit a pixel of the tensor that is shown. `course.figures.style` says what the colours mean.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from course.plots import _STYLE, AMBER, BLUE, GREEN, INK, PURPLE, SKY, VERMILLION
+from course.figures.style import INPUT, KERNEL, LABEL, NAME, SMALL, THICK, THICKEST, THIN, ink_on, tint
+from course.plots import _STYLE, INK
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
 
-INPUT, KERNEL, OUTPUT, PADDING = BLUE, VERMILLION, GREEN, "#8a949e"
-# Planes of a colour photo. Each plane also carries its letter.
-RED, GREEN_CHANNEL, BLUE_CHANNEL = "#d1495b", "#2e933c", "#3066be"
-CHANNELS = (RED, GREEN_CHANNEL, BLUE_CHANNEL)
-# For a fourth, fifth, … thing of one kind.
-MORE = (BLUE, VERMILLION, GREEN, AMBER, PURPLE, SKY)
-
-THIN, THICK, THICKEST = 1.0, 2.2, 4.0  # points
 _DIGIT_HEIGHT = 0.727  # of Course Sans, as a share of the font size
 _FONT = _STYLE["font.family"]  # also where a notebook has not chosen the course's style
-# Points. A figure is shown at 96 px an inch, so that 14 points are just over 18 px on a slide.
-SMALL, LABEL, NAME = 14, 15, 17
 
 
-def sheet(
-    width: float, height: float, inches: float = 11.0, *, left: float = 0, top: float = 0
-) -> tuple[Figure, Axes]:
-    """An empty drawing with equal units, no frame and no margins.
+def sheet(width: float, height: float, inches: float = 11.0) -> tuple[Figure, Axes]:
+    """An empty drawing with equal units, no frame and no margins; y grows downwards.
 
-    Args:
-        width, height: size in cells.
-        inches: width of the figure in inches; its height follows. Slides have room for 11.8.
-        left, top: coordinates of the upper left corner.
-
-    Returns:
-        The figure and its one axis; y grows downwards.
-
-    Raises:
-        ValueError: a size that is not positive.
+    Width and height count cells; `inches` is the width of the figure. Slides have room for 11.8.
     """
     if min(width, height, inches) <= 0:
         raise ValueError(f"A sheet needs positive sizes, not {width} x {height}, {inches} inches.")
     with matplotlib.rc_context(_STYLE | {"figure.constrained_layout.use": False}):
         figure = plt.figure(figsize=(inches, inches * height / width))
         axis = figure.add_axes((0, 0, 1, 1))
-    axis.set(xlim=(left, left + width), ylim=(top + height, top), aspect="equal")
+    axis.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
     axis.set_axis_off()
     return figure, axis
 
 
-def tint(colour: str, share: float = 0.25) -> tuple[float, float, float]:
-    """A colour mixed with white; `share` is the part of the colour, 0 to 1."""
-    return tuple(1 - share * (1 - np.array(to_rgb(colour))))
-
-
-def ink_on(colour: object) -> str:
-    """Black or white: the one that can be read on `colour` (WCAG 2.2 relative luminance)."""
-    channels = np.array(to_rgb(colour))
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    luminance = linear @ (0.2126, 0.7152, 0.0722)
-    return INK if luminance > 0.2 else "white"
-
-
 @dataclass(frozen=True)
 class Cells:
-    """A drawn grid: where its cells are, for arrows and outlines.
-
-    Attributes:
-        left, top: coordinates of the upper left corner.
-        rows, columns: number of cells.
-        size: side of a cell.
-    """
+    """A drawn grid: where its cells, of the given size, are, for arrows and outlines."""
 
     left: float
     top: float
@@ -106,9 +58,9 @@ class Cells:
     def middle(self) -> tuple[float, float]:
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
-    def centre(self, row: float, column: float) -> tuple[float, float]:
-        """x and y of the middle of a cell."""
-        return self.left + (column + 0.5) * self.size, self.top + (row + 0.5) * self.size
+
+def _rectangle(axis: Axes, left: float, top: float, width: float, height: float, **options) -> None:
+    axis.add_patch(Rectangle((left, top), width, height, **options))
 
 
 def draw_cells(
@@ -120,7 +72,6 @@ def draw_cells(
     size: float = 1.0,
     colour: str = INK,
     fill: object = "white",
-    text: str | None = "{:g}",
     fontsize: float = LABEL,
     hatch: str | None = None,
     weight: str = "normal",
@@ -128,74 +79,51 @@ def draw_cells(
 ) -> Cells:
     """Draw a grid of cells, with a number in each where there are numbers.
 
-    Args:
-        values: numbers, shape (rows, columns), NaN for an empty cell; or only that shape.
-        left, top: where its upper left corner lies, in cells of the sheet.
-        size: side of a cell.
-        colour: of the outline; inner lines are the same, paler.
-        fill: one colour for all cells, or an array (rows, columns) of grey levels 0 to 255, or
-            (rows, columns, 3) of colours 0 to 255.
-        text: format of the numbers, None to write none.
-        hatch: a matplotlib hatch for all cells.
-        weight: of the numbers, "normal" or "bold".
-
-    Raises:
-        ValueError: values or fill of a wrong shape.
+    Parameters
+    ----------
+    values : ndarray, shape (rows, columns), or tuple
+        Numbers, NaN for an empty cell; or only that shape.
+    left, top, size : float
+        Upper left corner of the grid and side of a cell, in cells of the sheet.
+    colour : str
+        Of the outline; inner lines are the same, paler.
+    fill : str, tuple or ndarray
+        One colour for all cells, or grey levels (rows, columns) or colours (rows, columns, 3), 0 to 255.
+    weight : str
+        Of the numbers, "normal" or "bold".
     """
+    numbers = None
     if isinstance(values, tuple):
         rows, columns = values
-        numbers = None
     else:
         numbers = np.asarray(values)
         if numbers.ndim != 2:
             raise ValueError(f"Cells are rows and columns: two axes, not {numbers.shape}.")
         rows, columns = numbers.shape
     colours = _colours(fill, rows, columns)
-    inner = tint(colour, 0.45)
-    for row in range(rows):
-        for column in range(columns):
-            x, y = left + column * size, top + row * size
-            shade = colours if isinstance(colours, (str, tuple)) else tuple(colours[row, column])
-            axis.add_patch(
-                Rectangle(
-                    (x, y),
-                    size,
-                    size,
-                    facecolor=shade,
-                    edgecolor=inner,
-                    linewidth=THIN,
-                    hatch=hatch,
-                    zorder=zorder,
-                )
+    style = {"edgecolor": tint(colour, 0.45), "linewidth": THIN, "hatch": hatch, "zorder": zorder}
+    for row, column in np.ndindex(rows, columns):
+        x, y = left + column * size, top + row * size
+        shade = colours if isinstance(colours, (str, tuple)) else tuple(colours[row, column])
+        _rectangle(axis, x, y, size, size, facecolor=shade, **style)
+        if numbers is not None and not np.isnan(numbers[row, column]):
+            # Digits have no descender: half their height below the middle is their line.
+            axis.annotate(
+                f"{numbers[row, column]:g}".replace("-", "−"),
+                (x + size / 2, y + size / 2),
+                (0, -0.5 * _DIGIT_HEIGHT * fontsize),
+                textcoords="offset points",
+                ha="center",
+                va="baseline",
+                fontsize=fontsize,
+                color=ink_on(shade),
+                fontweight=weight,
+                fontfamily=_FONT,
+                zorder=zorder + 0.2,
             )
-            if numbers is not None and text is not None and not np.isnan(numbers[row, column]):
-                number = text.format(numbers[row, column]).replace("-", "−")
-                # Digits have no descender: half their height below the middle is their line.
-                axis.annotate(
-                    number,
-                    (x + size / 2, y + size / 2),
-                    (0, -0.5 * _DIGIT_HEIGHT * fontsize),
-                    textcoords="offset points",
-                    ha="center",
-                    va="baseline",
-                    fontsize=fontsize,
-                    color=ink_on(shade),
-                    fontweight=weight,
-                    fontfamily=_FONT,
-                    zorder=zorder + 0.2,
-                )
-    axis.add_patch(
-        Rectangle(
-            (left, top),
-            columns * size,
-            rows * size,
-            fill=False,
-            edgecolor=colour,
-            linewidth=THICK,
-            zorder=zorder + 0.1,
-        )
-    )
-    return Cells(left, top, rows, columns, size)
+    cells = Cells(left, top, rows, columns, size)
+    outline(axis, cells, colour=colour, linewidth=THICK, zorder=zorder + 0.1)
+    return cells
 
 
 def _colours(fill: object, rows: int, columns: int) -> object:
@@ -212,6 +140,25 @@ def _colours(fill: object, rows: int, columns: int) -> object:
     return levels
 
 
+def draw_named(
+    axis: Axes,
+    name: str,
+    values: np.ndarray | tuple[int, int],
+    left: float,
+    top: float,
+    colour: str,
+    share: float = 0.14,
+    size_text: str | None = None,
+    **options,
+) -> Cells:
+    """Draw cells in a tint of their colour, with a name above and the size below (see `draw_cells`)."""
+    options = {"fill": tint(colour, share)} | options
+    cells = draw_cells(axis, values, left, top, colour=colour, **options)
+    name_above(axis, cells, name, colour=colour)
+    size_below(axis, cells, size_text)
+    return cells
+
+
 def outline(
     axis: Axes,
     cells: Cells,
@@ -222,47 +169,32 @@ def outline(
     *,
     colour: str = KERNEL,
     fill: object = "none",
-    style: str = "solid",
     linewidth: float = THICKEST,
     zorder: float = 4,
 ) -> None:
     """A thick frame around some cells of a grid: a footprint, or the output that it makes.
 
-    Args:
-        cells: the grid.
-        row, column: the upper left cell; it may lie outside, on padding.
-        height, width: how many cells; by default all that follow.
-        fill: a colour laid over the cells (give it as a tint; it is half transparent).
-        style: a matplotlib line style.
+    Parameters
+    ----------
+    row, column : int
+        The upper left cell; it may lie outside, on padding.
+    height, width : int, optional
+        How many cells; by default all that follow.
+    fill : colour
+        Laid over the cells (give it as a tint; it is half transparent).
     """
     height = cells.rows - row if height is None else height
     width = cells.columns - column if width is None else width
-    corner = cells.left + column * cells.size, cells.top + row * cells.size
-    if fill != "none":
-        axis.add_patch(
-            Rectangle(
-                corner,
-                width * cells.size,
-                height * cells.size,
-                linewidth=0,
-                facecolor=fill,
-                alpha=0.35,
-                zorder=zorder - 1.9,
-            )
-        )
-    axis.add_patch(
-        Rectangle(
-            corner,
-            width * cells.size,
-            height * cells.size,
-            fill=False,
-            edgecolor=colour,
-            linewidth=linewidth,
-            linestyle=style,
-            joinstyle="miter",
-            zorder=zorder,
-        )
+    place = (
+        cells.left + column * cells.size,
+        cells.top + row * cells.size,
+        width * cells.size,
+        height * cells.size,
     )
+    if fill != "none":
+        _rectangle(axis, *place, linewidth=0, facecolor=fill, alpha=0.35, zorder=zorder - 1.9)
+    style = {"edgecolor": colour, "linewidth": linewidth, "zorder": zorder}
+    _rectangle(axis, *place, fill=False, joinstyle="miter", **style)
 
 
 def draw_stack(
@@ -276,27 +208,12 @@ def draw_stack(
     size: float = 1.0,
     step: float = 0.55,
     colours: Sequence[str] | str = INPUT,
-    fills: Sequence[object] | None = None,
-    text: Sequence[np.ndarray] | None = None,
-    fontsize: float = LABEL,
     zorder: float = 2,
 ) -> list[Cells]:
-    """Draw the channels of a tensor as planes behind each other, the first in front.
+    """Draw the channels of a tensor as planes behind each other; returned with the front first.
 
-    Args:
-        channels, rows, columns: the tensor's shape.
-        left, top: upper left corner of the plane in front.
-        step: how far each plane lies to the right of and above the one in front of it.
-        colours: outline of all planes or of each.
-        fills: what each plane is filled with (see `draw_cells`); by default a pale tint.
-        text: numbers of each plane, shape (rows, columns); only the plane in front shows all.
-
-    Returns:
-        The planes, front first. The stack reaches `step * (channels - 1)` above `top` and
-        beyond the right of the plane in front.
-
-    Raises:
-        ValueError: fewer than one channel, or as many colours as there are not channels.
+    Each plane lies `step` to the right of and above the one in front of it, whose upper left corner
+    is given; `colours` is that of all outlines or of each.
     """
     if channels < 1:
         raise ValueError(f"A stack needs at least one channel, not {channels}.")
@@ -305,74 +222,41 @@ def draw_stack(
         raise ValueError(f"{len(each)} colours for {channels} channels.")
     planes = []
     for k in reversed(range(channels)):
-        fill = tint(each[k], 0.14) if fills is None else fills[k]
-        values = (rows, columns) if text is None else np.asarray(text[k])
-        planes.append(
-            draw_cells(
-                axis,
-                values,
-                left + k * step,
-                top - k * step,
-                size=size,
-                colour=each[k],
-                fill=fill,
-                fontsize=fontsize,
-                zorder=zorder + 0.4 * (channels - k),
-            )
-        )
+        style = {"colour": each[k], "fill": tint(each[k], 0.14), "zorder": zorder + 0.4 * (channels - k)}
+        planes.append(draw_cells(axis, (rows, columns), left + k * step, top - k * step, size=size, **style))
     return planes[::-1]
 
 
 def draw_box(
-    axis: Axes,
-    left: float,
-    bottom: float,
-    width: float,
-    height: float,
-    depth: float,
-    *,
-    colour: str = INPUT,
-    slant: float = 0.5,
-    zorder: float = 2,
-) -> np.ndarray:
+    axis: Axes, left: float, bottom: float, width: float, height: float, depth: float, *, colour: str = INPUT
+) -> None:
     """A cuboid seen from the front and the upper right: a tensor as a block, to scale.
 
-    Args:
-        left, bottom: lower left corner of the face in front.
-        width, height: of the face in front (for a feature map: channels and height, say).
-        depth: the third side, drawn to the upper right.
-        slant: share of `depth` by which the back lies to the right and above.
-
-    Returns:
-        Corners of the face in front, shape (4, 2): lower left, then against the clock.
-
-    Raises:
-        ValueError: a side that is not positive.
+    Width and height are of the face in front (for a feature map: channels and height, say), whose
+    lower left corner is given; the depth goes to the upper right.
     """
     if min(width, height, depth) <= 0:
         raise ValueError(f"A box needs positive sides, not {width} x {height} x {depth}.")
-    shift = np.array([slant * depth, -slant * depth])
-    front = np.array(
-        [(left, bottom), (left + width, bottom), (left + width, bottom - height), (left, bottom - height)]
-    )
+    across, up, shift = np.array([width, 0]), np.array([0, -height]), np.array([0.5, -0.5]) * depth
+    corner = np.array([left, bottom])
+    # front, top, right side
     faces = (
-        (front, 0.30),
-        ([front[3], front[2], front[2] + shift, front[3] + shift], 0.16),
-        ([front[1], front[1] + shift, front[2] + shift, front[2]], 0.45),
+        (corner, across, up, 0.30),
+        (corner + up, across, shift, 0.16),
+        (corner + across, shift, up, 0.45),
     )
-    for corners, share in faces:
+    for start, one, other, share in faces:
         axis.add_patch(
             Polygon(
-                corners,
+                [start, start + one, start + one + other, start + other],
                 closed=True,
                 facecolor=tint(colour, share),
                 edgecolor=colour,
                 linewidth=THICK * 0.7,
                 joinstyle="round",
-                zorder=zorder,
+                zorder=2,
             )
         )
-    return front
 
 
 def draw_arrow(
@@ -382,19 +266,9 @@ def draw_arrow(
     text: str = "",
     *,
     colour: str = INK,
-    bend: float = 0.0,
-    linewidth: float = THICK,
     fontsize: float = LABEL,
-    offset: tuple[float, float] = (0, -0.25),
-    zorder: float = 5,
 ) -> None:
-    """An arrow, with an optional label at its middle.
-
-    Args:
-        start, end: x and y.
-        bend: curvature; 0 is straight.
-        offset: from the arrow's middle to the label, in cells; labels are centred.
-    """
+    """A straight arrow, with an optional label above its middle."""
     axis.add_patch(
         FancyArrowPatch(
             start,
@@ -403,25 +277,15 @@ def draw_arrow(
             shrinkA=0,
             shrinkB=0,
             mutation_scale=1,
-            connectionstyle=f"arc3,rad={bend}",
             color=colour,
-            linewidth=linewidth,
+            linewidth=THICK,
             capstyle="butt",
-            zorder=zorder,
+            zorder=5,
         )
     )
     if text:
-        middle = (np.array(start) + np.array(end)) / 2 + np.array(offset)
-        axis.text(
-            *middle,
-            text,
-            ha="center",
-            va="bottom" if offset[1] <= 0 else "top",
-            fontsize=fontsize,
-            fontfamily=_FONT,
-            color=INK,
-            zorder=zorder,
-        )
+        x, y = (np.array(start) + np.array(end)) / 2
+        write(axis, x, y - 0.25, text, fontsize=fontsize, va="bottom")
 
 
 def write(
@@ -435,36 +299,24 @@ def write(
     weight: str = "normal",
     ha: str = "center",
     va: str = "center",
-    zorder: float = 6,
 ) -> None:
     """Text at a point. `SMALL` is the smallest size that the back row can read."""
     if fontsize < SMALL:
         raise ValueError(f"Text of {fontsize} points is too small to read; use at least {SMALL}.")
-    axis.text(
-        x,
-        y,
-        text,
-        ha=ha,
-        va=va,
-        fontsize=fontsize,
-        color=colour,
-        fontweight=weight,
-        fontfamily=_FONT,
-        zorder=zorder,
-    )
+    style = {"fontsize": fontsize, "fontweight": weight, "fontfamily": _FONT, "color": colour}
+    axis.text(x, y, text, ha=ha, va=va, zorder=6, **style)
 
 
 def name_above(axis: Axes, cells: Cells, text: str, *, colour: str = INK, gap: float = 0.3) -> None:
     """The name of a grid, in bold, centred above it."""
-    write(
-        axis, cells.middle[0], cells.top - gap, text, fontsize=NAME, weight="bold", colour=colour, va="bottom"
-    )
+    style = {"fontsize": NAME, "weight": "bold", "colour": colour}
+    write(axis, cells.middle[0], cells.top - gap, text, va="bottom", **style)
 
 
-def size_below(axis: Axes, cells: Cells, text: str | None = None, *, gap: float = 0.3) -> None:
+def size_below(axis: Axes, cells: Cells, text: str | None = None) -> None:
     """The size of a grid, centred below it; by default rows × columns."""
     text = f"{cells.rows} × {cells.columns}" if text is None else text
-    write(axis, cells.middle[0], cells.bottom + gap, text, fontsize=LABEL, va="top")
+    write(axis, cells.middle[0], cells.bottom + 0.3, text, va="top")
 
 
 def sign(axis: Axes, x: float, y: float, text: str) -> None:

@@ -2,20 +2,8 @@
 
 from collections.abc import Sequence
 
-from course.figures.primitives import (
-    CHANNELS,
-    INPUT,
-    KERNEL,
-    LABEL,
-    NAME,
-    OUTPUT,
-    THICKEST,
-    draw_cells,
-    draw_stack,
-    sheet,
-    tint,
-    write,
-)
+from course.figures.primitives import draw_cells, draw_stack, sheet, write
+from course.figures.style import CHANNELS, INPUT, KERNEL, NAME, OUTPUT, THICKEST, tint
 from course.plots import _STYLE, GRID, PURPLE
 
 import matplotlib
@@ -25,15 +13,7 @@ from matplotlib.figure import Figure
 
 
 def draw_tensor_ranks(examples: Sequence[str], shapes: Sequence[str]) -> Figure:
-    """Tensors of rank 0 to 4, each with an example and a shape below it.
-
-    Args:
-        examples: what each could hold, five short texts; a line break is kept.
-        shapes: the shape of each as it should be written, five texts.
-
-    Raises:
-        ValueError: not five of each.
-    """
+    """Tensors of rank 0 to 4, each with an example (a line break is kept) and its shape below it."""
     if len(examples) != 5 or len(shapes) != 5:
         raise ValueError(f"Five ranks, but {len(examples)} examples and {len(shapes)} shapes.")
     figure, axis = sheet(31, 13.2, 11.6)
@@ -46,8 +26,8 @@ def draw_tensor_ranks(examples: Sequence[str], shapes: Sequence[str]) -> Figure:
         draw_stack(axis, 3, 4, 4, left, top, size=0.72, step=0.38, colours=CHANNELS, zorder=2 + 3 * i)
     for rank, (middle, example, shape) in enumerate(zip(middles, examples, shapes)):
         write(axis, middle, 0.6, f"rank {rank}", fontsize=NAME, weight="bold")
-        write(axis, middle, 10.3, shape, fontsize=LABEL, weight="bold")
-        write(axis, middle, 11.2, example, fontsize=LABEL, va="top")
+        write(axis, middle, 10.3, shape, weight="bold")
+        write(axis, middle, 11.2, example, va="top")
     return figure
 
 
@@ -62,17 +42,20 @@ def show_pictures(
 ) -> Figure:
     """Show pictures side by side, each pixel as a square without smoothing.
 
-    Args:
-        pictures: arrays (height, width, 3) of colours 0 to 255, or (height, width) of levels.
-        titles: one above each.
-        columns: how many in a row; by default all.
-        height: of each picture, inches.
-        frames: the colour of a thick frame round each; by default a thin grey one.
-        limits: the levels shown as black and as white. Colours are cut off at 0 and 255.
-
-    Raises:
-        ValueError: no picture, a picture of another shape, or as many titles or frames as
-            there are not pictures.
+    Parameters
+    ----------
+    pictures : sequence of ndarray
+        Shape (height, width, 3), colours 0 to 255, or (height, width), levels.
+    titles : sequence of str
+        One above each.
+    columns : int, optional
+        How many in a row; by default all.
+    height : float
+        Of each picture, inches.
+    frames : sequence of str, optional
+        The colour of a thick frame round each; by default a thin grey one.
+    limits : tuple
+        The levels shown as black and as white. Colours are cut off at 0 and 255.
     """
     pictures = [np.asarray(each) for each in pictures]
     for each in pictures:
@@ -87,12 +70,8 @@ def show_pictures(
     rows = -(-len(pictures) // columns)
     wide = height * max(each.shape[1] / each.shape[0] for each in pictures)
     with matplotlib.rc_context(_STYLE):
-        figure, axes = plt.subplots(
-            rows,
-            columns,
-            squeeze=False,
-            figsize=(columns * (wide + 0.15), rows * (height + (0.45 if titles else 0.1))),
-        )
+        size = columns * (wide + 0.15), rows * (height + (0.45 if titles else 0.1))
+        figure, axes = plt.subplots(rows, columns, squeeze=False, figsize=size)
         for axis in axes.flat[len(pictures) :]:
             axis.axis("off")
         for k, (axis, picture) in enumerate(zip(axes.flat, pictures)):
@@ -101,31 +80,20 @@ def show_pictures(
             axis.imshow(picture, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="none")
             axis.grid(False)
             axis.set(xticks=[], yticks=[])
+            frame = {"color": frames[k], "linewidth": THICKEST} if frames else {"color": GRID, "linewidth": 1}
             for spine in axis.spines.values():
-                spine.set(
-                    visible=True, color=frames[k] if frames else GRID, linewidth=THICKEST if frames else 1
-                )
+                spine.set(visible=True, **frame)
             if titles:
                 axis.set_title(titles[k], loc="center", fontsize=NAME, pad=8)
     return figure
 
 
 def show_planes(photo: np.ndarray) -> Figure:
-    """A colour photo and its three channels as grey pictures, framed in the channel's colour.
-
-    Args:
-        photo: shape (height, width, 3), 0 to 255.
-
-    Raises:
-        ValueError: not three channels.
-    """
+    """A colour photo (height, width, 3) and its channels in grey, framed in the channel's colour."""
     photo = np.asarray(photo)
     if photo.ndim != 3 or photo.shape[2] != 3:
         raise ValueError(f"A colour photo has the shape (height, width, 3), not {photo.shape}.")
     height = 2.7 * photo.shape[0] / photo.shape[1]
-    return show_pictures(
-        [photo, *np.moveaxis(photo, -1, 0)],
-        ["photo", "red (R)", "green (G)", "blue (B)"],
-        height=height,
-        frames=[INPUT, *CHANNELS],
-    )
+    titles = ["photo", "red (R)", "green (G)", "blue (B)"]
+    planes = [photo, *np.moveaxis(photo, -1, 0)]
+    return show_pictures(planes, titles, height=height, frames=[INPUT, *CHANNELS])
