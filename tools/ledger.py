@@ -10,8 +10,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
@@ -42,7 +44,7 @@ TEXTS = {".md", ".txt", ".py"}
 # Left out where git cannot be asked, as in a downloaded archive of the repository.
 MADE = set(
     ".git .venv _site _build .render-cache .quarto __pycache__ .pytest_cache .hypothesis "
-    ".ipynb_checkpoints course.egg-info".split()
+    ".ruff_cache .ipynb_checkpoints .jupyter_cache course.egg-info".split()
 )
 
 
@@ -67,18 +69,21 @@ def repository_files(root: Path = REPOSITORY) -> list[str]:
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode("utf-8")
         return sorted({name for name in listed.split("\0") if name and (root / name).is_file()})
-    files = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in files if not MADE & set(path.parts))
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = set(folders) - MADE  # these are not entered
+        found += [Path(folder, name).relative_to(root).as_posix() for name in files]
+    return sorted(found)
 
 
 def assets(root: Path = REPOSITORY) -> list[str]:
     """The files of the repository that need an entry."""
-    found = []
-    for name in repository_files(root):
+
+    def start(name: str) -> bytes:
         with open(root / name, "rb") as file:
-            if is_asset(name, file.read(8192)):
-                found.append(name)
-    return found
+            return file.read(8192)
+
+    return [name for name in repository_files(root) if is_asset(name, b"") or is_asset(name, start(name))]
 
 
 def load(ledger: Path = LEDGER) -> tuple[dict[str, str], list[dict[str, Any]]]:
@@ -126,11 +131,14 @@ def files_of(item: dict[str, Any], names: list[str], root: Path = REPOSITORY) ->
 
 def _matches(name: str, pattern: str) -> bool:
     """Whether a posix path matches; `*` stays inside a folder, `**/` crosses folders."""
-    expression = "".join(
-        {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(part, re.escape(part))
-        for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    )
-    return re.fullmatch(expression, name) is not None
+    return _expression(pattern).fullmatch(name) is not None
+
+
+@functools.cache
+def _expression(pattern: str) -> re.Pattern:
+    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
+    return re.compile("".join(wild.get(part, re.escape(part)) for part in parts))
 
 
 def digest(files: dict[str, Path]) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import tools.check.__main__ as preflight
-from tools.check import checks
+from tools.check import checks, probe
 from tools.check.checks import FAILURE, OK, WARNING
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,6 +137,30 @@ def test_a_course_installed_from_elsewhere_fails(tmp_path) -> None:
     failed(checks.check_packages(root=tmp_path), "`course` is installed from another folder", str(ROOT))
 
 
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ('{"image_data_format": "channels_first"}', "image_data_format is channels_first"),
+        ('{"floatx": "float16", "backend": "torch"}', "floatx is float16"),
+        ('{"floatx": ', "is damaged"),
+    ],
+)
+def test_settings_of_keras_that_break_the_course_fail(tmp_path, monkeypatch, settings, words) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert checks.check_keras().level == OK
+    (tmp_path / "keras.json").write_text(settings, encoding="utf-8")
+    finding = checks.check_keras()
+    failed(finding, str(tmp_path / "keras.json"), words)
+    assert "Keras makes it again" in finding.remedy or "KERAS_HOME" in finding.remedy
+
+
+def test_usual_settings_of_keras_are_good(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    usual = {"floatx": "float32", "epsilon": 1e-07, "backend": "jax", "image_data_format": "channels_last"}
+    (tmp_path / "keras.json").write_text(json.dumps(usual), encoding="utf-8")
+    assert checks.check_keras().level == OK
+
+
 def test_missing_requirements_fail(tmp_path) -> None:
     failed(checks.check_packages(tmp_path / "requirements.txt"), "No such file")
 
@@ -227,14 +251,14 @@ def test_graphviz_that_draws_is_good(program) -> None:
 
 
 def test_a_missing_browser_fails(monkeypatch) -> None:
-    monkeypatch.setattr(checks, "find_browser", lambda: None)
+    monkeypatch.setattr(checks, "find_browser", lambda: "")
     failed(checks.check_browser(), "was found")
 
     def late():
         raise subprocess.TimeoutExpired("render.browser", 30)
 
     monkeypatch.setattr(checks, "find_browser", late)
-    failed(checks.check_browser(), "could not be looked for", "timed out")
+    failed(checks.check_browser(), "does not run", "timed out")
 
 
 def test_a_browser_that_does_not_start_fails(program, monkeypatch) -> None:
@@ -316,7 +340,9 @@ MEASURED = {
 
 
 def _probe(code: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    """A process in the place of the measurement."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", code], encoding="utf-8", **pipes)
 
 
 def test_a_measurement_says_that_it_is_extrapolated() -> None:
@@ -327,7 +353,9 @@ def test_a_measurement_says_that_it_is_extrapolated() -> None:
 
 
 def test_a_slow_machine_is_a_warning() -> None:
-    finding = checks.judge_training({**MEASURED, "seconds_per_epoch": 200.0})
+    finding = checks.check_training(
+        _probe(f"print('{json.dumps({**MEASURED, 'seconds_per_epoch': 200.0})}')"), 30
+    )
     assert finding.level == WARNING and finding.remedy
 
 
@@ -339,7 +367,8 @@ def test_a_probe_that_breaks_fails() -> None:
 
 
 def test_a_probe_that_finds_a_fault_fails() -> None:
-    failed(checks.judge_training({"error": "other test images", "remedy": "make train"}), "other test images")
+    result = json.dumps({"error": "other test images", "remedy": "make train"})
+    failed(checks.check_training(_probe(f"print('{result}')"), 30), "other test images")
 
 
 def test_a_probe_that_takes_too_long_is_ended() -> None:
@@ -349,36 +378,28 @@ def test_a_probe_that_takes_too_long_is_ended() -> None:
     assert probe.poll() is not None
 
 
-def _run_probe(**environment) -> dict:
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.check.probe"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUTF8": "1", **environment},
-        capture_output=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def test_the_probe_measures_the_shipped_model() -> None:
-    result = _run_probe()
+    with checks.start_probe() as running:
+        stdout, stderr = running.communicate(timeout=300)
+    assert running.returncode == 0, stderr
+    result = json.loads(stdout.splitlines()[-1])
     entry = json.loads((ROOT / "cache/manifest.json").read_text("utf-8"))["artefacts"]["cnn"]
     assert result["images"] == entry["recipe"]["training data"]["rows"]
     assert result["batches"] >= 1 and result["seconds_per_epoch"] > 0
     assert result["seconds_per_epoch_when_fitted"] == entry["seconds"] / entry["epochs_run"]
 
 
-def test_the_probe_names_models_of_other_data(tmp_path) -> None:
+def test_the_probe_names_models_of_other_data(tmp_path, monkeypatch) -> None:
     shutil.copytree(ROOT / "cache", tmp_path / "cache", ignore=shutil.ignore_patterns(".*", "own-data"))
     manifest = tmp_path / "cache/manifest.json"
     content = json.loads(manifest.read_text("utf-8"))
     content["artefacts"]["cnn"]["score_data"]["test"] = "0" * 64
     manifest.write_text(json.dumps(content), encoding="utf-8")
-    result = _run_probe(COURSE_CACHE=str(tmp_path / "cache"))
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    result = probe.measure()
     assert "do not belong together" in result["error"] and result["remedy"]
     (tmp_path / "cache/cnn.keras").write_bytes(b"x")
-    assert "cnn" in _run_probe(COURSE_CACHE=str(tmp_path / "cache"))["error"]
+    assert "cnn" in probe.measure()["error"]
 
 
 # --- the command -------------------------------------------------------------------------
@@ -399,16 +420,17 @@ def test_the_report_counts_and_gives_remedies() -> None:
 
 
 def test_a_check_that_breaks_does_not_silence_the_others(monkeypatch) -> None:
-    def check_disk():
+    def disk_usage(_):
         raise RuntimeError("a strange disk")
 
-    monkeypatch.setattr(checks, "check_disk", check_disk)
+    monkeypatch.setattr(checks.shutil, "disk_usage", disk_usage)
     monkeypatch.setattr(checks, "start_probe", lambda: _probe(f"print('{json.dumps(MEASURED)}')"))
     findings = {finding.name: finding for finding in preflight.run(30)}
     failed(findings["Disk"], "a strange disk")
     assert {
         "Python",
         "Packages",
+        "Keras",
         "Fonts",
         "Data",
         "Artefacts",
@@ -441,7 +463,7 @@ def test_the_command_fails_where_graphviz_is_missing(tmp_path) -> None:
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAIL  Graphviz" in done.stdout and "FAIL  Browser" in done.stdout
-    assert "Not ready: 2 of 11 checks failed" in done.stdout
+    assert "of 12 checks failed" in done.stdout
 
 
 def test_make_check_runs_it() -> None:

@@ -6,7 +6,6 @@ import argparse
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tools.check import checks
@@ -23,38 +22,14 @@ def run(patience: float = PATIENCE) -> list[Finding]:
     if python.level == FAILURE:
         return [python]  # with another Python the rest would only fail in stranger words
     probe = checks.start_probe()
-    quick = (
-        checks.check_packages,
-        checks.check_fonts,
-        checks.check_data,
-        checks.check_artefacts,
-        checks.check_graphviz,
-        checks.check_browser,
-        checks.check_disk,
-        checks.check_memory,
-        checks.check_slides,
-    )
+    names = "packages keras fonts data artefacts graphviz browser disk memory slides".split()
     try:
         with ThreadPoolExecutor(4) as pool:
-            findings = list(pool.map(_safely, quick))
+            findings = list(pool.map(lambda name: getattr(checks, f"check_{name}")(), names))
         return [python, *findings, checks.check_training(probe, patience - (time.perf_counter() - started))]
     finally:
         if probe.poll() is None:
             probe.kill()
-
-
-def _safely(check: Callable[[], Finding]) -> Finding:
-    """What a check finds, where it ends in an error too: the others shall still be heard."""
-    try:
-        return check()
-    except Exception as error:
-        name = check.__name__.removeprefix("check_").capitalize()
-        return Finding(
-            FAILURE,
-            name,
-            f"the check ended with {type(error).__name__}: {error}",
-            "Tell the maintainers; it is a fault of the check",
-        )
 
 
 def report(findings: list[Finding], seconds: float) -> str:
@@ -63,14 +38,9 @@ def report(findings: list[Finding], seconds: float) -> str:
     for finding in findings:
         lines.append(f"{finding.level:>8}  {finding.name:<10} {finding.fact}")
         if finding.remedy:
-            lines += textwrap.wrap(
-                finding.remedy,
-                96,
-                initial_indent=" " * 21 + "-> ",
-                subsequent_indent=" " * 24,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+            indent = {"initial_indent": " " * 21 + "-> ", "subsequent_indent": " " * 24}
+            whole = {"break_long_words": False, "break_on_hyphens": False}
+            lines += textwrap.wrap(finding.remedy, 96, **indent, **whole)
     failed = sum(finding.level == FAILURE for finding in findings)
     warned = sum(finding.level == WARNING for finding in findings)
     passed = sum(finding.level == OK for finding in findings)
@@ -86,16 +56,10 @@ def report(findings: list[Finding], seconds: float) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the report; the exit status is 1 when a check failed, else 0."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.check", description="Is this machine ready for class?"
-    )
-    parser.add_argument(
-        "--patience",
-        type=float,
-        default=PATIENCE,
-        metavar="SECONDS",
-        help="how long to wait for the training measurement (default: %(default)s)",
-    )
+    name, words = "python -m tools.check", "Is this machine ready for class?"
+    parser = argparse.ArgumentParser(prog=name, description=words)
+    patience = "seconds to wait for the training measurement (default: %(default)s)"
+    parser.add_argument("--patience", type=float, default=PATIENCE, metavar="SECONDS", help=patience)
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -22,20 +22,21 @@ def measure() -> dict:
     """Seconds per epoch, extrapolated; or `{"error": …, "remedy": …}`."""
     import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
     from course import data, loaders, speed
+    from course.models import fitting
     from course.store import artefacts
 
     import numpy as np
 
     try:
         entry = artefacts.artefact_entry(ARTEFACT)
-        model, _ = artefacts.load_artefact(ARTEFACT)
+        model, _ = fitting.load_artefact(ARTEFACT)
     except artefacts.ArtefactError as error:
         return {"error": " ".join(str(error).split()), "remedy": "git checkout cache"}
     try:
         X, y, _ = loaders.load_images_from_directory(data.handwriting_folder() / "Test")
     except (OSError, ValueError) as error:
         return {"error": " ".join(str(error).split()), "remedy": "git checkout data"}
-    if not artefacts.own_data() and artefacts.data_fingerprint(X, y) != entry["score_data"].get("test"):
+    if not artefacts.own_data() and fitting.data_fingerprint(X, y) != entry["score_data"].get("test"):
         return {
             "error": f"the model {ARTEFACT!r} was scored on other test images than those in "
             "data/: data and models do not belong together",
@@ -51,7 +52,7 @@ def measure() -> dict:
     batches = [
         (X[start : start + size], y[start : start + size]) for start in range(0, len(X) - size + 1, size)
     ]
-    with artefacts.fitting_threads() as threads, speed.fast_convolutions():
+    with fitting.fitting_threads() as threads, speed.fast_convolutions():
         for images, labels in batches[:WARM_UP]:
             model.train_on_batch(images, labels)
         count, started = 0, time.perf_counter()
