@@ -130,7 +130,7 @@ def same_pixels(source: Path, images: Path) -> bool:
     """Whether the images of the first file have the pixels of its samples."""
     path = sorted(source.glob("*Train*/*.gnt"))[0]
     with path.open("rb") as stream:
-        for sample in read_gnt(stream):
+        for sample in read_gnt(stream, print):
             name = f"Train/{folder_of(sample.character)}/{path.stem}-{sample.index:05d}.png"
             content = np.frombuffer((images / name).read_bytes(), np.uint8)
             if not np.array_equal(cv2.imdecode(content, cv2.IMREAD_UNCHANGED), sample.pixels):

@@ -13,7 +13,7 @@ def main() -> None:
     tasks = plan(CHARACTERS, 100, 0, seed=1)
     for workers in (1, 2):
         begin = time.perf_counter()
-        images = sum(1 for _ in perform(tasks, workers, progress=False))
+        images = sum(1 for _ in perform(tasks, workers))
         seconds = time.perf_counter() - begin
         print(
             f"handwriting: {workers} process{'es' * (workers > 1)}, {images:,} images, "

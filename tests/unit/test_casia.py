@@ -7,10 +7,10 @@ import json
 import os
 import random
 import shutil
-import stat
 import struct
 import subprocess
 import sys
+import tarfile
 import tracemalloc
 import unicodedata
 import zipfile
@@ -39,7 +39,6 @@ from tools.casia import (
     import_gnt,
     importer,
     read_gnt,
-    sources,
 )
 from tools.casia import gnt as gnt_module
 from tools.casia.__main__ import main
@@ -152,7 +151,7 @@ samples_strategy = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(samples_strategy, st.integers(0, 2**16))
 def test_what_is_written_is_read(samples, seed):
-    read = list(read_gnt(Dribble(gnt(samples), seed)))
+    read = list(read_gnt(Dribble(gnt(samples), seed), pytest.fail))
     assert [s.character for s in read] == [character for character, _ in samples]
     assert [s.index for s in read] == list(range(len(samples)))
     for mine, (_, pixels) in zip(read, samples, strict=True):
@@ -166,7 +165,7 @@ def test_what_is_written_is_read(samples, seed):
 @given(st.binary(max_size=3000))
 def test_any_bytes_are_read_to_their_end(content):
     problems = []
-    read = list(read_gnt(io.BytesIO(content), report=problems.append))
+    read = list(read_gnt(io.BytesIO(content), problems.append))
     assert bool(content) or [p.kind for p in problems] == ["empty file"]
     assert read or problems
     assert all(p.offset is None or 0 <= p.offset < len(content) for p in problems)
@@ -201,14 +200,15 @@ def test_one_damaged_sample_costs_no_other(samples, data):
     # A small window lets samples and headers lie across its edges.
     chunk = data.draw(st.sampled_from([gnt_module._CHUNK, 1, 50, 333]))
     with mock.patch.multiple(gnt_module, _CHUNK=chunk, _AHEAD=min(1000, gnt_module._AHEAD)):
-        read = list(read_gnt(Dribble(bytes(content), 1), report=problems.append, name="a.gnt"))
+        read = list(read_gnt(Dribble(bytes(content), 1), problems.append, name="a.gnt"))
     whole = samples[:victim] + samples[victim + 1 :]
     assert [s.character for s in read] == [character for character, _ in whole]
     for mine, (_, pixels) in zip(read, whole, strict=True):
         np.testing.assert_array_equal(mine.pixels, pixels)
-    assert len(problems) == 1
-    assert problems[0].where == "a.gnt"
-    assert problems[0].offset == start
+    if read and not any(content[start:]):  # what is left of the last sample looks like padding
+        assert problems == []
+    else:
+        assert [(problem.where, problem.offset) for problem in problems] == [("a.gnt", start)]
 
 
 def test_problems_name_kind_and_byte():
@@ -217,7 +217,7 @@ def test_problems_name_kind_and_byte():
 
     def read(content: bytes) -> list[str]:
         problems.clear()
-        return [s.character for s in read_gnt(io.BytesIO(content), report=problems.append)]
+        return [s.character for s in read_gnt(io.BytesIO(content), problems.append)]
 
     assert read(good + good[:30]) == ["人"]
     assert [(p.kind, p.offset) for p in problems] == [("truncated sample", 73)]
@@ -233,8 +233,10 @@ def test_problems_name_kind_and_byte():
     assert read(bytes(100_000) + good) == ["人"]
     assert [(p.kind, p.offset) for p in problems] == [("impossible size", 0)]
     assert "byte 100,000" in problems[0].message
-    with pytest.raises(ValueError, match="byte 73: truncated sample"):
-        list(read_gnt(io.BytesIO(good + good[:30])))
+    assert read(good + good[:30]) == ["人"]
+    assert str(problems[0]).startswith(
+        "stream, byte 73: truncated sample: the file ends after 30 of its 73 bytes"
+    )
 
 
 def test_a_header_across_two_windows_is_found(monkeypatch):
@@ -243,14 +245,15 @@ def test_a_header_across_two_windows_is_found(monkeypatch):
     good = gnt([("人", noise(5, 4, 1))])
     for length in range(150, 250):
         problems = []
-        read = list(read_gnt(io.BytesIO(bytes(length) + good), report=problems.append))
+        read = list(read_gnt(io.BytesIO(bytes(length) + good), problems.append))
         assert [(s.character, s.offset) for s in read] == [("人", length)]
         assert [p.offset for p in problems] == [0]
 
 
 def test_a_sample_of_the_largest_size_is_read():
     pixels = np.full((MAX_SIDE, MAX_SIDE), 255, np.uint8)
-    read = list(read_gnt(io.BytesIO(gnt([("人", pixels), ("从", pixels), ("火", pixels[:3, :4])]))))
+    content = gnt([("人", pixels), ("从", pixels), ("火", pixels[:3, :4])])
+    read = list(read_gnt(io.BytesIO(content), pytest.fail))
     assert [s.pixels.shape for s in read] == [(2000, 2000), (2000, 2000), (3, 4)]
 
 
@@ -267,7 +270,7 @@ def test_reading_takes_little_memory():
 
     tracemalloc.start()
     try:
-        count = sum(1 for _ in read_gnt(Long()))
+        count = sum(1 for _ in read_gnt(Long(), pytest.fail))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -361,7 +364,7 @@ def official(tmp_path):
 
 
 def test_import_round_trip(official, tmp_path):
-    result = import_gnt([official], tmp_path / "out", progress=False)
+    result = import_gnt([official], tmp_path / "out")
     expected = {}
     for split, prefix, characters, seed in (
         ("Train", "1001-c", "人从人火a", 1),
@@ -399,8 +402,7 @@ def test_import_round_trip(official, tmp_path):
         content = (tmp_path / "out" / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
     assert check(tmp_path / "out") == []
-    assert not (tmp_path / "out.importing").exists()
-    assert not list(tmp_path.rglob("*.lock")) and not list(tmp_path.rglob("*.jsonl"))
+    assert {path.name for path in tmp_path.iterdir()} == {official.name, "out"}
 
 
 @settings(max_examples=8, deadline=None)
@@ -408,7 +410,7 @@ def test_import_round_trip(official, tmp_path):
 def test_import_keeps_pixels_labels_and_counts(tmp_path_factory, samples):
     folder = tmp_path_factory.mktemp("import")
     (folder / "7-f.gnt").write_bytes(gnt(samples))
-    result = import_gnt(train=[folder / "7-f.gnt"], out=folder / "out", progress=False)
+    result = import_gnt(train=[folder / "7-f.gnt"], out=folder / "out")
     images = images_below(folder / "out")
     assert len(images) == len(samples) == result.manifest["images"]["Train"]
     for index, (character, pixels) in enumerate(samples):
@@ -419,14 +421,14 @@ def test_import_keeps_pixels_labels_and_counts(tmp_path_factory, samples):
 
 
 def test_twice_the_same_import_gives_the_same_bytes(official, tmp_path):
-    import_gnt([official], tmp_path / "one", progress=False)
-    import_gnt([official], tmp_path / "two", progress=False)
+    import_gnt([official], tmp_path / "one")
+    import_gnt([official], tmp_path / "two")
     assert files_below(tmp_path / "one") == files_below(tmp_path / "two")
 
 
 def test_chosen_characters_keep_their_names(official, tmp_path):
-    everything = import_gnt([official], tmp_path / "all", progress=False)
-    chosen = import_gnt([official], tmp_path / "some", characters="从啖鱼", progress=False)
+    everything = import_gnt([official], tmp_path / "all")
+    chosen = import_gnt([official], tmp_path / "some", characters="从啖鱼")
     assert set(chosen.manifest["characters"]) == {"从", "啖"}
     assert chosen.manifest["images"] == {"Train": 2, "Test": 1}
     assert everything.manifest["images"] == {"Train": 12, "Test": 5}
@@ -436,11 +438,11 @@ def test_chosen_characters_keep_their_names(official, tmp_path):
     assert "No image in Test of 啖." in chosen.notes
     assert [e["samples"] for e in chosen.manifest["sources"]] == [3, 5, 4, 5]
     with pytest.raises(CasiaError, match="😀"):
-        import_gnt([official], tmp_path / "none", characters="人😀", progress=False)
+        import_gnt([official], tmp_path / "none", characters="人😀")
 
 
 def test_course_data_takes_the_imported_folder(official, tmp_path, monkeypatch):
-    import_gnt([official], tmp_path / "out", characters="人从火", progress=False)
+    import_gnt([official], tmp_path / "out", characters="人从火")
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "out"))
     assert handwriting_folder() == tmp_path / "out"
     X, y, names = load_images_from_directory(tmp_path / "out" / "Train")
@@ -455,25 +457,23 @@ def test_train_and_test_are_given_or_asked_for(tmp_path):
     (work / "1-f.gnt").write_bytes(gnt(sample_list("人", 1)))
     (work / "2-f.gnt").write_bytes(gnt(sample_list("人", 2)))
     with pytest.raises(CasiaError, match="1-f.gnt.*--train FILE or --test FILE"):
-        import_gnt([work / "1-f.gnt"], tmp_path / "out", progress=False)
+        import_gnt([work / "1-f.gnt"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    import_gnt(train=[work / "1-f.gnt"], test=[work / "2-f.gnt"], out=tmp_path / "out", progress=False)
+    import_gnt(train=[work / "1-f.gnt"], test=[work / "2-f.gnt"], out=tmp_path / "out")
     assert list(images_below(tmp_path / "out")) == ["Test/人/2-f-00000.png", "Train/人/1-f-00000.png"]
     with pytest.raises(CasiaError, match="same file, once for Train and once for Test"):
-        import_gnt(train=[work / "1-f.gnt"], test=[work / "1-f.gnt"], out=tmp_path / "o2", progress=False)
+        import_gnt(train=[work / "1-f.gnt"], test=[work / "1-f.gnt"], out=tmp_path / "o2")
     with pytest.raises(CasiaError, match="does not exist"):
-        import_gnt([tmp_path / "nowhere"], tmp_path / "o2", progress=False)
+        import_gnt([tmp_path / "nowhere"], tmp_path / "o2")
     with pytest.raises(CasiaError, match="Nothing to import"):
-        import_gnt([], tmp_path / "o2", progress=False)
+        import_gnt([], tmp_path / "o2")
 
 
 def test_a_file_given_twice_counts_once_and_equal_names_do_not_meet(tmp_path):
     for name, seed in (("train a", 1), ("train b", 1), ("train c", 2)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1-f.gnt").write_bytes(gnt(sample_list("人从", seed)))
-    result = import_gnt(
-        [tmp_path / "train a", tmp_path / "train b", tmp_path / "train c"], tmp_path / "out", progress=False
-    )
+    result = import_gnt([tmp_path / "train a", tmp_path / "train b", tmp_path / "train c"], tmp_path / "out")
     assert len(images_below(tmp_path / "out")) == 4
     assert any("is the same file as" in note for note in result.notes)
     assert (tmp_path / "out" / "Train" / "人" / "1-f_2-00000.png").exists()
@@ -482,260 +482,168 @@ def test_a_file_given_twice_counts_once_and_equal_names_do_not_meet(tmp_path):
 # --- Interrupted, refused, full ------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_steps(monkeypatch):
-    """Checkpoints after every few samples, one image a batch."""
-    monkeypatch.setattr(importer, "_CHECKPOINT_BYTES", 150)
-    monkeypatch.setattr(importer, "_BATCH", 1)
-
-
-@pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
-@pytest.mark.parametrize("stop", [0, 1, 3, 7, 11, 16])
-def test_an_interrupted_import_continues(official, tmp_path, monkeypatch, small_steps, stop, failure):
-    import_gnt([official], tmp_path / "whole", progress=False)
-    write, count = importer._write_images, [0]
-
-    def fails(batch, root):
-        if count[0] == stop:
-            raise failure
-        count[0] += 1
-        return write(batch, root)
-
-    monkeypatch.setattr(importer, "_write_images", fails)
-    with pytest.raises(type(failure)):
-        import_gnt([official], tmp_path / "out", progress=False)
-    assert not (tmp_path / "out").exists()
-    lines = (tmp_path / "out.importing" / "journal.jsonl").read_text(encoding="utf-8").splitlines()
-    kept = json.loads(lines[-1]).get("sums", 0)
-    with (tmp_path / "out.importing" / "journal.jsonl").open("a", encoding="utf-8") as file:
-        file.write('{"member": 3, "do')  # what a power cut may leave
-    written = []
-    monkeypatch.setattr(
-        importer, "_write_images", lambda batch, root: written.extend(batch) or write(batch, root)
-    )
-    result = import_gnt([official], tmp_path / "out", progress=False)
-    assert result.resumed
-    assert files_below(tmp_path / "out") == files_below(tmp_path / "whole")
-    whole_sums = (tmp_path / "whole" / "images.sha256").read_bytes()
-    assert len(written) == whole_sums[kept:].count(b"\n")
-
-
-def test_a_killed_import_continues(official, tmp_path):
-    import_gnt([official], tmp_path / "whole", progress=False)
-    script = (
-        "import os, sys\n"
-        "from tools.casia import importer\n"
-        "record = importer.Staging.record\n"
-        "def killed(self, entry):\n"
-        "    record(self, entry)\n"
-        "    if len(self.entries) == 2: os._exit(9)\n"
-        "importer.Staging.record = killed\n"
-        "importer.import_gnt([sys.argv[1]], sys.argv[2], progress=False)\n"
-    )
-    status = subprocess.run(
-        [sys.executable, "-c", script, str(official), str(tmp_path / "out")], check=False
-    ).returncode
-    assert status == 9
-    assert not (tmp_path / "out").exists()
-    result = import_gnt([official], tmp_path / "out", progress=False)
-    assert result.resumed
-    assert files_below(tmp_path / "out") == files_below(tmp_path / "whole")
-
-
-@pytest.mark.parametrize("name", ["journal.jsonl", "manifest.json"])
-def test_an_import_killed_between_two_names_leaves_nothing_over(official, tmp_path, name):
-    """Killed when the file was written and had not yet got its name, at the start or the end."""
-    import_gnt([official], tmp_path / "whole", progress=False)
-    script = (
-        "import os, sys\n"
-        "from tools.casia import importer\n"
-        "replace = os.replace\n"
-        "def killed(source, target):\n"
-        "    if os.path.basename(target) == sys.argv[3]: os._exit(9)\n"
-        "    replace(source, target)\n"
-        "os.replace = killed\n"
-        "importer.import_gnt([sys.argv[1]], sys.argv[2], progress=False)\n"
-    )
-    command = [sys.executable, "-c", script, str(official), str(tmp_path / "out")]
-    assert subprocess.run([*command, "manifest.json"], check=False).returncode == 9
-    assert subprocess.run([*command, name], check=False).returncode == 9
-    left = [path.name for path in (tmp_path / "out.importing").glob(".*")]
-    assert any(each.startswith(f".{name}.") for each in left)
-    shutil.copytree(tmp_path / "out.importing", tmp_path / "again.importing")
-    result = import_gnt([official], tmp_path / "out", progress=False)
-    assert result.resumed
-    assert files_below(tmp_path / "out") == files_below(tmp_path / "whole")
-    import_gnt([official], tmp_path / "again", restart=True, progress=False)
-    assert files_below(tmp_path / "again") == files_below(tmp_path / "whole")
-
-
-def test_problems_of_an_interrupted_import_are_counted_once(tmp_path, monkeypatch, small_steps):
-    for number in (1, 2, 3):
-        content = gnt(sample_list("人从", number)) + gnt([(b"\xff\xff", noise(3, 3, 1))] * 150)
-        (tmp_path / f"{number}-train.gnt").write_bytes(content)
-    given = sorted(tmp_path.glob("*.gnt"))
-    whole = import_gnt(given, tmp_path / "whole", progress=False)
-    assert whole.problems == 450
-    record, calls = importer.Staging.record, []
-
-    def stops(self, entry):
-        record(self, entry)
-        calls.append(entry)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(importer.Staging, "record", stops)
-    with pytest.raises(KeyboardInterrupt):
-        import_gnt(given, tmp_path / "out", progress=False)
-    again = import_gnt(given, tmp_path / "out", progress=False)
-    assert again.problems == 450
-    assert again.manifest == whole.manifest
-
-
-def test_a_complete_import_is_left_as_it_is(official, tmp_path):
-    first = import_gnt([official], tmp_path / "out", progress=False)
-    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
-    again = import_gnt([official], tmp_path / "out", progress=False)
-    assert again.complete and again.manifest == first.manifest
-    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
-
-
-def test_nothing_is_overwritten(official, tmp_path, monkeypatch):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "thesis.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(CasiaError, match="not empty; nothing was changed"):
-        import_gnt([official], out, progress=False)
-    assert files_below(out) == {"thesis.txt": b"mine"}
-    (out / "thesis.txt").unlink()
-
-    staging = tmp_path / "out.importing"
-    staging.mkdir()
-    (staging / "notes.txt").write_text("mine too", encoding="utf-8")
-    for restart in (False, True):
-        with pytest.raises(CasiaError, match="is in the way"):
-            import_gnt([official], out, restart=restart, progress=False)
-    assert files_below(staging) == {"notes.txt": b"mine too"}
-    (staging / "notes.txt").unlink()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(importer, "_write_images", _interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            import_gnt([official], out, progress=False)
-    with pytest.raises(CasiaError, match="unfinished import of other files or characters"):
-        import_gnt([official], out, characters="人", progress=False)
-    (staging / "notes.txt").write_text("added", encoding="utf-8")
-    with pytest.raises(CasiaError, match="no import wrote"):
-        import_gnt([official], out, characters="人", restart=True, progress=False)
-    assert files_below(staging)["notes.txt"] == b"added"
-    (staging / "notes.txt").unlink()
-    (staging / "journal.jsonl").write_text('{"plan": "x"}\n', encoding="utf-8")
-    import_gnt([official], out, characters="人", restart=True, progress=False)
-    assert set(p.name for p in (out / "Train").iterdir()) == {"人"}
-
-    with FileLock(tmp_path / "o2.importing.lock"):
-        with pytest.raises(CasiaError, match="Another import into"):
-            import_gnt([official], tmp_path / "o2", progress=False)
-
-
 def _interrupt(*_):
     raise KeyboardInterrupt
 
 
-def test_a_changed_source_is_not_mixed_in(official, tmp_path, monkeypatch):
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
+@pytest.mark.parametrize("stop", [0, 7])
+def test_an_interrupted_import_leaves_nothing_and_starts_anew(official, tmp_path, monkeypatch, stop, failure):
+    import_gnt([official], tmp_path / "whole")
+    write, written = importer._write_images, []
+    monkeypatch.setattr(importer, "_BATCH", 1)
+
+    def fails(batch, root):
+        if len(written) >= stop:
+            raise failure
+        written.append(batch)
+        return write(batch, root)
+
     with monkeypatch.context() as patch:
-        patch.setattr(importer, "_write_images", _interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            import_gnt([official], tmp_path / "out", progress=False)
-    (official / "1.0train-gb1.gnt").write_bytes(gnt(sample_list("啖囡人火", 4)))
-    with pytest.raises(CasiaError, match="--restart"):
-        import_gnt([official], tmp_path / "out", progress=False)
-    import_gnt([official], tmp_path / "out", restart=True, progress=False)
-    assert len(images_below(tmp_path / "out")) == 18
+        patch.setattr(importer, "_write_images", fails)
+        with pytest.raises(type(failure)):
+            import_gnt([official], tmp_path / "out")
+    assert len(written) == stop
+    assert {path.name for path in tmp_path.iterdir()} == {official.name, "whole"}
+    import_gnt([official], tmp_path / "out")
+    assert files_below(tmp_path / "out") == files_below(tmp_path / "whole")
+
+
+def test_what_a_killed_import_left_is_not_mixed_in(official, tmp_path):
+    script = (
+        "import os, sys\n"
+        "from tools.casia import importer\n"
+        "importer.write_whole = lambda *_: os._exit(9)\n"  # all images are there, the manifest is not
+        "importer.import_gnt([sys.argv[1]], sys.argv[2])\n"
+    )
+    command = [sys.executable, "-c", script, str(official), str(tmp_path / "out")]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / ".out.partial" / "Train" / "啖").exists()
+    import_gnt([official], tmp_path / "out", characters="人")
+    assert {path.name for path in (tmp_path / "out" / "Train").iterdir()} == {"人"}
+    assert {path.name for path in tmp_path.iterdir()} == {official.name, "out"}
+
+
+def test_nothing_is_overwritten(official, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(FileExistsError, match="not empty; nothing was changed"):
+        import_gnt([official], out)
+    assert files_below(out) == {"thesis.txt": b"mine"}
+    (out / "thesis.txt").unlink()
+    import_gnt([official], out)  # an empty folder is no hindrance
+    before = files_below(out)
+    with pytest.raises(FileExistsError, match="not empty; nothing was changed"):
+        import_gnt([official], out, characters="人")
+    assert files_below(out) == before
+
+    (tmp_path / ".o2.partial").mkdir()
+    (tmp_path / ".o2.partial" / "1.png").write_bytes(b"by the other process")
+    with FileLock(tmp_path / ".o2.partial.lock"):
+        with pytest.raises(FileExistsError, match="Another process is filling"):
+            import_gnt([official], tmp_path / "o2")
+    assert (tmp_path / ".o2.partial" / "1.png").exists()
 
 
 # --- Bad input -----------------------------------------------------------------------------------
 
 
-def test_bad_archives_are_reported_and_the_rest_imported(tmp_path, monkeypatch):
+def tarred(files: dict[str, bytes], mode: str = "w") -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def test_archives_of_every_kind_are_read_at_any_depth(tmp_path):
+    inner = zipped({"1-c.gnt": gnt(sample_list("人", 1)), "2-c.gnt": gnt(sample_list("从", 2))})
+    for name, content in {
+        "train.zip": zipped({"deep/train.ZIP": inner, "3-c.gnt": gnt(sample_list("火", 3))}),
+        "train.tar": tarred({"sub/4-c.gnt": gnt(sample_list("人", 4)), "inner.zip": inner}),
+        "test.tgz": tarred({"5-c.gnt": gnt(sample_list("从", 5))}, "w:gz"),
+        "test.tar.xz": tarred({"a.tar": tarred({"6-c.gnt": gnt(sample_list("火", 6))})}, "w:xz"),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    result = import_gnt(sorted(tmp_path.iterdir()), tmp_path / "out")
+    assert result.problems == 0 and check(tmp_path / "out") == []
+    expected = ["从/5-c", "火/6-c"], ["人/1-c", "人/4-c", "从/2-c", "火/3-c"]
+    assert list(images_below(tmp_path / "out")) == [
+        f"{split}/{name}-00000.png" for split, names in zip(("Test", "Train"), expected) for name in names
+    ]
+    assert sum("train.ZIP!1-c.gnt is the same file as" in note for note in result.notes) == 1
+    by_inside = {entry["inside"]: entry for entry in result.manifest["sources"]}
+    assert by_inside["inner.zip!1-c.gnt"]["writer"] == "1"
+
+
+def test_bad_archives_are_reported_and_the_rest_imported(tmp_path):
     folder = tmp_path / "train set"
     folder.mkdir()
     good = gnt(sample_list("人从", 1))
     (folder / "0-c.gnt").write_bytes(good)
+    (folder / "gone.gnt").symlink_to(tmp_path / "nowhere")
     (folder / "not.zip").write_bytes(b"<html>please log in</html>")
     (folder / "empty.zip").write_bytes(b"")
+    (folder / "empty.tar").write_bytes(b"")
     (folder / "HWDB1.1trn_gnt.alz").write_bytes(b"ALZ\1")
     (folder / "readme.pdf").write_bytes(b"")
-    monkeypatch.setattr(sources, "_RATIO_FROM_BYTES", 1000)
-    with zipfile.ZipFile(folder / "tricks.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for number, name in enumerate(
-            ("../1-c.gnt", "/2-c.gnt", "C:\\3-c.gnt", "a/../../4-c.gnt", "5-c.gnt")
-        ):
-            archive.writestr(name, gnt(sample_list("火", number)))
-        link = zipfile.ZipInfo("6-c.gnt")
-        link.external_attr = (stat.S_IFLNK | 0o777) << 16
-        archive.writestr(link, "/etc/passwd")
-        archive.writestr("HWDB1.1trn_gnt.alz", b"ALZ\1")
-        archive.writestr("inner.zip", b"PK")
-        archive.writestr("7-c.gnt", bytes(1_000_000))
-        archive.writestr(".hidden/8-c.gnt", b"x")
-        archive.writestr("__MACOSX/9-c.gnt", b"x")
-    with zipfile.ZipFile(folder / "locked.zip", "w") as archive:
-        archive.writestr("10-c.gnt", good)
-    content = bytearray((folder / "locked.zip").read_bytes())
+    names = ("../1-c.gnt", "/2-c.gnt", "C:\\3-c.gnt", "a/../../4-c.gnt", "5-c.gnt", ".hidden/8-c.gnt")
+    tricks = {name: gnt(sample_list("火", number)) for number, name in enumerate(names)}
+    tricks |= {"HWDB1.1trn_gnt.alz": b"ALZ\1", "inner.zip": b"PK", "__MACOSX/9-c.gnt": b"x"}
+    (folder / "tricks.zip").write_bytes(zipped(tricks))
+    content = bytearray(zipped({"10-c.gnt": good}))
     content[6] |= 1  # the encryption flag, in the file's own header and in the directory
     content[content.index(b"PK\1\2") + 8] |= 1
     (folder / "locked.zip").write_bytes(content)
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("11-c.gnt", good)
-    (folder / "cut.zip").write_bytes(whole.getvalue()[:-30])
+    (folder / "cut.zip").write_bytes(zipped({"11-c.gnt": good})[:-30])
+    samples = {f"{number}-f.gnt": gnt([("从", noise(90, 90, number))]) for number in (12, 13)}
+    (folder / "cut.tar").write_bytes(tarred(samples)[:9500])
 
-    result = import_gnt([folder], tmp_path / "out", progress=False)
+    result = import_gnt([folder], tmp_path / "out")
     assert kinds(result) == {
-        "encrypted": 1,
-        "not a zip": 3,
-        "unreadable archive": 3,
-        "unsafe path": 5,
-        "zip bomb": 1,
+        "damaged file": 1,
+        "empty file": 1,  # of the second file in cut.tar no byte is left
+        "unreadable archive": 8,
+        "unreadable file": 2,
     }
-    assert result.problems == 13
-    images = images_below(tmp_path / "out")
-    assert set(images) == {"Train/人/0-c-00000.png", "Train/从/0-c-00001.png", "Train/火/5-c-00000.png"}
-    reports = {
+    # Names that point out of the archive harm nobody: only their last part is used.
+    assert {name.rpartition("/")[2] for name in images_below(tmp_path / "out")} == {
+        "0-c-00000.png",
+        "0-c-00001.png",
+        *(f"{number}-c-00000.png" for number in range(1, 6)),
+        "12-f-00000.png",
+    }
+    assert {p.name for p in tmp_path.iterdir()} == {"train set", "out"}
+    messages = {
         f"{Path(r.where.partition('!')[0]).name} {r.where.partition('!')[2]}": r for r in result.reports
     }
-    offset = zipfile.ZipFile(folder / "tricks.zip").getinfo("../1-c.gnt").header_offset
-    assert reports["tricks.zip ../1-c.gnt"].offset == offset
-    assert reports["tricks.zip inner.zip"].offset > 0
-    assert "unalz" in reports["HWDB1.1trn_gnt.alz "].message
-    assert "unalz" in reports["tricks.zip HWDB1.1trn_gnt.alz"].message
-    outside = {p.name for p in tmp_path.iterdir()}
-    assert outside == {"train set", "out"}
+    assert "unalz" in messages["HWDB1.1trn_gnt.alz "].message
+    assert "unalz" in messages["tricks.zip HWDB1.1trn_gnt.alz"].message
+    assert "encrypted" in messages["locked.zip 10-c.gnt"].message
+    assert f"{folder}: 1 files of other kinds were left alone." in result.notes
 
 
-def test_archives_that_claim_too_much(tmp_path, monkeypatch):
-    with zipfile.ZipFile(tmp_path / "train.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for number in range(20):
-            archive.writestr(f"{number}-c.gnt", gnt(sample_list("人", number)))
-    for limit, value in (("MAX_ENTRIES", 10), ("MAX_ARCHIVE_BYTES", 100), ("MAX_DIRECTORY_BYTES", 100)):
-        with monkeypatch.context() as patch:
-            patch.setattr(sources, limit, value)
-            result = import_gnt([tmp_path / "train.zip"], tmp_path / "out", progress=False)
-        assert result.folder is None
-        assert [r.kind for r in result.reports] == ["zip bomb"]
-    assert not (tmp_path / "out").exists()
-    result = import_gnt([tmp_path / "train.zip"], tmp_path / "out", progress=False)
-    assert result.problems == 0 and result.manifest["images"]["Train"] == 20
-
-
-def test_a_huge_zip64_directory_is_noticed_before_it_is_read(tmp_path):
-    record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, 1 << 40, 0)
-    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, 0, 1)
-    end = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 1, 1, 0xFFFFFFFF, 0xFFFFFFFF, 0)
-    (tmp_path / "train.zip").write_bytes(record + locator + end)
-    result = import_gnt([tmp_path / "train.zip"], tmp_path / "out", progress=False)
-    assert [(r.kind, "1,099,511,627,776 bytes" in r.message) for r in result.reports] == [("zip bomb", True)]
+def test_zeros_after_the_last_sample_are_no_problem(tmp_path, capsys):
+    (tmp_path / "train.gnt").write_bytes(gnt(sample_list("人从", 1)) + bytes(5))
+    (tmp_path / "test.gnt").write_bytes(gnt(sample_list("人从", 2)) + bytes(100_000))
+    command = [str(tmp_path / "train.gnt"), str(tmp_path / "test.gnt"), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert "2 training and 2 test images" in capsys.readouterr().out
+    (tmp_path / "train.gnt").write_bytes(bytes(1000))  # no sample at all
+    assert main([*command[:3], str(tmp_path / "again")]) == 1
+    assert "impossible size" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -747,8 +655,8 @@ def test_a_damaged_member_keeps_what_can_be_read(tmp_path, method):
     content = bytearray((tmp_path / "train.zip").read_bytes())
     content[390_000] ^= 255
     (tmp_path / "train.zip").write_bytes(content)
-    result = import_gnt([tmp_path / "train.zip"], tmp_path / "out", progress=False)
-    assert kinds(result)["damaged archive"] == 1
+    result = import_gnt([tmp_path / "train.zip"], tmp_path / "out")
+    assert kinds(result)["damaged file"] == 1
     images = images_below(tmp_path / "out")
     assert "Train/从/2-c-00000.png" in images
     kept = [name for name in images if "/1-c-" in name]
@@ -770,7 +678,7 @@ def test_a_source_that_grows_shorter_while_it_is_read(tmp_path, monkeypatch):
         return result
 
     monkeypatch.setattr(importer, "find_members", cut)
-    result = import_gnt([tmp_path / "1-train.gnt"], tmp_path / "out", progress=False)
+    result = import_gnt([tmp_path / "1-train.gnt"], tmp_path / "out")
     assert kinds(result) == {"truncated sample": 1}
     assert len(images_below(tmp_path / "out")) == 2
 
@@ -778,10 +686,11 @@ def test_a_source_that_grows_shorter_while_it_is_read(tmp_path, monkeypatch):
 def test_many_problems_are_counted_and_few_are_kept(tmp_path, capsys):
     content = gnt([(b"\xff\xff", noise(2, 2, 0))] * 3000 + sample_list("人", 1))
     (tmp_path / "train.gnt").write_bytes(content)
-    result = import_gnt([tmp_path / "train.gnt"], tmp_path / "out")
-    assert result.problems == 3000 == result.manifest["sources"][0]["problems"]
-    assert len(result.reports) == 1000 and len(result.manifest["problems"]["first"]) == 100
+    assert main([str(tmp_path / "train.gnt"), "--out", str(tmp_path / "out")]) == 1
     assert len(capsys.readouterr().err.splitlines()) < 40
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["problems"]["total"] == 3000 == manifest["sources"][0]["problems"]
+    assert len(manifest["problems"]["first"]) == 100
 
 
 # --- The command ---------------------------------------------------------------------------------
@@ -794,8 +703,8 @@ def test_command_exit_status(official, tmp_path, capsys, monkeypatch):
     assert "12 training and 5 test images of 9 characters" in printed
     assert "COURSE_DATA" in printed and "may not be redistributed" in printed
     assert main(["check", str(tmp_path / "a")]) == 0
-    assert main([*arguments, str(tmp_path / "a")]) == 0
-    assert "Already complete" in capsys.readouterr().out
+    assert main([*arguments, str(tmp_path / "a"), "--restart"]) == 2  # an option of earlier versions
+    assert "not empty; nothing was changed" in capsys.readouterr().err
 
     with (official / "1.0train-gb1.gnt").open("ab") as file:
         file.write(b"\1\2\3")
@@ -804,32 +713,30 @@ def test_command_exit_status(official, tmp_path, capsys, monkeypatch):
     assert f"1.0train-gb1.gnt, byte {len(gnt(sample_list('啖囡人', 4)))}: truncated" in error
     assert main([*arguments, str(tmp_path / "c"), "--keep-going"]) == 0
     assert files_below(tmp_path / "b") == files_below(tmp_path / "c")
-    assert main([*arguments, str(tmp_path / "b")]) == 1
 
     assert main([*arguments, str(official)]) == 2
     assert "not empty" in capsys.readouterr().err
     assert main([]) == 2
     assert main([str(tmp_path / "b" / "manifest.json"), "--keep-going"]) == 1
-    assert "neither a .gnt file nor a .zip" in capsys.readouterr().err
+    assert "manifest.json: not a .gnt file" in capsys.readouterr().err
 
     assert main([str(official), "--out", str(tmp_path / "d"), "--characters", "人, 从"]) == 1
     assert {p.name for p in (tmp_path / "d" / "Train").iterdir()} == {"人", "从"}
     assert main([str(official), "--out", str(tmp_path / "e"), "--keep-going"]) == 0
     assert {p.name for p in (tmp_path / "e" / "Train").iterdir()} == {"人", "从", "火", "啖", "囡"}
 
-    with monkeypatch.context() as patch:
-        patch.setattr(importer, "_write_images", _interrupt)
-        assert main([*arguments, str(tmp_path / "f")]) == 130
-        assert "same command continues" in capsys.readouterr().err
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x.png")
 
-        def full(*_):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x.png")
-
-        patch.setattr(importer, "_write_images", full)
-        assert main([*arguments, str(tmp_path / "f")]) == 1
-        assert "disk is full (x.png)" in capsys.readouterr().err
-    assert main([*arguments, str(tmp_path / "f"), "--keep-going"]) == 0
-    assert files_below(tmp_path / "b") == files_below(tmp_path / "f")
+    for failure, status, said in (
+        (_interrupt, 130, "starts anew"),
+        (full, 1, "No space left on device: 'x.png'"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(importer, "_write_images", failure)
+            assert main([*arguments, str(tmp_path / "f")]) == status
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "f").exists()
 
 
 def test_command_in_a_plain_locale(official, tmp_path):
@@ -862,7 +769,7 @@ def test_adopt_in_place_copies_nothing(tmp_path, monkeypatch):
     (folder / "Train" / ".DS_Store").write_bytes(b"x")
     (folder / "Train" / "人" / "Thumbs.db").write_bytes(b"x")
     before = files_below(folder)
-    result = adopt(folder, progress=False)
+    result = adopt(folder)
     assert result.problems == 0
     assert result.manifest["images"] == {"Train": 6, "Test": 4}
     assert result.manifest["characters"]["从"] == {"folder": "从", "Train": 3, "Test": 2}
@@ -870,7 +777,7 @@ def test_adopt_in_place_copies_nothing(tmp_path, monkeypatch):
     assert after.keys() - before.keys() == {"manifest.json", "images.sha256"}
     assert all(after[name] == content for name, content in before.items())
     assert check(folder) == []
-    assert adopt(folder, progress=False).manifest == result.manifest
+    assert adopt(folder).manifest == result.manifest
     monkeypatch.setenv("COURSE_DATA", str(folder))
     assert handwriting_folder() == folder
 
@@ -887,7 +794,7 @@ def test_adopt_in_place_copies_nothing(tmp_path, monkeypatch):
 
 def test_an_interrupted_adoption_leaves_the_old_manifest_and_checksums(tmp_path, monkeypatch):
     folder = unpacked(tmp_path / "unpacked")
-    adopt(folder, progress=False)
+    adopt(folder)
     png(folder / "Train" / "人" / "new.png", noise(3, 3, 1))
     before = files_below(folder)
     read, count = Path.read_bytes, [0]
@@ -901,15 +808,14 @@ def test_an_interrupted_adoption_leaves_the_old_manifest_and_checksums(tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", fails)
         with pytest.raises(KeyboardInterrupt):
-            adopt(folder, progress=False)
+            adopt(folder)
     assert files_below(folder) == before
     with monkeypatch.context() as patch:
-        # A text that cannot be encoded.
-        patch.setattr(sys.modules["tools.casia.adopt"], "as_json", lambda _: "\ud800")
-        with pytest.raises(UnicodeEncodeError):
-            adopt(folder, progress=False)
+        patch.setattr(sys.modules["tools.casia.adopt"], "describe", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            adopt(folder)
     assert files_below(folder) == before
-    assert adopt(folder, progress=False).manifest["images"] == {"Train": 7, "Test": 4}
+    assert adopt(folder).manifest["images"] == {"Train": 7, "Test": 4}
 
 
 @pytest.mark.parametrize(
@@ -924,10 +830,10 @@ def test_an_interrupted_adoption_leaves_the_old_manifest_and_checksums(tmp_path,
 def test_adopt_finds_other_spellings(tmp_path, train, test):
     folder = unpacked(tmp_path / "unpacked", train, test)
     before = files_below(folder)
-    copied = adopt(folder, tmp_path / "copy", progress=False)
+    copied = adopt(folder, tmp_path / "copy")
     assert files_below(folder) == before
     assert copied.manifest["images"] == {"Train": 6, "Test": 4}
-    result = adopt(folder, progress=False)
+    result = adopt(folder)
     assert result.manifest["images"] == {"Train": 6, "Test": 4}
     assert images_below(folder).keys() == images_below(tmp_path / "copy").keys()
     assert check(folder) == check(tmp_path / "copy") == []
@@ -945,18 +851,18 @@ def test_adopt_reports_faults_and_copies_the_rest(tmp_path, capsys):
     png(train / "乱".encode().decode("cp437") / "0.png", noise(5, 5, 2))
     png(train / "U+002A" / "0.png", noise(5, 5, 3))
     before = files_below(folder)
-    result = adopt(folder, tmp_path / "copy", progress=False)
-    assert kinds(result) == {"damaged image": 2, "empty file": 1, "stray file": 2, "unknown class": 1}
+    result = adopt(folder, tmp_path / "copy")
+    assert kinds(result) == {"damaged image": 3, "stray file": 2, "unknown class": 1}
     assert files_below(folder) == before
     assert set(result.manifest["characters"]) == {"人", "从", "乱", "*"}
     assert result.manifest["images"] == {"Train": 8, "Test": 4}
     for name, content in files_below(tmp_path / "copy").items():
         if name.endswith(".png") and "人" in name:
             assert before[name] == content
-    in_place = adopt(folder, progress=False)
-    assert kinds(in_place) == kinds(result) | {"misread name": 1}
+    in_place = adopt(folder)
+    assert kinds(in_place) == kinds(result) | {"unknown class": 2}
     assert main(["adopt", str(folder)]) == 1
-    assert "Train/人/empty.png: empty file" in capsys.readouterr().err
+    assert "Train/人/empty.png: damaged image" in capsys.readouterr().err
     assert main(["adopt", str(folder), "--keep-going"]) == 0
     assert main(["adopt", str(folder), "--out", str(tmp_path / "few"), "--characters", "从"]) == 1
     assert {p.name for p in (tmp_path / "few" / "Train").iterdir()} == {"从"}
@@ -964,7 +870,7 @@ def test_adopt_reports_faults_and_copies_the_rest(tmp_path, capsys):
 
 def test_an_interrupted_copy_starts_cleanly(tmp_path, monkeypatch):
     folder = unpacked(tmp_path / "unpacked")
-    whole = adopt(folder, tmp_path / "whole", progress=False)
+    whole = adopt(folder, tmp_path / "whole")
     write, count = Path.write_bytes, [0]
 
     def fails(path, content):
@@ -976,9 +882,9 @@ def test_an_interrupted_copy_starts_cleanly(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", fails)
         with pytest.raises(KeyboardInterrupt):
-            adopt(folder, tmp_path / "copy", progress=False)
-    assert not (tmp_path / "copy").exists()
-    again = adopt(folder, tmp_path / "copy", progress=False)
+            adopt(folder, tmp_path / "copy")
+    assert {path.name for path in tmp_path.iterdir()} == {"unpacked", "whole"}
+    again = adopt(folder, tmp_path / "copy")
     assert again.manifest == whole.manifest
     assert files_below(tmp_path / "copy") == files_below(tmp_path / "whole")
 
@@ -987,20 +893,20 @@ def test_adopt_refuses(tmp_path):
     folder = unpacked(tmp_path / "unpacked")
     (folder / "manifest.json").write_text('{"made_by": "someone else"}', encoding="utf-8")
     with pytest.raises(CasiaError, match="was not written by this command"):
-        adopt(folder, progress=False)
+        adopt(folder)
     with pytest.raises(CasiaError, match="give --out"):
-        adopt(folder, characters="人", progress=False)
+        adopt(folder, characters="人")
     with pytest.raises(CasiaError, match="lies inside"):
-        adopt(folder, folder / "copy", progress=False)
+        adopt(folder, folder / "copy")
     with pytest.raises(CasiaError, match="no manifest"):
         check(folder)
     with pytest.raises(CasiaError, match="not a folder"):
-        adopt(tmp_path / "nowhere", progress=False)
+        adopt(tmp_path / "nowhere")
     shutil.copytree(folder / "Test", folder / "tst")
     with pytest.raises(CasiaError, match="several folders for Test"):
-        adopt(folder, tmp_path / "copy", progress=False)
+        adopt(folder, tmp_path / "copy")
     shutil.rmtree(folder / "tst")
     shutil.rmtree(folder / "Test")
     with pytest.raises(CasiaError, match="no Test folder"):
-        adopt(folder, tmp_path / "copy", progress=False)
+        adopt(folder, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from tools.handwriting import StrokeDataError, archive, compare, generate, image_of, person
+from tools.handwriting import StrokeDataError, archive, compare, generate, person
 from tools.handwriting.__main__ import main
 from tools.handwriting.pens import draw
-from tools.handwriting.strokes import BENT, HENG, ROLES, SHU, STROKES, load_template
+from tools.handwriting.strokes import STROKES, load_template
+from tools.handwriting.template import BENT, HENG, ROLES, SHU
 from tools.handwriting.writers import make_learner, make_writer, write
 
 SOME = "人口鱼门国"
@@ -37,7 +38,7 @@ def command(out: Path, *more: str, characters: str = SOME) -> int:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("手 写") / "set"
-    assert command(out, "--seed", "7", "--workers", "1", "--learners", "1") == 0
+    generate.write_folder(out, generate.plan(SOME, 4, 2, 7, learners=1), workers=1)
     return out
 
 
@@ -56,9 +57,11 @@ def test_layout_and_counts(written):
 
 
 def test_same_seed_same_pixels_whatever_the_workers_and_characters(written, tmp_path):
-    assert command(tmp_path / "again", "--seed", "7", "--workers", "2", "--learners", "1") == 0
+    again = dict(generate.perform(generate.plan(SOME, 4, 2, 7, learners=1), workers=2))
     first = pixels(written)
-    assert pixels(tmp_path / "again") == first
+    assert {
+        path.relative_to(written).as_posix(): path.read_bytes() for path in written.rglob("*.png")
+    } == again
     assert command(tmp_path / "fewer", "--seed", "7", characters="门口") == 0
     fewer = pixels(tmp_path / "fewer")
     assert len(fewer) == 12 and all(first[path] == value for path, value in fewer.items())
@@ -195,24 +198,6 @@ def test_a_flourish_draws_out_a_stroke():
     assert tall[1] > 1.08 * tall[0]
 
 
-@pytest.mark.parametrize("scan", sorted(compare.REAL))
-def test_statistics_agree_with_real_scans(scan):
-    """As many writers as in the shipped set, other people; half as many images, so 25 %.
-
-    Stroke widths jump between 2.83 and 4 pixels, 23 % of the real HWDB1.1 span and 27 % of the
-    course's: a percentile that stands on the next step is off by a whole one. With 60 writers
-    chance decides that. The shipped set is held to 15 % below.
-    """
-    images = (
-        image_of(person(11, "Train", number), load_template(character), scan)
-        for number in range(1, 151)
-        for character in archive.CHARACTERS[number % 2 :: 2]
-    )
-    table = compare.compare(images, scan)
-    worst = {name: np.abs(table[name][2]).max() for name in compare.BOUND}
-    assert max(worst.values()) < 25.0, worst
-
-
 def test_shipped_archive_agrees_with_real_scans(capsys):
     # All images: stroke widths come in steps, and a third of them may stand on the next one.
     assert compare.main([]) == 0, capsys.readouterr().out
@@ -235,7 +220,7 @@ def test_archive_is_what_the_generator_makes():
     """Manifest against content, and pixels of a sample of people against a fresh run."""
     chosen = {("Train", 1), ("Train", 60), ("Train", 61), ("Train", 150), ("Test", 16), ("Notebook", 1)}
     tasks = [t for t in archive.shipped_tasks() if (t.group, t.number) in chosen]
-    wanted = dict(generate.perform(tasks, progress=False))
+    wanted = dict(generate.perform(tasks))
     with tarfile.open(archive.ARCHIVE) as tar:
         content = {e.name: tar.extractfile(e).read() for e in tar}
     manifest = json.loads(content.pop("manifest.json"))
@@ -300,9 +285,9 @@ def test_bad_stroke_data_are_named_and_nothing_is_written(tmp_path, capsys, cont
     "more, message",
     [
         (["--writers", "-1"], "not between"),
-        (["--writers", "many"], "not a whole number"),
-        (["--seed", "1.5"], "not a whole number"),
-        (["--workers", "0"], "not between"),
+        (["--writers", "many"], "invalid int value: 'many'"),
+        (["--seed", "1.5"], "invalid int value: '1.5'"),
+        (["--seed", "4294967296"], "not between"),
         (["--scan", "fax"], "invalid choice"),
         (["--writers", "0", "--test-writers", "0"], "nobody writes"),
         (["--strokes", "no such folder"], "is not a folder"),
@@ -326,14 +311,15 @@ def test_a_folder_with_files_is_left_alone(tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine", encoding="utf-8")
     assert command(tmp_path / "out") == 1
-    assert "not an empty folder" in capsys.readouterr().err
+    assert "is not empty; nothing was changed" in capsys.readouterr().err
     assert [p.name for p in tmp_path.rglob("*")] == ["out", "mine.txt"]
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
-    def stop(*_, **__):
+    def stop(*_):
+        yield "Train/人/1.png", b"an image"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(generate, "image_of", stop)
-    assert command(tmp_path / "out", "--workers", "1") == 130
+    monkeypatch.setattr(generate, "perform", stop)
+    assert command(tmp_path / "out") == 130
     assert list(tmp_path.iterdir()) == []

@@ -25,39 +25,28 @@ import numpy as np
 HEADER = struct.Struct("<I2sHH")
 # At the databases' 300 dpi, 2,000 pixels are 17 cm: no handwritten character is that large.
 MAX_SIDE = 2000
-MAX_SAMPLE_BYTES = HEADER.size + MAX_SIDE * MAX_SIDE
 _CHUNK = 4 << 20
-# A window always holds one whole sample and the header after it, unless the file ends before.
-_AHEAD = MAX_SAMPLE_BYTES + HEADER.size
+# The window always holds one whole sample and the header after it, unless the file ends before.
+_AHEAD = HEADER.size + MAX_SIDE * MAX_SIDE + HEADER.size
 _SCAN_BLOCK = 1 << 16
 
 
 class Sample(NamedTuple):
-    """One handwritten character.
+    """One handwritten character."""
 
-    index: which sample of its file this is, from 0, counting samples that were not asked for too.
-    offset: where its header starts, in bytes from the start of the file.
-    character: the character that the writer was asked to write.
-    pixels: grey values, shape (height, width), uint8, 255 is background; read-only.
-    """
-
-    index: int
-    offset: int
-    character: str
-    pixels: np.ndarray
+    index: int  # which sample of its file, from 0, counting those too that were not asked for
+    offset: int  # where its header starts, in bytes from the start of the file
+    character: str  # what the writer was asked to write
+    pixels: np.ndarray  # (height, width) uint8, 255 is background; read-only
 
 
 class Problem(NamedTuple):
-    """Something that could not be imported.
+    """Something that could not be imported."""
 
-    kind: a short constant name, e.g. "truncated sample"; where: the file; offset: byte in that file
-    (None where the whole file is meant); message: what is wrong and what happened to it.
-    """
-
-    kind: str
-    where: str
-    offset: int | None
-    message: str
+    kind: str  # a short constant name, e.g. "truncated sample"
+    where: str  # the file
+    offset: int | None  # byte in that file; None where the whole file is meant
+    message: str  # what is wrong and what happened to it
 
     def __str__(self) -> str:
         place = self.where if self.offset is None else f"{self.where}, byte {self.offset:,}"
@@ -84,10 +73,7 @@ def character_of(code: bytes) -> str | None:
 
 
 def code_of(character: str) -> bytes:
-    """The two-byte code of a character, the inverse of `character_of`.
-
-    Raises ValueError when CASIA's coding has no two-byte code for it.
-    """
+    """The two-byte code of a character, the inverse of `character_of`; ValueError where there is none."""
     if len(character) == 1:
         for encoding in ("gbk", "gb18030"):
             try:
@@ -111,142 +97,136 @@ def _find_header(data: bytes, start: int, stop: int) -> int:
     for block in range(start, stop, _SCAN_BLOCK):
         count = min(_SCAN_BLOCK, stop - block)
         octets = np.frombuffer(data, np.uint8, count + HEADER.size - 1, block)
-        # No acceptable sample reaches 16 MiB, so the size's highest byte is zero.
-        for at in np.flatnonzero(octets[3 : 3 + count] == 0).tolist():
-            size, _, width, height = HEADER.unpack_from(data, block + at)
-            if _consistent(size, width, height):
+        # No acceptable sample reaches 16 MiB, so the size's highest byte is zero, and its width is not.
+        likely = (octets[3 : 3 + count] == 0) & ((octets[6 : 6 + count] | octets[7 : 7 + count]) != 0)
+        for at in np.flatnonzero(likely).tolist():
+            if _consistent(HEADER.unpack_from(data, block + at)):
                 return block + at
     return -1
 
 
-def _consistent(size: int, width: int, height: int) -> bool:
+def _consistent(header: tuple[int, bytes, int, int]) -> bool:
+    size, _, width, height = header
     return size == HEADER.size + width * height and 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE
 
 
-def _header_fault(size: int, width: int, height: int) -> tuple[str, str]:
-    if width == 0 or height == 0 or width > MAX_SIDE or height > MAX_SIDE:
-        return ("impossible size", f"{width} × {height} pixels, outside of 1 to {MAX_SIDE} a side")
-    return (
-        "impossible size",
-        f"the size field says {size:,} bytes, but {width} × {height} pixels make "
-        f"{HEADER.size + width * height:,}",
-    )
+class _Window:
+    """The piece of a stream that is held in memory, and where reading stands in it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.data = b""
+        self.at = 0
+        self.start = 0  # where in the stream `data` begins
+        self.ended = False
+
+    @property
+    def offset(self) -> int:
+        """Where in the stream reading stands."""
+        return self.start + self.at
+
+    def left(self) -> int:
+        """How many bytes follow here: a whole sample and a header at least, unless the stream ends before."""
+        if len(self.data) - self.at < _AHEAD and not self.ended:
+            parts, have = [self.data[self.at :]], len(self.data) - self.at
+            while have < _AHEAD + _CHUNK and not self.ended:
+                parts.append(self.stream.read(_CHUNK))
+                have += len(parts[-1])
+                self.ended = not parts[-1]
+            self.start += self.at
+            self.data, self.at = b"".join(parts), 0
+        return len(self.data) - self.at
+
+    def fault(self, left: int) -> tuple[str, str] | None:
+        """Kind and description of what is wrong with the sample that starts here; None if it is whole."""
+        if left < HEADER.size:
+            return "truncated sample", f"the file ends after {left} of a header's {HEADER.size} bytes"
+        header = HEADER.unpack_from(self.data, self.at)
+        size, _, width, height = header
+        if not _consistent(header):
+            what = f"{size:,} bytes for {width} × {height} pixels"
+            return (
+                "impossible size",
+                f"{what}; sides are 1 to {MAX_SIDE}, sizes {HEADER.size} + width × height",
+            )
+        if size > left:
+            return "truncated sample", f"the file ends after {left:,} of its {size:,} bytes"
+        after = self.at + size
+        followed = left - size >= HEADER.size and _consistent(HEADER.unpack_from(self.data, after))
+        # If no header follows, but one starts inside of this sample, bytes of this sample are lost.
+        if size < left and not followed and _find_header(self.data, self.at + 1, after) >= 0:
+            return "truncated sample", f"the next sample starts within its {size:,} bytes"
+        return None
+
+    def skip(self) -> tuple[bool, bool]:
+        """Move to the next header that agrees with itself: is there one, are all bytes up to there zero?"""
+        first, blank = self.at + 1, True
+        while True:
+            found = _find_header(self.data, first, len(self.data))
+            stop = found
+            if found < 0:  # a header may begin in the last bytes, unless these are the stream's last
+                stop = len(self.data) if self.ended else max(first, len(self.data) - HEADER.size + 1)
+            blank = blank and self.data.count(0, self.at, stop) == stop - self.at
+            self.at = stop
+            if found >= 0 or not self.left():
+                return found >= 0, blank
+            first = self.at
 
 
 def read_gnt(
     stream: BinaryIO,
+    report: Callable[[Problem], None],
     *,
     characters: Collection[str] | None = None,
-    report: Callable[[Problem], None] | None = None,
     name: str = "stream",
     seen: Counter[str] | None = None,
 ) -> Iterator[Sample]:
     """Yield the samples of a `.gnt` stream in their order, reading a few megabytes at a time.
 
-    stream: binary, needs only `read(n)`; a plain file and a member of a zip archive both serve.
-    characters: yield only samples of these; None yields all.
-    report: called with a `Problem` for everything that has to be left out: a sample cut short, a
-        header that contradicts itself, a code that is no character, an empty file. Reading goes on
-        at the next header that agrees with itself. None raises ValueError at the first problem.
-    name: how problems name the file.
-    seen: counts every sample by its character, those too that were not asked for.
+    Zero bytes after the last sample are no fault.
+
+    Parameters
+    ----------
+    stream : binary file
+        Needs only `read(n)`; a plain file and a member of an archive both serve.
+    report : callable
+        Called with a `Problem` for everything that has to be left out: a sample cut short, a header
+        that contradicts itself, a code that is no character, an empty file. Reading goes on at the
+        next header that agrees with itself.
+    characters : collection of str, optional
+        Yield only samples of these.
+    name : str
+        How problems name the file.
+    seen : Counter, optional
+        Counts every sample by its character, those too that were not asked for.
     """
-    if report is None:
-        report = _raise
     wanted = None if characters is None else frozenset(characters)
     known: dict[bytes, str | None] = {}
-    unpack = HEADER.unpack_from
-    data, position, base, ended, index = b"", 0, 0, False, 0
-
-    def refill() -> None:
-        nonlocal data, position, base, ended
-        parts, have = [data[position:]], len(data) - position
-        while have < _AHEAD + _CHUNK and not ended:
-            chunk = stream.read(_CHUNK)
-            if chunk:
-                parts.append(chunk)
-                have += len(chunk)
-            else:
-                ended = True
-        base += position
-        data, position = b"".join(parts), 0
-
-    def skip(kind: str, message: str) -> None:
-        # Move to the next header that agrees with itself, and report once it is known where.
-        nonlocal position
-        offset = base + position
-        position += 1
-        while True:
-            found = _find_header(data, position, len(data))
-            if found >= 0:
-                position = found
-                message += f"; left out, the next sample starts at byte {base + position:,}"
-                break
-            if ended:
-                position = len(data)
-                message += "; left out, no further sample follows"
-                break
-            position = max(position, len(data) - HEADER.size + 1)
-            refill()
-        report(Problem(kind, name, offset, message))
-
-    while True:
-        if len(data) - position < _AHEAD and not ended:
-            refill()
-        left = len(data) - position
-        if left == 0:
-            if base + position == 0:
-                report(Problem("empty file", name, None, "it holds no byte"))
-            return
-        if left < HEADER.size:
-            report(
-                Problem(
-                    "truncated sample",
-                    name,
-                    base + position,
-                    f"the file ends after {left} of a header's {HEADER.size} bytes; left out",
+    window, index = _Window(stream), 0
+    while left := window.left():
+        offset = window.offset
+        if fault := window.fault(left):
+            followed, blank = window.skip()
+            if followed or not blank or not index:
+                what = (
+                    f"the next sample starts at byte {window.offset:,}" if followed else "no sample follows"
                 )
-            )
-            return
-        size, code, width, height = unpack(data, position)
-        if not _consistent(size, width, height):
-            skip(*_header_fault(size, width, height))
+                report(Problem(fault[0], name, offset, f"{fault[1]}; left out, {what}"))
             continue
-        if size > left:
-            skip("truncated sample", f"the file ends after {left:,} of its {size:,} bytes")
-            continue
-        after = position + size
-        if size < left and not (
-            left - size >= HEADER.size and _consistent(*_without_code(unpack(data, after)))
-        ):
-            # What follows is no header. If one starts inside of this sample, bytes of it are lost.
-            if 0 <= _find_header(data, position + 1, after):
-                skip("truncated sample", f"the next sample starts within its {size:,} bytes")
-                continue
+        size, code, width, height = HEADER.unpack_from(window.data, window.at)
         if code not in known:
             known[code] = character_of(code)
         character = known[code]
         if character is None:
-            report(
-                Problem(
-                    "unknown code",
-                    name,
-                    base + position,
-                    f"0x{code.hex()} is no character of GB2312, GBK or ASCII; left out",
-                )
-            )
+            message = f"0x{code.hex()} is no character of GB2312, GBK or ASCII; left out"
+            report(Problem("unknown code", name, offset, message))
         elif seen is not None:
             seen[character] += 1
+        after = window.at + size
         if character is not None and (wanted is None or character in wanted):
-            pixels = np.frombuffer(data[position + HEADER.size : after], np.uint8)
-            yield Sample(index, base + position, character, pixels.reshape(height, width))
+            pixels = np.frombuffer(window.data[window.at + HEADER.size : after], np.uint8)
+            yield Sample(index, offset, character, pixels.reshape(height, width))
         index += 1
-        position = after
-
-
-def _without_code(header: tuple[int, bytes, int, int]) -> tuple[int, int, int]:
-    return header[0], header[2], header[3]
-
-
-def _raise(problem: Problem) -> None:
-    raise ValueError(str(problem))
+        window.at = after
+    if not window.offset:
+        report(Problem("empty file", name, None, "it holds no byte"))

@@ -2,10 +2,19 @@
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from course.store.files import as_json
+
+from filelock import FileLock, Timeout
+
+from tools.casia.result import Result
 
 SPLITS = ("Train", "Test")
 MANIFEST = "manifest.json"
@@ -59,13 +68,7 @@ def read_manifest(folder: Path) -> dict | None:
     return manifest if ours else None
 
 
-def fingerprint(content: object) -> str:
-    """SHA-256 of anything that JSON can hold, as hexadecimal digits."""
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def checksum_lines(path: Path) -> Iterator[tuple[str, str]]:
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """(relative path, SHA-256) of each line of a checksum file in the format of `sha256sum`."""
     with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
@@ -73,38 +76,77 @@ def checksum_lines(path: Path) -> Iterator[tuple[str, str]]:
             yield relative, digest
 
 
-def summary(checksums: Path) -> dict:
-    """Counts and hashes for a manifest, from the checksum file alone, one line at a time."""
+def is_junk(name: str) -> bool:
+    """Is this a hidden file or folder, or one that an operating system leaves behind?"""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder to fill, which becomes `out` if any image is in it; after an error nothing is left.
+
+    What a killed process left of such a folder is removed first.
+
+    Raises
+    ------
+    FileExistsError
+        `out` exists and is no empty folder, or another process is filling it.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} exists and is not empty; nothing was changed. Give --out a new folder.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.partial")
+    lock = FileLock(f"{partial}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FileExistsError(f"Another process is filling {out}; wait for it.") from None
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        yield partial
+        if any(partial.glob("*/*/*.png")):
+            if out.exists():
+                out.rmdir()  # empty, or this fails; Windows cannot rename onto it
+            os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def describe(
+    checksums: Path, out: Path, result: Result, wanted: Iterable[str] | None = None, **more: object
+) -> str:
+    """Say in `result` what a checksum file lists and what is missing; return its manifest as JSON.
+
+    `out` is where the images will be, `wanted` are the characters that were asked for, and `more`
+    goes into the manifest.
+    """
     counts: dict[str, dict[str, int]] = {}
-    for relative, _ in checksum_lines(checksums):
-        split, folder, _ = relative.split("/")
-        counts.setdefault(folder, dict.fromkeys(SPLITS, 0))[split] += 1
-    characters = {}
-    for folder in sorted(counts, key=lambda name: character_of_folder(name) or name):
-        characters[character_of_folder(folder)] = {"folder": folder, **counts[folder]}
-    with checksums.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
-        "images": {split: sum(count[split] for count in counts.values()) for split in SPLITS},
-        "characters": characters,
-        "checksums": {"file": CHECKSUMS, "sha256": digest},
+    for relative, _ in _lines(checksums):
+        split, name, _ = relative.split("/")
+        counts.setdefault(character_of_folder(name), {"folder": name, "Train": 0, "Test": 0})[split] += 1
+    images = {split: sum(count[split] for count in counts.values()) for split in SPLITS}
+    result.manifest = {
+        "made_by": MADE_BY,
+        "terms": TERMS,
+        "images": images,
+        "characters": dict(sorted(counts.items())),
+        "checksums": {"file": CHECKSUMS, "sha256": _digest(checksums)},
+        **more,
+        "problems": result.described(),
     }
-
-
-def gaps(manifest: dict, wanted: Iterable[str] | None) -> list[str]:
-    """Sentences on characters that have no image, in one split or in both."""
-    have = manifest["characters"]
-    sentences = []
-    missing = [character for character in wanted or () if character not in have]
-    if missing:
-        sentences.append(f"No image at all of {_listed(missing)}.")
+    result.folder = out if any(images.values()) else None
+    if missing := [character for character in wanted or () if character not in counts]:
+        result.notes.append(f"No image at all of {_listed(missing)}.")
     for split in SPLITS:
-        empty = [c for c, entry in have.items() if not entry[split]]
-        if empty and manifest["images"][split]:
-            sentences.append(f"No image in {split} of {_listed(empty)}.")
-        elif not manifest["images"][split]:
-            sentences.append(f"{split} is empty: the course needs both Train and Test.")
-    return sentences
+        empty = [character for character, count in counts.items() if not count[split]]
+        if not images[split]:
+            result.notes.append(f"{split} is empty: the course needs both Train and Test.")
+        elif empty:
+            result.notes.append(f"No image in {split} of {_listed(empty)}.")
+    return as_json(result.manifest)
 
 
 def _listed(characters: list[str]) -> str:
@@ -112,21 +154,28 @@ def _listed(characters: list[str]) -> str:
     return shown if len(characters) <= 60 else f"{shown} … ({len(characters):,} in all)"
 
 
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def check(folder: Path) -> list[str]:
     """Compare the images below `folder` with its checksum file; one sentence for each difference.
 
-    Raises CasiaError when the folder has no manifest of this module.
+    Raises
+    ------
+    CasiaError
+        The folder has no manifest of this module.
     """
     manifest = read_manifest(folder)
     checksums = folder / CHECKSUMS
     if manifest is None or not checksums.is_file():
         raise CasiaError(f'{folder} has no manifest; make one with: {MADE_BY} adopt "{folder}"')
     faults = []
-    with checksums.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != manifest["checksums"]["sha256"]:
-            faults.append(f"{checksums} was changed since the manifest was written.")
+    if _digest(checksums) != manifest["checksums"]["sha256"]:
+        faults.append(f"{checksums} was changed since the manifest was written.")
     seen: dict[str, set[str]] = {}
-    for relative, digest in checksum_lines(checksums):
+    for relative, digest in _lines(checksums):
         parent, _, name = relative.rpartition("/")
         seen.setdefault(parent, set()).add(name)
         try:

@@ -1,89 +1,51 @@
-"""Finding `.gnt` files: given directly, in folders, in the official zip archives."""
+"""Finding `.gnt` files: given directly, in folders, in zip and tar archives, and in archives inside of these.
 
+Nothing is unpacked to the disk: members are read where they lie, so no name in an archive reaches a path.
+"""
+
+import hashlib
 import os
 import re
-import stat
-import struct
+import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from tools.casia.gnt import Problem
-from tools.casia.layout import CasiaError
+from tools.casia.layout import CasiaError, is_junk
+from tools.casia.result import Result
 
-# What an honest archive never reaches. The official ones hold at most 240 files, shrink handwriting
-# to about a third, and the largest file is under 6 GB.
-MAX_ENTRIES = 100_000
-MAX_DIRECTORY_BYTES = 64 << 20
-MAX_ARCHIVE_BYTES = 64 << 30
-MAX_RATIO = 200
-# Small members may shrink by any factor: a few blank samples do.
-_RATIO_FROM_BYTES = 64 << 20
-
-_OTHER_ARCHIVES = (".alz", ".egg", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst")
-_OTHER_CASIA = {
-    ".mpf": "feature vectors, not images",
-    ".pot": "pen trajectories (the online database), not images",
-    ".ptts": "pen trajectories (the online database), not images",
-    ".wptt": "pen trajectories (the online database), not images",
-    ".dgr": "pages of text, not single characters",
-    ".dgrl": "pages of text, not single characters",
-}
-
-
-@dataclass(frozen=True)
-class Member:
-    """One `.gnt` file to import, on its own or inside a zip archive.
-
-    path: the file on disk; entry: position in the archive's directory, None for a file on its own;
-    inside: its name in the archive; size: bytes when unpacked; stamp: what tells a changed file;
-    split: "Train" or "Test"; prefix: how its images' names begin; writer: the writer's number where
-    the file's name gives one.
-    """
-
-    path: Path
-    size: int
-    stamp: str
-    split: str
-    entry: int | None = None
-    inside: str | None = None
-    prefix: str = ""
-    writer: str | None = None
-
-    @property
-    def label(self) -> str:
-        return str(self.path) if self.inside is None else f"{self.path}!{self.inside}"
-
-    @property
-    def stem(self) -> str:
-        return PurePosixPath(self.inside or self.path.name).stem
-
-    def identity(self) -> list:
-        """What makes this the same import next time; no absolute path, so folders may move."""
-        return [self.path.name, self.inside, self.size, self.stamp, self.split, self.prefix]
-
-    @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
-        """A binary stream of the unpacked `.gnt` bytes."""
-        if self.entry is None:
-            with self.path.open("rb") as stream:
-                yield stream
-        else:
-            with zipfile.ZipFile(self.path) as archive:
-                with archive.open(archive.infolist()[self.entry]) as stream:
-                    yield stream
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz")
+_OTHER_ARCHIVES = (".alz", ".egg", ".rar", ".7z", ".zst")
+_HEAD = 1 << 16
 
 
 @dataclass
-class Sources:
-    """What was found: members in import order, and one sentence for each thing set aside."""
+class Member:
+    """One `.gnt` file to import, on its own or inside an archive."""
 
-    members: list[Member] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    file: Path  # the file on disk
+    inside: str | None  # where in the archive it is
+    name: str  # its own name
+    size: int  # bytes when unpacked
+    open: Callable[[], BinaryIO]
+    split: str | None  # "Train" or "Test"
+    prefix: str = ""  # how its images' names begin
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return str(self.file) if self.inside is None else f"{self.file}!{self.inside}"
+
+    @property
+    def writer(self) -> str | None:
+        """The writer's number, where the name gives one."""
+        match = re.fullmatch(r"([0-9]{1,5})(-[A-Za-z])?\.gnt", self.name, re.IGNORECASE)
+        return match.group(1) if match else None
 
 
 def split_of(names: Iterable[str]) -> str | None:
@@ -101,273 +63,151 @@ def split_of(names: Iterable[str]) -> str | None:
     return None
 
 
-def find_members(sources: Iterable[tuple[Path, str | None]], report: Callable[[Problem], None]) -> Sources:
-    """Look into every source and plan the import.
+def find_members(
+    sources: Iterable[tuple[Path, str | None]], stack: ExitStack, result: Result
+) -> list[Member]:
+    """Look into every source and plan the import, in order.
 
-    sources: (file or folder, split), where the split None is decided by name.
-    report: called for archives and members that cannot be read.
-    Raises CasiaError for a source that does not exist, for one whose split no name tells, and for
-    a file given for both Train and Test.
+    Parameters
+    ----------
+    sources : iterable of (Path, str or None)
+        Files or folders, and "Train", "Test", or None where names decide.
+    stack : ExitStack
+        Keeps archives open for as long as their members are read.
+    result : Result
+        Is told what cannot be read and what is set aside.
+
+    Raises
+    ------
+    CasiaError
+        For a source that does not exist, one whose split no name tells, and a file given for both.
     """
-    found = Sources()
-    undecided: list[str] = []
-    for path, split in sources:
-        if not path.exists():
-            raise CasiaError(f"{path} does not exist; check the path.")
-        if path.is_dir():
-            files = list(_walk(path))
-            others = 0
-            for file in files:
-                names = [file.name, *(p.name for p in file.parents if _within(p, path))]
-                if not _try_at(file, split, names, found, undecided, report, given=False):
-                    others += 1
-            if others:
-                found.notes.append(f"{path}: {others:,} files of other kinds were left alone.")
-        else:
-            names = [path.name, path.absolute().parent.name]
-            _try_at(path, split, names, found, undecided, report, given=True)
+    members: list[Member] = []
+    for given, split in sources:
+        if not given.exists():
+            raise CasiaError(f"{given} does not exist; check the path.")
+        search = _Search(split, stack, result, members)
+        # What is given tells by its own name, and a file by its folder's as well.
+        above = given.absolute().parent if given.is_dir() else given.absolute().parent.parent
+        for file in _walk(given) if given.is_dir() else [given]:
+            try:
+                size = file.stat().st_size
+            except OSError as error:
+                result.report(Problem("unreadable file", str(file), None, f"{error.strerror}; left out"))
+                continue
+            names = file.absolute().relative_to(above).parts
+            search.look(file, None, names, size, partial(file.open, "rb"))
+        if search.others and given.suffix.lower() not in _ARCHIVES and not given.is_dir():
+            message = "nor a zip or tar archive of them; left out"
+            result.report(Problem("not a .gnt file", str(given), None, message))
+        elif search.others:
+            result.notes.append(f"{given}: {search.others:,} files of other kinds were left alone.")
+    undecided = [member.label for member in members if member.split is None]
     if undecided:
         more = f" and {len(undecided) - 1:,} more" if len(undecided) > 1 else ""
         raise CasiaError(
             f"No name tells whether {undecided[0]}{more} is for training or testing; "
             "give it as --train FILE or --test FILE."
         )
-    found.members = _name_prefixes(found.members, found.notes)
-    return found
-
-
-def _within(folder: Path, top: Path) -> bool:
-    return folder == top or top in folder.parents
+    return _named(members, result)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Files below `folder` in the order of their names, without hidden ones."""
+    """Files below `folder` in the order of their names, without what systems leave behind."""
     for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _hidden(name))
+        folders[:] = sorted(name for name in folders if not is_junk(name))
         for name in sorted(files):
-            if not _hidden(name):
+            if not is_junk(name):
                 yield Path(parent, name)
 
 
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+@dataclass
+class _Search:
+    """Adds to `members` what one source holds, and counts its files of other kinds."""
 
+    split: str | None
+    stack: ExitStack
+    result: Result
+    members: list[Member]
+    others: int = 0
 
-def _try_at(
-    path: Path,
-    split: str | None,
-    names: list[str],
-    found: Sources,
-    undecided: list[str],
-    report: Callable[[Problem], None],
-    given: bool,
-) -> bool:
-    try:
-        return _look_at(path, split, names, found, undecided, report, given)
-    except OSError as error:
-        report(Problem("unreadable file", str(path), None, f"{error.strerror}; left out"))
-        return True
-
-
-def _look_at(
-    path: Path,
-    split: str | None,
-    names: list[str],
-    found: Sources,
-    undecided: list[str],
-    report: Callable[[Problem], None],
-    given: bool,
-) -> bool:
-    """Add what `path` holds to `found`; False when it is a file of another kind."""
-    suffix = path.suffix.lower()
-    if suffix == ".gnt":
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            report(Problem("not a file", str(path), None, "it is no ordinary file; left out"))
-            return True
-        side = split or split_of(names)
-        if side is None:
-            undecided.append(str(path))
-        else:
-            stamp = str(status.st_mtime_ns)
-            found.members.append(Member(path, status.st_size, stamp, side))
-        return True
-    if suffix == ".zip":
-        _look_into_zip(path, split, names, found, undecided, report)
-        return True
-    if suffix in _OTHER_ARCHIVES:
-        report(Problem("unreadable archive", str(path), None, _how_to_unpack(suffix)))
-        return True
-    if given:
-        why = _OTHER_CASIA.get(suffix)
-        message = f"it holds {why}" if why else "it is neither a .gnt file nor a .zip archive"
-        report(Problem("not a .gnt file", str(path), None, f"{message}; left out"))
-    return given
-
-
-def _how_to_unpack(suffix: str) -> str:
-    tool = "unalz or Bandizip" if suffix in (".alz", ".egg") else "7-Zip, bsdtar or the like"
-    return f"{suffix} is not read here; unpack it with {tool} and give the folder of .gnt files"
-
-
-def _directory_bytes(path: Path) -> int | None:
-    """Size of a zip archive's directory, read from the record at its end; None if there is none.
-
-    Python's zipfile loads the whole directory, so a huge one must be noticed before.
-    """
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(0, end - 65_557 - 76))
-        tail = file.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) - at < 22:
-        return None
-    size = struct.unpack_from("<I", tail, at + 12)[0]
-    large = tail.rfind(b"PK\x06\x06", 0, at)
-    if large >= 0 and len(tail) - large >= 56:
-        size = max(size if size != 0xFFFFFFFF else 0, struct.unpack_from("<Q", tail, large + 40)[0])
-    return size
-
-
-def _look_into_zip(
-    path: Path,
-    split: str | None,
-    names: list[str],
-    found: Sources,
-    undecided: list[str],
-    report: Callable[[Problem], None],
-) -> None:
-    where = str(path)
-
-    def refuse(kind: str, message: str, inside: str | None = None, offset: int | None = None) -> None:
-        label = where if inside is None else f"{where}!{inside}"
-        report(Problem(kind, label, offset, message))
-
-    size = _directory_bytes(path)
-    if size is not None and size > MAX_DIRECTORY_BYTES:
-        refuse("zip bomb", f"its directory alone has {size:,} bytes; left out")
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
-        refuse("not a zip", f"{error}; download it again, or unpack it with another tool and give the folder")
-        return
-    total = sum(entry.file_size for entry in entries)
-    if len(entries) > MAX_ENTRIES or total > MAX_ARCHIVE_BYTES:
-        refuse(
-            "zip bomb",
-            f"it claims {len(entries):,} files of {total:,} bytes, more than "
-            f"{MAX_ENTRIES:,} files or {MAX_ARCHIVE_BYTES:,} bytes; left out",
-        )
-        return
-    here: list[Member] = []
-    others = 0
-    for number, entry in enumerate(entries):
-        inside = entry.filename
-        parts = inside.replace("\\", "/").split("/")
-        if entry.is_dir() or any(_hidden(part) for part in parts if part not in ("", ".", "..")):
-            continue
-        suffix = PurePosixPath(parts[-1]).suffix.lower()
-        at = entry.header_offset
-        if inside.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", inside):
-            refuse("unsafe path", "the name points out of the archive; left out", inside, at)
-        elif stat.S_ISLNK(entry.external_attr >> 16):
-            refuse("unsafe path", "it is a symbolic link; left out", inside, at)
-        elif suffix == ".zip":
-            refuse(
-                "unreadable archive",
-                "an archive inside an archive; unpack the outer one and give the folder",
-                inside,
-                at,
-            )
-        elif suffix in _OTHER_ARCHIVES:
-            refuse("unreadable archive", _how_to_unpack(suffix), inside, at)
-        elif suffix != ".gnt":
-            others += 1
-        elif entry.flag_bits & 0x1:
-            refuse("encrypted", "unpack it with its password and give the folder", inside, at)
-        elif entry.file_size > max(_RATIO_FROM_BYTES, MAX_RATIO * entry.compress_size):
-            refuse(
-                "zip bomb",
-                f"{entry.compress_size:,} bytes claim to unpack to {entry.file_size:,}; left out",
-                inside,
-                at,
-            )
-        elif entry.compress_type not in (
-            zipfile.ZIP_STORED,
-            zipfile.ZIP_DEFLATED,
-            zipfile.ZIP_BZIP2,
-            zipfile.ZIP_LZMA,
-        ):
-            refuse(
-                "unknown compression",
-                f"method {entry.compress_type}; unpack the archive with 7-Zip and give the folder",
-                inside,
-                at,
-            )
-        else:
-            side = split or split_of([*reversed(parts), *names])
-            if side is None:
-                undecided.append(f"{where}!{inside}")
-                continue
-            here.append(Member(path, entry.file_size, f"{entry.CRC:08x}", side, number, inside))
-    if others:
-        found.notes.append(f"{path}: {others:,} files of other kinds were left alone.")
-    found.members += sorted(here, key=lambda member: member.inside or "")
-
-
-def _crc(member: Member) -> str:
-    if member.entry is not None:
-        return member.stamp
-    value = 0
-    with member.open() as stream:
-        while chunk := stream.read(1 << 20):
-            value = zlib.crc32(chunk, value)
-    return f"{value:08x}"
-
-
-def _name_prefixes(members: list[Member], notes: list[str]) -> list[Member]:
-    """Give each member the beginning of its images' names; drop a file that is given twice.
-
-    The prefix is the file's own name, which in HWDB is the writer's number and a letter.
-    """
-    kept: list[Member] = []
-    same: dict[tuple[str, int], list[Member]] = {}
-    used: set[tuple[str, str]] = set()
-    for member in members:
-        twin = None
-        for other in same.get((member.stem.lower(), member.size), ()):
-            place = (member.path, member.entry)
-            if place == (other.path, other.entry) or _crc(member) == _crc(other):
-                twin = other
-                break
-        if twin is not None:
-            if twin.split != member.split:
-                raise CasiaError(
-                    f"{member.label} and {twin.label} are the same file, once for Train and once "
-                    "for Test. Leave one out: a test writer must not be trained on."
+    def look(
+        self, file: Path, inside: str | None, names: Sequence[str], size: int, opens: Callable[[], BinaryIO]
+    ) -> None:
+        """Take a file, or what an archive holds; `names` are its own and those of what it lies in."""
+        label = str(file) if inside is None else f"{file}!{inside}"
+        suffix = PurePosixPath(names[-1]).suffix.lower()
+        if suffix == ".gnt":
+            split = self.split or split_of(reversed(names))
+            self.members.append(Member(file, inside, names[-1], size, opens, split))
+        elif suffix in (*_ARCHIVES, *_OTHER_ARCHIVES):
+            try:
+                for name, its_size, its_opens in self._entries(opens, suffix):
+                    parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
+                    if parts and not any(map(is_junk, parts)):
+                        within = name if inside is None else f"{inside}!{name}"
+                        self.look(file, within, [*names, *parts], its_size, its_opens)
+            except Exception as error:  # whatever a damaged archive raises
+                advice = (
+                    "get it again, or unpack it with another tool (.alz: unalz or Bandizip), give the folder"
                 )
-            notes.append(f"{member.label} is the same file as {twin.label}; taken once.")
+                message = f"{str(error).partition(chr(10))[0]}; {advice}"
+                self.result.report(Problem("unreadable archive", label, None, message))
+        else:
+            self.others += 1
+
+    def _entries(
+        self, opens: Callable[[], BinaryIO], suffix: str
+    ) -> Iterator[tuple[str, int, Callable[[], BinaryIO]]]:
+        """(name, size, how to open it) of each file in an archive."""
+        stream = self.stack.enter_context(opens())
+        if suffix in _OTHER_ARCHIVES:
+            raise NotImplementedError(f"{suffix} is not read here")
+        if suffix == ".zip":
+            archive = self.stack.enter_context(zipfile.ZipFile(stream))
+            for entry in archive.infolist():
+                if not entry.is_dir():
+                    yield entry.filename, entry.file_size, partial(archive.open, entry)
+        else:
+            archive = self.stack.enter_context(tarfile.open(fileobj=stream))
+            for entry in archive:
+                if entry.isfile():
+                    yield entry.name, entry.size, partial(archive.extractfile, entry)
+
+
+def _named(members: list[Member], result: Result) -> list[Member]:
+    """Members with the beginnings of their images' names; one of those given twice."""
+    kept: list[Member] = []
+    known: dict[tuple[str, int, bytes], Member] = {}
+    used: set[tuple[str | None, str]] = set()
+    for member in members:
+        try:
+            stream = member.open()
+        except Exception as error:
+            result.report(Problem("unreadable file", member.label, None, f"{error}; left out"))
             continue
-        prefix = base = re.sub(r"[^\w.-]+", "_", member.stem)[:60].strip("._") or "gnt"
+        try:
+            head = stream.read(_HEAD)
+        except Exception:
+            head = member.label.encode("utf-8")  # reported when it is imported
+        finally:
+            stream.close()
+        key = member.name.lower(), member.size, hashlib.sha256(head).digest()
+        twin = known.setdefault(key, member)
+        if twin.split != member.split:
+            raise CasiaError(
+                f"{member.label} and {twin.label} are the same file, once for Train and once "
+                "for Test. Leave one out: a test writer must not be trained on."
+            )
+        if twin is not member:
+            result.notes.append(f"{member.label} is the same file as {twin.label}; taken once.")
+            continue
+        member.prefix = base = re.sub(r"[^\w.-]+", "_", member.name[:-4])[:60].strip("._") or "gnt"
         number = 1
         # Case does not count, for file systems where it doesn't.
-        while (member.split, prefix.lower()) in used:
+        while (member.split, member.prefix.lower()) in used:
             number += 1
-            prefix = f"{base}_{number}"
-        used.add((member.split, prefix.lower()))
-        writer = re.fullmatch(r"([0-9]{1,5})(-[A-Za-z])?", member.stem)
-        named = Member(
-            member.path,
-            member.size,
-            member.stamp,
-            member.split,
-            member.entry,
-            member.inside,
-            prefix,
-            writer.group(1) if writer else None,
-        )
-        same.setdefault((member.stem.lower(), member.size), []).append(named)
-        kept.append(named)
+            member.prefix = f"{base}_{number}"
+        used.add((member.split, member.prefix.lower()))
+        kept.append(member)
     return kept

@@ -13,19 +13,6 @@ from tools.handwriting.scan import SCANS
 from tools.handwriting.strokes import STROKES, StrokeDataError
 
 
-def _number(low: int, high: int):
-    def convert(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{value} is not between {low} and {high}")
-        return value
-
-    return convert
-
-
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; ends the program with a message when it is wrong."""
     parser = argparse.ArgumentParser(
@@ -34,27 +21,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "Train/<character>/<writer>.png and Test/<character>/<writer>.png.",
     )
     parser.add_argument("--characters", required=True, help="the characters to write, in one string: 人从众")
-    parser.add_argument(
-        "--writers", type=_number(0, MAX_WRITERS), default=150, help="people who write Train (%(default)s)"
-    )
-    parser.add_argument(
-        "--test-writers",
-        type=_number(0, MAX_WRITERS),
-        default=36,
-        help="other people, who write Test (%(default)s)",
-    )
-    parser.add_argument(
-        "--learners",
-        type=_number(0, MAX_WRITERS),
-        default=0,
-        help="learners, who fill seven sheets of a Notebook each (%(default)s)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=_number(0, 2**32 - 1),
-        default=1,
-        help="the same seed gives the same pixels (%(default)s)",
-    )
+    numbers = {
+        "writers": (150, MAX_WRITERS, "people who write Train"),
+        "test-writers": (36, MAX_WRITERS, "other people, who write Test"),
+        "seed": (1, 2**32 - 1, "the same seed gives the same pixels"),
+    }
+    for name, (default, _, text) in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (%(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="new or empty folder to write to")
     parser.add_argument(
         "--strokes",
@@ -65,22 +38,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--scan", choices=sorted(SCANS), default="course", help="style of the scans (%(default)s)"
     )
-    parser.add_argument(
-        "--workers",
-        type=_number(1, 1024),
-        default=None,
-        help="processes (one a core); the pixels do not depend on it",
-    )
     choices = parser.parse_args(arguments)
-    characters = "".join(dict.fromkeys(choices.characters))
-    wrong = [c for c in characters if unicodedata.category(c)[0] in "CZ" or c in '/\\.:*?"<>|']
-    if not characters or wrong:
+    for name, (_, high, _) in numbers.items():
+        value = getattr(choices, name.replace("-", "_"))
+        if not 0 <= value <= high:
+            parser.error(f"--{name}: {value} is not between 0 and {high}")
+    choices.characters = "".join(dict.fromkeys(choices.characters))
+    wrong = [c for c in choices.characters if unicodedata.category(c)[0] in "CZ" or c in '/\\.:*?"<>|']
+    if not choices.characters or wrong:
         parser.error(f"--characters: {wrong[0]!r} cannot be written" if wrong else "--characters is empty")
     if not choices.strokes.is_dir():
         parser.error(f"--strokes: {choices.strokes} is not a folder")
-    if not choices.writers + choices.test_writers + choices.learners:
-        parser.error("nobody writes: --writers, --test-writers and --learners are all 0")
-    choices.characters = characters
+    if not choices.writers + choices.test_writers:
+        parser.error("nobody writes: --writers and --test-writers are both 0")
     return choices
 
 
@@ -93,11 +63,10 @@ def main(arguments: list[str] | None = None) -> int:
             choices.writers,
             choices.test_writers,
             choices.seed,
-            learners=choices.learners,
             scan=choices.scan,
             strokes=choices.strokes,
         )
-        images = write_folder(choices.out, tasks, workers=choices.workers)
+        images = write_folder(choices.out, tasks)
     except (StrokeDataError, ProportionsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

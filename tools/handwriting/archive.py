@@ -8,23 +8,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import json
-import os
 import sys
 import tarfile
-import tempfile
 from pathlib import Path
 
+from course.characters import CHARACTERS
 from course.paths import DATA
+from course.store.files import as_json, write_whole
 
 from tools.handwriting.generate import Task, perform, plan
 from tools.handwriting.strokes import STROKES
 
 ARCHIVE = DATA / "handwriting.tar.xz"
-CHARACTERS = (
-    "人从众大夫天口太因鱼犬吠哭火炎啖木林森本竹羊美羔山出女囡鸟日东月朋明肉肤工白虎"
-    "门闪问闲水牛马吗妈玉王国主川舟虫"
-)
 WRITERS, TEST_WRITERS, LEARNERS, SEED = 150, 36, 1, 1
 FEWER = {"啖": (60, 15), "囡": (60, 15)}  # as rare as in CASIA
 
@@ -52,7 +47,7 @@ def shipped_tasks() -> list[Task]:
 def options() -> dict:
     """The generator's options for the shipped archive, as its manifest records them."""
     return {
-        "characters": CHARACTERS,
+        "characters": "".join(CHARACTERS),
         "writers": WRITERS,
         "test_writers": TEST_WRITERS,
         "learners": LEARNERS,
@@ -67,13 +62,13 @@ def license_text() -> str:
     return LICENSE + (STROKES / "ARPHICPL.TXT").read_text(encoding="utf-8", errors="strict")
 
 
-def build(target: Path, *, workers: int | None = None, progress: bool = True) -> dict:
+def build(target: Path) -> dict:
     """Write the archive atomically and return its manifest.
 
     Names are sorted and times fixed, so the same program gives the same bytes. PNG files are
     stored uncompressed inside, because solid xz then finds what images have in common.
     """
-    files = dict(perform(shipped_tasks(), workers, progress))
+    files = dict(perform(shipped_tasks()))
     counts: dict[str, dict[str, int]] = {}
     for path in sorted(files):
         group, character, _ = path.split("/")
@@ -85,7 +80,7 @@ def build(target: Path, *, workers: int | None = None, progress: bool = True) ->
         "counts": counts,
         "sha256": {path: hashlib.sha256(files[path]).hexdigest() for path in sorted(files)},
     }
-    files["manifest.json"] = (json.dumps(manifest, ensure_ascii=False, indent=1) + "\n").encode()
+    files["manifest.json"] = as_json(manifest).encode("utf-8")
     files["LICENSE.txt"] = license_text().encode("utf-8")
 
     def key(path: str):
@@ -93,32 +88,24 @@ def build(target: Path, *, workers: int | None = None, progress: bool = True) ->
         parts = path.split("/")
         return (len(parts) > 1, parts[:2], int(parts[2][:-4]) if len(parts) == 3 else 0)
 
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            with tarfile.open(fileobj=stream, mode="w:xz", preset=6, format=tarfile.PAX_FORMAT) as archive:
-                for path in sorted(files, key=key):
-                    entry = tarfile.TarInfo(path)
-                    entry.size, entry.mtime, entry.mode = len(files[path]), 946684800, 0o644
-                    archive.addfile(entry, io.BytesIO(files[path]))
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:xz", preset=6, format=tarfile.PAX_FORMAT) as archive:
+        for path in sorted(files, key=key):
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mtime, entry.mode = len(files[path]), 946684800, 0o644
+            archive.addfile(entry, io.BytesIO(files[path]))
+    write_whole(target, content.getvalue())
     return manifest
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.handwriting.archive", description="Rebuild the shipped simulated handwriting."
     )
     parser.add_argument("--out", type=Path, default=ARCHIVE, help="archive to write (%(default)s)")
-    parser.add_argument("--workers", type=int, default=None, help="processes (one a core)")
     choices = parser.parse_args(arguments)
-    manifest = build(choices.out, workers=choices.workers)
+    manifest = build(choices.out)
     images = len(manifest["sha256"])
     print(f"{choices.out}: {images:,} images, {choices.out.stat().st_size / 1e6:.2f} MB")
     return 0

@@ -103,12 +103,12 @@ def compare(images: Iterable[np.ndarray], scan: str) -> dict[str, tuple]:
     return table
 
 
-def read_images(source: Path, every: int = 1) -> Iterator[np.ndarray]:
-    """Training images below a folder's or a tar archive's ``Train``, one in ``every``."""
+def read_images(source: Path) -> Iterator[np.ndarray]:
+    """Training images below a folder's or a tar archive's ``Train``."""
     source = Path(source)
     if source.is_dir():
         root = source / "Train" if (source / "Train").is_dir() else source
-        for path in sorted(root.rglob("*.png"))[::every]:
+        for path in sorted(root.rglob("*.png")):
             yield _decode(path.read_bytes(), str(path))
         return
     try:
@@ -116,12 +116,9 @@ def read_images(source: Path, every: int = 1) -> Iterator[np.ndarray]:
     except (OSError, tarfile.TarError) as error:
         raise ValueError(f"{source} is neither a folder nor a tar archive: {error}.") from None
     with archive:
-        number = 0
         for entry in archive:
             if entry.isfile() and entry.name.startswith("Train/") and entry.name.endswith(".png"):
-                if number % every == 0:
-                    yield _decode(archive.extractfile(entry).read(), entry.name)
-                number += 1
+                yield _decode(archive.extractfile(entry).read(), entry.name)
 
 
 def _decode(data: bytes, name: str) -> np.ndarray:
@@ -157,10 +154,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--scan", choices=sorted(REAL), default="course", help="which real images (%(default)s)"
     )
-    parser.add_argument("--every", type=int, default=1, help="use one image in so many")
     choices = parser.parse_args(arguments)
     try:
-        table = compare(read_images(choices.source, max(1, choices.every)), choices.scan)
+        table = compare(read_images(choices.source), choices.scan)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

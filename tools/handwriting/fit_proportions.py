@@ -26,18 +26,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from tools.handwriting.proportions import (
-    HEADS,
-    NODES,
-    PROPORTIONS,
-    SCALE,
-    STEP,
-    at_nodes,
-    between,
-    distances,
-    features,
-)
-from tools.handwriting.strokes import KINDS, ROLES, StrokeDataError, printed_template, read_medians
+from tools.handwriting.proportions import HEADS, NODES, PROPORTIONS, SCALE, STEP, at_nodes, features
+from tools.handwriting.strokes import StrokeDataError, printed_template, read_medians
+from tools.handwriting.template import between, distances
 
 SAMPLES = 48  # points of a stroke that are aligned
 OTHER_FORM = 95.0  # a mean shift beyond this means another form of the character
@@ -127,14 +118,13 @@ def align(printed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     return result
 
 
-def make_pair(task: tuple[Path, Path, float]) -> Pair | None:
+def make_pair(task: tuple[str, list[np.ndarray], float, Path]) -> Pair | None:
     """The pair of a drawn character, or None where print has it otherwise or not at all.
 
-    ``task`` is the drawn character's file, the folder of printed ones, and the factor from units
-    of the drawing to stroke-data units.
+    `task` is the character, its drawn strokes, the factor from their units to stroke-data units, and
+    the folder of printed characters.
     """
-    path, folder, factor = task
-    character, drawn = read_drawn(path)
+    character, drawn, factor, folder = task
     source = folder / f"{character}.json"
     if not source.exists():
         return None
@@ -153,7 +143,7 @@ def make_pair(task: tuple[Path, Path, float]) -> Pair | None:
     shifts = targets - places
     if np.abs(shifts).mean() > OTHER_FORM:
         return None
-    return Pair(character, features(template, places, len(KINDS), len(ROLES)), shifts.astype(np.float32))
+    return Pair(character, features(template, places), shifts.astype(np.float32))
 
 
 def make_pairs(drawn: Path, printed: Path) -> list[Pair]:
@@ -167,16 +157,12 @@ def make_pairs(drawn: Path, printed: Path) -> list[Pair]:
     paths = sorted([*drawn.glob("*.xml"), *drawn.glob("*.xml.gz")])
     if not paths:
         raise StrokeDataError(f"{drawn} holds no drawn characters (*.xml or *.xml.gz).")
-    heights = [np.ptp(np.concatenate(read_drawn(path)[1])[:, 1]) for path in paths]
+    characters = [read_drawn(path) for path in paths]
+    heights = [np.ptp(np.concatenate(strokes)[:, 1]) for _, strokes in characters]
     factor = HEIGHT / float(np.median(heights))
+    tasks = [(name, strokes, factor, printed) for name, strokes in characters]
     with multiprocessing.get_context("spawn").Pool() as pool:
-        found = list(
-            tqdm(
-                pool.imap(make_pair, [(path, printed, factor) for path in paths], chunksize=16),
-                total=len(paths),
-                desc="Pairing",
-            )
-        )
+        found = list(tqdm(pool.imap(make_pair, tasks, chunksize=16), total=len(tasks), desc="Pairing"))
     pairs = {pair.character: pair for pair in found if pair is not None}
     if not pairs:
         raise StrokeDataError(f"No drawn character of {drawn} has stroke data in {printed}.")

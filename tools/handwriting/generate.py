@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,9 +15,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from tools.casia.layout import whole_folder
 from tools.handwriting.pens import draw
 from tools.handwriting.scan import SCANS, expose, page
-from tools.handwriting.strokes import STROKES, Template, load_template
+from tools.handwriting.strokes import STROKES, load_template
+from tools.handwriting.template import Template
 from tools.handwriting.writers import Writer, make_learner, make_writer, write
 
 # Groups of people never share a random stream, so nobody is in two of them.
@@ -129,18 +130,7 @@ def encode(image: np.ndarray, compression: int) -> bytes:
 Templates = dict[tuple[str, str], Template]  # by character and folder of stroke data
 
 
-def _perform(task: Task, templates: Templates) -> list[tuple[str, bytes]]:
-    who = person(task.seed, task.group, task.number, task.sheet)
-    return [
-        (
-            f"{task.group}/{character}/{task.name}.png",
-            encode(image_of(who, templates[character, task.strokes], task.scan), task.compression),
-        )
-        for character in task.characters
-    ]
-
-
-_known: Templates = {}  # in a worker process: what it was started with
+_known: Templates = {}  # what `perform` made, in this process or before it started this one
 
 
 def _start(templates: Templates) -> None:
@@ -148,8 +138,15 @@ def _start(templates: Templates) -> None:
     _known.update(templates)
 
 
-def _perform_known(task: Task) -> list[tuple[str, bytes]]:
-    return _perform(task, _known)
+def _perform(task: Task) -> list[tuple[str, bytes]]:
+    who = person(task.seed, task.group, task.number, task.sheet)
+    return [
+        (
+            f"{task.group}/{character}/{task.name}.png",
+            encode(image_of(who, _known[character, task.strokes], task.scan), task.compression),
+        )
+        for character in task.characters
+    ]
 
 
 def plan(
@@ -179,32 +176,19 @@ def plan(
         load_template(character, Path(strokes))
     fewer = fewer or {}
     tasks = []
+    how = {"scan": scan, "strokes": str(strokes), "compression": compression}
     for group, position, people in (("Train", 0, writers), ("Test", 1, test_writers)):
         for number in range(1, people + 1):
             mine = "".join(c for c in characters if c not in fewer or number <= fewer[c][position])
-            tasks.append(Task(seed, group, number, 0, str(number), mine, scan, str(strokes), compression))
+            tasks.append(Task(seed, group, number, 0, str(number), mine, **how))
     for number in range(1, learners + 1):
         for sheet in range(1, SHEETS + 1):
             name = str((number - 1) * SHEETS + sheet)
-            tasks.append(
-                Task(
-                    seed,
-                    "Notebook",
-                    number,
-                    sheet,
-                    name,
-                    "".join(characters),
-                    scan,
-                    str(strokes),
-                    compression,
-                )
-            )
+            tasks.append(Task(seed, "Notebook", number, sheet, name, "".join(characters), **how))
     return tasks
 
 
-def perform(
-    tasks: Sequence[Task], workers: int | None = None, progress: bool = True
-) -> Iterator[tuple[str, bytes]]:
+def perform(tasks: Sequence[Task], workers: int | None = None) -> Iterator[tuple[str, bytes]]:
     """Write all tasks and yield (path, PNG bytes), in the order of the tasks.
 
     ``workers`` processes share the work (by default one a core); the result does not depend on
@@ -215,61 +199,34 @@ def perform(
     # Made once, here, and not by each process: a template takes as long as a few images.
     wanted = {(character, task.strokes) for task in tasks for character in task.characters}
     templates = {(character, folder): load_template(character, Path(folder)) for character, folder in wanted}
-    with tqdm(total=total, unit="image", desc="Writing", disable=not progress) as bar:
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=total, unit="image", desc="Writing", disable=None))
         if workers == 1 or len(tasks) < 2:
-            for task in tasks:
-                for item in _perform(task, templates):
-                    bar.update()
-                    yield item
-            return
-        # A forked process can wait for ever for OpenCV's threads, which fork does not copy.
-        with multiprocessing.get_context("spawn").Pool(workers, _start, (templates,)) as pool:
+            _known.update(templates)
+            written = map(_perform, tasks)
+        else:
+            # A forked process can wait for ever for OpenCV's threads, which fork does not copy.
+            spawned = multiprocessing.get_context("spawn").Pool(workers, _start, (templates,))
             chunk = max(1, min(4, len(tasks) // 8))
-            for items in pool.imap(_perform_known, tasks, chunksize=chunk):
-                bar.update(len(items))
-                yield from items
+            written = stack.enter_context(spawned).imap(_perform, tasks, chunksize=chunk)
+        for items in written:
+            bar.update(len(items))
+            yield from items
 
 
-def write_folder(
-    out: Path,
-    tasks: Sequence[Task],
-    *,
-    workers: int | None = None,
-    progress: bool = True,
-    finish: Callable[[Path], None] | None = None,
-) -> int:
-    """Write all images below ``out`` and return their number.
-
-    The folder appears whole or not at all: images are written beside it and moved at the end.
+def write_folder(out: Path, tasks: Sequence[Task], workers: int | None = None) -> int:
+    """Write all images below ``out`` and return their number; the folder appears whole or not at all.
 
     Raises
     ------
     FileExistsError
         When ``out`` exists and is not an empty folder.
     """
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(
-            f"{out} exists and is not an empty folder; nothing was written. Give --out a new folder."
-        )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    try:
-        number, known = 0, set()
-        for path, data in perform(tasks, workers, progress):
-            target = partial / path
-            if target.parent not in known:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                known.add(target.parent)
+    number = 0
+    with whole_folder(Path(out)) as folder:
+        for path, data in perform(tasks, workers):
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
             number += 1
-        if finish is not None:
-            finish(partial)
-        partial.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        os.replace(partial, out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return number

@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import zipfile
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from course.paths import DATA
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from tools.handwriting.strokes import Template
+from tools.handwriting.template import KINDS, ROLES, Template, between
 
 PROPORTIONS = DATA / "proportions" / "proportions.npz"
 """The stored shifts of drawn characters and the network's parameters."""
@@ -36,17 +34,6 @@ LIMIT = 260.0  # no node moves farther along x or y, stroke-data units
 
 class ProportionsError(ValueError):
     """The file with the proportions is missing or damaged."""
-
-
-def distances(points: np.ndarray) -> np.ndarray:
-    """From each of the points (k, 2) to the next: (k - 1,)."""
-    steps = points[1:] - points[:-1]
-    return np.hypot(steps[:, 0], steps[:, 1])
-
-
-def between(wanted: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Both columns of ``values`` (k, 2), known at ``known`` (k,), at ``wanted`` (n,): (n, 2)."""
-    return np.stack([np.interp(wanted, known, values[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def nodes(along: np.ndarray, corner: np.ndarray) -> np.ndarray:
@@ -92,7 +79,7 @@ def at_nodes(template: Template) -> tuple[np.ndarray, np.ndarray]:
     return np.array(shares), np.array(places)
 
 
-def features(template: Template, places: np.ndarray, kinds: int, roles: int) -> np.ndarray:
+def features(template: Template, places: np.ndarray) -> np.ndarray:
     """What the network sees of each stroke.
 
     Its nodes, its kind, the role and the box of its component on each level, its number, whether
@@ -103,8 +90,6 @@ def features(template: Template, places: np.ndarray, kinds: int, roles: int) -> 
     template : Template
     places : ndarray (S, 5, 2) float
         From :func:`at_nodes`.
-    kinds, roles : int
-        How many kinds of stroke and roles of components there are.
 
     Returns
     -------
@@ -129,8 +114,8 @@ def features(template: Template, places: np.ndarray, kinds: int, roles: int) -> 
     return np.concatenate(
         [
             places.reshape(count, -1),
-            np.eye(kinds)[template.kind],
-            *(np.eye(roles)[role] for role in template.role),
+            np.eye(len(KINDS))[template.kind],
+            *(np.eye(len(ROLES))[role] for role in template.role),
             *boxes,
             whole,
             single,
@@ -207,18 +192,8 @@ def network(seen: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
     return shift.reshape(len(seen), NODES, 2) * SCALE
 
 
-def shift_by_hand(template: Template, kinds: int, roles: int) -> np.ndarray:
-    """How far a hand moves each point of a printed character.
-
-    Parameters
-    ----------
-    template : Template
-    kinds, roles : int
-        How many kinds of stroke and roles of components there are.
-
-    Returns
-    -------
-    ndarray (P, 2) float64, stroke-data units
+def shift_by_hand(template: Template) -> np.ndarray:
+    """How far a hand moves each point of a printed character: (P, 2) float64, stroke-data units.
 
     Raises
     ------
@@ -232,7 +207,7 @@ def shift_by_hand(template: Template, kinds: int, roles: int) -> np.ndarray:
         moved = moved * STEP
     else:  # never drawn, or these stroke data have other strokes
         # Rounded, so that the last bits of another processor's sums don't change any pixel.
-        moved = network(features(template, places, kinds, roles), weights).round(1)
+        moved = network(features(template, places), weights).round(1)
     moved = np.clip(moved, -LIMIT, LIMIT)
     shift = np.empty_like(template.points)
     for s, (start, stop) in enumerate(zip(template.first, template.last + 1)):

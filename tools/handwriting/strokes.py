@@ -18,7 +18,21 @@ from course.paths import DATA
 
 import numpy as np
 
-from tools.handwriting.proportions import distances, shift_by_hand
+from tools.handwriting.proportions import shift_by_hand
+from tools.handwriting.template import (
+    BENT,
+    DOT,
+    FRAME,
+    HENG,
+    LEFT,
+    NA,
+    PIE,
+    SHU,
+    TI,
+    TOP,
+    Template,
+    distances,
+)
 
 STROKES = DATA / "strokes"
 """Folder with the shipped stroke data, one JSON file a character."""
@@ -26,51 +40,9 @@ STROKES = DATA / "strokes"
 UNIT = 1024.0
 """Side of the box in which a character is drawn, in stroke-data units."""
 
-# Kinds of stroke that a hand treats alike; "bent" has a corner, "dot" is short.
-KINDS = ("heng", "shu", "pie", "na", "dot", "ti", "bent")
-HENG, SHU, PIE, NA, DOT, TI, BENT = range(len(KINDS))
-
-
-# Where a component stands in its character.
-ROLES = ("whole", "left", "right", "top", "bottom", "frame", "inside")
-LEFT, TOP, FRAME, INSIDE = 1, 3, 5, 6
-
 
 class StrokeDataError(ValueError):
     """Stroke data are missing, unreadable or hold no stroke."""
-
-
-@dataclass(frozen=True)
-class Template:
-    """A character as its writer knows it, before any hand has written it.
-
-    Coordinates are stroke-data units with the origin in the middle of the box and y down.
-    ``P`` is the number of points and ``S`` the number of strokes.
-    """
-
-    character: str
-    points: np.ndarray  # (P, 2) float64
-    stroke: np.ndarray  # (P,) int: the stroke of each point
-    along: np.ndarray  # (P,) float: share of the stroke's length written so far, 0 to 1
-    corner: np.ndarray  # (P,) bool: the stroke turns sharply here
-    first: np.ndarray  # (S,) int: index of each stroke's first point
-    last: np.ndarray  # (S,) int: index of each stroke's last point
-    hook: np.ndarray  # (S,) int: index of the corner where a final hook starts, or -1
-    kind: np.ndarray  # (S,) int: one of KINDS
-    free_start: np.ndarray  # (S,) bool: no other stroke passes near the start
-    free_end: np.ndarray  # (S,) bool: no other stroke passes near the end
-    opening: np.ndarray  # (S,) float: share of the stroke before its first corner, at most 0.5
-    closing: np.ndarray  # (S,) float: share of the stroke after its last corner, at most 0.5
-    length: np.ndarray  # (S,) float: arc length
-    parts: tuple[np.ndarray, ...]  # levels of components, each (S,) int
-    role: tuple[np.ndarray, ...]  # per level (S,) int, one of ROLES
-    boxes: tuple[tuple[int, int, int], ...]  # (upright, bend, closing stroke) of each box
-    by_hand: np.ndarray  # (P, 2) float64: from a point's place in print to that by hand
-
-    @property
-    def strokes(self) -> int:
-        """Number of strokes."""
-        return len(self.first)
 
 
 def read_medians(path: Path) -> list[np.ndarray]:
@@ -365,6 +337,15 @@ def _find_boxes(points: list[np.ndarray], kinds: list[int]) -> list[tuple[int, i
     return found
 
 
+def _ends_in_hook(stroke: np.ndarray, travelled: np.ndarray, bend: int) -> bool:
+    """Is the piece after a stroke's last corner short beside the whole stroke, and does it turn back?"""
+    tip = stroke[-1] - stroke[bend]
+    before = stroke[bend] - stroke[np.searchsorted(travelled, travelled[bend] - 90)]
+    turn = np.dot(tip, before) / (np.hypot(*tip) * np.hypot(*before) + 1e-9)
+    tail = travelled[-1] - travelled[bend]
+    return tail < min(190.0, 0.36 * travelled[-1]) and turn < 0.25 and tip[1] < 0.25 * np.hypot(*tip)
+
+
 def printed_template(character: str, medians: list[np.ndarray]) -> Template:
     """Template from medians (``y`` up, as read by :func:`read_medians`), ``by_hand`` all zero."""
     strokes, corners = [], []
@@ -387,16 +368,7 @@ def printed_template(character: str, medians: list[np.ndarray]) -> Template:
         bends = np.flatnonzero(corners[s])
         opening.append(min([0.5, *along[-1][bends[:1]]]))
         closing.append(min([0.5, *1.0 - along[-1][bends[-1:]]]))
-        # A hook is a final piece that is short beside the whole stroke and turns back.
-        hooked = False
-        if len(bends):
-            tip, bend = stroke[-1] - stroke[bends[-1]], stroke[bends[-1]]
-            before = bend - stroke[np.searchsorted(travelled, travelled[bends[-1]] - 90)]
-            turn = np.dot(tip, before) / (np.hypot(*tip) * np.hypot(*before) + 1e-9)
-            tail = travelled[-1] - travelled[bends[-1]]
-            hooked = (
-                tail < min(190.0, 0.36 * travelled[-1]) and turn < 0.25 and tip[1] < 0.25 * np.hypot(*tip)
-            )
+        hooked = len(bends) > 0 and _ends_in_hook(stroke, travelled, bends[-1])
         hook.append(first[s] + bends[-1] if hooked else -1)
         if hook[-1] >= 0 and len(bends) == 1:  # an upright with a hook is an upright
             kind[-1] = _kind(stroke[: bends[-1] + 1], corners[s][: bends[-1]])
@@ -437,7 +409,7 @@ def printed_template(character: str, medians: list[np.ndarray]) -> Template:
 def make_template(character: str, medians: list[np.ndarray]) -> Template:
     """Template of a character from its medians (``y`` up, as read by :func:`read_medians`)."""
     template = printed_template(character, medians)
-    return replace(template, by_hand=shift_by_hand(template, len(KINDS), len(ROLES)))
+    return replace(template, by_hand=shift_by_hand(template))
 
 
 @cache

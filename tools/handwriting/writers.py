@@ -10,15 +10,14 @@ stays on the paper between strokes. Running hand comes out of that, not out of a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import NormalDist
 
 import cv2
 import numpy as np
 
-from tools.handwriting.proportions import between, distances
-from tools.handwriting.strokes import BENT, DOT, INSIDE, NA, ROLES, Template
+from tools.handwriting.template import BENT, DOT, INSIDE, NA, ROLES, Template, between, distances
 
 STEP = 9.0  # stroke-data units travelled between two samples of the pen at normal speed
 
@@ -143,9 +142,8 @@ def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Wr
 
 def make_learner(rng: np.random.Generator) -> Writer:
     """Draw a learner: the right strokes, one by one and slowly, in the wrong proportions."""
-    base = make_writer(rng)
-    values = dict(base.__dict__)
-    values.update(
+    return replace(
+        make_writer(rng),
         fluency=0.05,
         sloppiness=1.45,
         slant=rng.normal(0.0, 0.06),
@@ -171,7 +169,6 @@ def make_learner(rng: np.random.Generator) -> Writer:
         taper=0.1,
         pen=0,
     )
-    return Writer(**values)
 
 
 @dataclass(frozen=True)
@@ -205,27 +202,31 @@ def _smooth(rows: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace:
-    """Let ``writer`` write a character once.
-
-    Parameters
-    ----------
-    template : Template
-    writer : Writer
-    rng : numpy Generator, the only source of randomness
-
-    Returns
-    -------
-    Trace
-    """
+    """Let ``writer`` write a character once; ``rng`` is the only source of randomness."""
     count = template.strokes
     messy = writer.sloppiness * np.exp(rng.normal(0.0, 0.18))
     normal = rng.standard_normal((count, 8))
     chance = rng.random((count, 6))
+    points = template.points + writer.by_hand * template.by_hand
+    points = _vary_strokes(template, writer, points, messy, normal, chance)
+    points = _meet(template, writer, points, messy, normal[:, 5:7])
+    _vary_components(template, writer, points, messy, rng)
+    points = _vary_whole(writer, points, messy, rng)
+    return _move(template, writer, points, rng, chance)
+
+
+def _vary_strokes(
+    template: Template,
+    writer: Writer,
+    points: np.ndarray,
+    messy: float,
+    normal: np.ndarray,
+    chance: np.ndarray,
+) -> np.ndarray:
+    """Strokes of other length, direction, bend and place, about a point held fixed."""
     kind, stroke = template.kind, template.stroke
     first, last = template.first, template.last
-    points = template.points + writer.by_hand * template.by_hand
-
-    # Strokes: length, direction, bend and place, about a point held fixed.
+    count = template.strokes
     free = 0.35 + 0.65 * (0.5 * template.free_start + 0.5 * template.free_end)
     stretch = writer.length[kind] + _LENGTH_SPREAD[kind] * 0.55 * messy * normal[:, 0]
     crowding = _CROWDING * min(max(count - 6, 0), 14)
@@ -259,10 +260,13 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
     points[:, 0] -= bulge * chord[stroke, 1]
     points[:, 1] += bulge * chord[stroke, 0]
     shift = normal[:, 3:5] * (10.0 * messy)
-    points += (fixed + shift)[stroke]
-    points = _meet(template, writer, points, messy, normal[:, 5:7])
+    return points + (fixed + shift)[stroke]
 
-    # Components: squeezed, enlarged, moved, turned.
+
+def _vary_components(
+    template: Template, writer: Writer, points: np.ndarray, messy: float, rng: np.random.Generator
+) -> None:
+    """Squeeze, enlarge, move and turn components, in place."""
     for level, (part, role) in enumerate(zip(template.parts, template.role)):
         number = max(part.tolist()) + 1
         if number == 1:
@@ -271,7 +275,7 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
         wobble = rng.standard_normal((number, 6))
         for p in range(number):
             members = part == p
-            which = members[stroke]
+            which = members[template.stroke]
             r = int(role[np.argmax(members)])
             block = points[which]
             centre = 0.5 * (block.min(0) + block.max(0))
@@ -284,7 +288,9 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
             move = 0.7 * writer.part_shift[r] + 17.0 * amount * wobble[p, 4:6]
             points[which] = (block - centre) @ matrix.T + centre + move
 
-    # The whole character: uneven spacing, bends of the plane, then slant, slope and shape.
+
+def _vary_whole(writer: Writer, points: np.ndarray, messy: float, rng: np.random.Generator) -> np.ndarray:
+    """Uneven spacing and bends of the plane, then slant, slope and shape of the whole character."""
     unit = points / 400.0
     uneven = min(messy, 1.1)
     coefficients = writer.spacing + 0.020 * uneven * rng.standard_normal((2, 4))
@@ -309,9 +315,7 @@ def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace
         @ np.array([[1.0, -slant], [-rise, 1.0]])
         @ np.diag([wide, high])
     )
-    points = (unit * 400.0) @ matrix.T
-
-    return _move(template, writer, points, rng, chance, messy)
+    return (unit * 400.0) @ matrix.T
 
 
 def _meet(
@@ -346,7 +350,9 @@ def _tempo(length: float) -> float:
     return float(min(max((length / 420.0) ** 0.45, 0.45), 1.25))
 
 
-def _order(template: Template, writer: Writer, points: np.ndarray, chance: np.ndarray):
+def _order(
+    template: Template, writer: Writer, chance: np.ndarray
+) -> tuple[list[np.ndarray], list[int], set[int]]:
     """Strokes as index arrays in the order written, and which are tied to their predecessor."""
     runs = []
     for s in range(template.strokes):
@@ -368,20 +374,16 @@ def _order(template: Template, writer: Writer, points: np.ndarray, chance: np.nd
     return runs, order, tied
 
 
-def _move(
+def _vertices(
     template: Template,
     writer: Writer,
     points: np.ndarray,
     rng: np.random.Generator,
-    chance: np.ndarray,
-    messy: float,
-) -> Trace:
-    """Turn target points into the pen's movement."""
-    runs, order, tied = _order(template, writer, points, chance)
-    if template.strokes > 2 and chance[0, 3] < 0.06 * writer.fluency:
-        at = 1 + int(chance[0, 2] * (len(order) - 2))  # now and then two strokes change places
-        order[at], order[at + 1] = order[at + 1], order[at]
-    pace = np.exp(rng.normal(0.0, 0.20))
+    pace: float,
+    plan: tuple[list[np.ndarray], list[int], set[int]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Vertices of the pen's path, when it reaches each, how it got there, and when it is done."""
+    runs, order, tied = plan
     rest = writer.rest / pace
     # Vertices of the path with the time at which the pen reaches each, in units of travel.
     places, times, kinds = [], [], []
@@ -427,7 +429,20 @@ def _move(
         times += moments.tolist()
         kinds += [0.0] * (1 + len(moments))
         previous = run[-1]
-    places, times, kinds = np.concatenate(places), np.array(times), np.array(kinds)
+    return np.concatenate(places), np.array(times), np.array(kinds), clock
+
+
+def _move(
+    template: Template, writer: Writer, points: np.ndarray, rng: np.random.Generator, chance: np.ndarray
+) -> Trace:
+    """Turn target points into the pen's movement."""
+    runs, order, tied = _order(template, writer, chance)
+    if template.strokes > 2 and chance[0, 3] < 0.06 * writer.fluency:
+        at = 1 + int(chance[0, 2] * (len(order) - 2))  # now and then two strokes change places
+        order[at], order[at + 1] = order[at + 1], order[at]
+    pace = np.exp(rng.normal(0.0, 0.20))
+    plan = runs, order, tied
+    places, times, kinds, clock = _vertices(template, writer, points, rng, pace, plan)
     step = STEP
     pad = 3
     sampled = np.arange(-pad, int(clock / step) + 1 + pad) * step
@@ -440,7 +455,10 @@ def _move(
     segment = within(np.searchsorted(times, sampled, side="left"), 1, len(times) - 1)
     link = kinds[segment]
     share = (sampled - times[segment - 1]) / np.maximum(times[segment] - times[segment - 1], 1e-3)
-    out = writer.lead_out * (0.3 + 1.4 * chance[template.stroke[0], 4])
+    # One share for the whole character: that of its first stroke, which short_last uses too. A share of
+    # its own for each stroke that the pen leaves was surely meant, as everywhere else in `chance`. The
+    # mend changes most images, so that it waits until the archive is made anew.
+    out = writer.lead_out * (0.3 + 1.4 * chance[0, 4])
     drawn = ((share < out) & (out > 0.02)) | (share > 1.0 - writer.lead_in)
     pressure = np.where(link == 0.0, 1.0, np.where(link == 2.0, writer.link_weight, 0.6 * drawn)).astype(
         np.float32
