@@ -1,5 +1,7 @@
 """Checks of exercise 5, tuning."""
 
+import itertools
+
 from course.checks import (
     as_array,
     as_number,
@@ -82,24 +84,23 @@ def budget(function):
     def found(n: int) -> float:
         return 1.0 - float(np.prod(np.full(n, 1.0 - share)))
 
-    for share in (0.3, 0.2, 0.1, 0.05, 0.02, 0.5):
-        for chance in (0.5, 0.8, 0.9, 0.95, 0.99):
-            shown = f"trials_needed({share}, {chance})"
-            value = call_for_number(function, share, chance, shown=shown)
-            if value != int(value) or value < 0:
-                fail(f"{shown} is {value:g}. It should be a whole number of trials.")
-            value = int(value)
-            if found(value) >= chance - 1e-12 and (value == 0 or found(value - 1) < chance - 1e-12):
-                continue
-            if value == int(np.ceil(chance / share)):
-                fail(
-                    f"{shown} is {value}. So many trials hold {chance} good ones on average; the "
-                    "chance of at least one is another matter."
-                )
-            gives = f"{shown} is {value}, which gives a chance of {found(value):.4f}"
-            if found(value) < chance <= found(value + 1) + 1e-12:
-                fail(f"{gives}: one too few.")
-            fail(f"{gives}. What is the chance that every trial misses, and how large may it be?")
+    for share, chance in itertools.product((0.3, 0.2, 0.1, 0.05, 0.02, 0.5), (0.5, 0.8, 0.9, 0.95, 0.99)):
+        shown = f"trials_needed({share}, {chance})"
+        value = call_for_number(function, share, chance, shown=shown)
+        if value != int(value) or value < 0:
+            fail(f"{shown} is {value:g}. It should be a whole number of trials.")
+        value = int(value)
+        if found(value) >= chance - 1e-12 and (value == 0 or found(value - 1) < chance - 1e-12):
+            continue
+        if value == int(np.ceil(chance / share)):
+            fail(
+                f"{shown} is {value}. So many trials hold {chance} good ones on average; the "
+                "chance of at least one is another matter."
+            )
+        gives = f"{shown} is {value}, which gives a chance of {found(value):.4f}"
+        if found(value) < chance <= found(value + 1) + 1e-12:
+            fail(f"{gives}: one too few.")
+        fail(f"{gives}. What is the chance that every trial misses, and how large may it be?")
 
 
 @task(4, "the leak")

@@ -1,5 +1,7 @@
 """Checks of exercise 7, transfer learning."""
 
+import itertools
+
 from course.checks import as_array, as_number, brief, call, call_for_number, expect, fail, task
 
 import numpy as np
@@ -65,37 +67,36 @@ def freeze(function):
         pool, head = keras.layers.GlobalAveragePooling2D(name="pool"), keras.layers.Dense(3, name="head")
         return keras.Sequential([*steps, pool, head])
 
-    for number in (2, 3, 4, 1):
-        for asleep in (False, True):
-            model, name = build(), f"conv{number}"
-            for part in model.layers:
-                part.trainable = not asleep
-            shown = f"freeze_below(model, {name!r})"
-            value = as_number(call(function, model, name, shown=shown, on_copies=False), shown)
-            state = {layer.name: layer.trainable for layer in model.layers if layer.weights}
-            convs = {key: flag for key, flag in state.items() if not key.startswith("norm")}
-            lower = [convs[f"conv{k}"] for k in range(1, number)]
-            upper = [convs[f"conv{k}"] for k in range(number + 1, 5)] + [convs["head"]]
-            if any(lower) and not any(upper):
-                fail(f"{shown} freezes the wrong side: the layers above {name} and not those below.")
-            if any(lower):
-                fail(f"{shown} leaves layers below {name} free.")
-            if any(flag for key, flag in state.items() if key.startswith("norm")):
-                fail(f"{shown} leaves a BatchNormalization free. It must not train, wherever it stands.")
-            if asleep and (not all(upper) or not model.trainable_weights):
-                fail(
-                    f"Where every layer was frozen before, {shown} leaves all asleep. Layers "
-                    "that shall train have to be woken up."
-                )
-            if not convs[name] and all(upper):
-                fail(f"{shown} freezes {name} itself. Only what lies below it shall freeze.")
-            if not all(upper):
-                fail(f"{shown} freezes layers above {name}.")
-            right = sum(weight.numpy().size for weight in model.trainable_weights)
-            if value == len(model.trainable_weights):
-                fail(f"{shown} returns {value:g}, the number of arrays. Count the numbers in them.")
-            if value != right:
-                fail(f"{shown} freezes rightly and returns {value:g}; {right:,} numbers can still train.")
+    for number, asleep in itertools.product((2, 3, 4, 1), (False, True)):
+        model, name = build(), f"conv{number}"
+        for part in model.layers:
+            part.trainable = not asleep
+        shown = f"freeze_below(model, {name!r})"
+        value = as_number(call(function, model, name, shown=shown, on_copies=False), shown)
+        state = {layer.name: layer.trainable for layer in model.layers if layer.weights}
+        convs = {key: flag for key, flag in state.items() if not key.startswith("norm")}
+        lower = [convs[f"conv{k}"] for k in range(1, number)]
+        upper = [convs[f"conv{k}"] for k in range(number + 1, 5)] + [convs["head"]]
+        if any(lower) and not any(upper):
+            fail(f"{shown} freezes the wrong side: the layers above {name} and not those below.")
+        if any(lower):
+            fail(f"{shown} leaves layers below {name} free.")
+        if any(flag for key, flag in state.items() if key.startswith("norm")):
+            fail(f"{shown} leaves a BatchNormalization free. It must not train, wherever it stands.")
+        if asleep and (not all(upper) or not model.trainable_weights):
+            fail(
+                f"Where every layer was frozen before, {shown} leaves all asleep. Layers "
+                "that shall train have to be woken up."
+            )
+        if not convs[name] and all(upper):
+            fail(f"{shown} freezes {name} itself. Only what lies below it shall freeze.")
+        if not all(upper):
+            fail(f"{shown} freezes layers above {name}.")
+        right = sum(weight.numpy().size for weight in model.trainable_weights)
+        if value == len(model.trainable_weights):
+            fail(f"{shown} returns {value:g}, the number of arrays. Count the numbers in them.")
+        if value != right:
+            fail(f"{shown} freezes rightly and returns {value:g}; {right:,} numbers can still train.")
 
 
 @task(3, "a score without a leak")
@@ -151,34 +152,33 @@ def limit(function):
     def at_least(k: int, n: int, p: float) -> float:
         return sum(comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(k, n + 1))
 
-    for right, n in ((18, 20), (9, 30), (58, 60), (1, 15), (40, 60), (20, 20)):
-        for level in (0.025, 0.1):
-            shown = f"lower_limit({right}, {n}, {level})"
-            value = call_for_number(function, right, n, level, shown=shown)
-            if not 0 <= value <= 1:
-                fail(
-                    f"{shown} is {value:.3f}, which is no accuracy. The normal approximation "
-                    "fails for small numbers."
-                )
-            if abs(at_least(right, n, value) - level) < 0.02 * level + 1e-4:
-                continue
-            if value > right / n + 1e-9:
-                fail(f"{shown} is {value:.3f}, above the share that was right: an upper limit.")
-            if right < n and abs(at_least(right + 1, n, value) - level) < 0.02 * level + 1e-4:
-                fail(
-                    f"{shown} is {value:.4f}: there, more than {right} right answers have that "
-                    "probability. The task asks for so many or more."
-                )
-            if right == n and value > 0.999:
-                fail(
-                    f"{shown} is {value:.3f}. A few photos cannot prove that it never errs; "
-                    'neither the normal approximation nor "more than" works at this end.'
-                )
+    cases = ((18, 20), (9, 30), (58, 60), (1, 15), (40, 60), (20, 20))
+    for (right, n), level in itertools.product(cases, (0.025, 0.1)):
+        shown = f"lower_limit({right}, {n}, {level})"
+        value = call_for_number(function, right, n, level, shown=shown)
+        if not 0 <= value <= 1:
             fail(
-                f"{shown} is {value:.4f}, and there {right} or more right answers have the "
-                f"probability {at_least(right, n, value):.4f}, not {level}. (The normal "
-                "approximation does not do here.)"
+                f"{shown} is {value:.3f}, which is no accuracy. The normal approximation "
+                "fails for small numbers."
             )
+        if abs(at_least(right, n, value) - level) < 0.02 * level + 1e-4:
+            continue
+        if value > right / n + 1e-9:
+            fail(f"{shown} is {value:.3f}, above the share that was right: an upper limit.")
+        if right < n and abs(at_least(right + 1, n, value) - level) < 0.02 * level + 1e-4:
+            fail(
+                f"{shown} is {value:.4f}: there, more than {right} right answers have that "
+                "probability. The task asks for so many or more."
+            )
+        if right == n and value > 0.999:
+            fail(
+                f"{shown} is {value:.3f}. A few photos cannot prove that it never errs; "
+                'neither the normal approximation nor "more than" works at this end.'
+            )
+        fail(
+            f"{shown} is {value:.4f}, and there {right} or more right answers have the probability "
+            f"{at_least(right, n, value):.4f}, not {level}. (The normal approximation does not do here.)"
+        )
     shown = "lower_limit(0, 12, 0.05)"
     nothing = call_for_number(function, 0, 12, 0.05, shown=shown, what="The limit for nothing right")
     if not np.isclose(nothing, 0, atol=1e-4):

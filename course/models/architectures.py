@@ -78,14 +78,8 @@ class PartlyConnectedConv2D(keras.layers.Layer):
     Layer C3 of LeNet-5 (LeCun et al., 1998, table I). No padding, stride 1. Input shape
     (n, height, width, channels), output (n, height − k + 1, width − k + 1, maps). Only the
     kernels that exist are parameters: k × k for each connection, and one bias for each map.
-
-    Args:
-        connections: for each output map the numbers of the input maps that it sees.
-        kernel_size: k, the side of the square kernels.
-        activation: as in `keras.layers.Conv2D`.
-
-    Raises:
-        ValueError: a connection names a map that the input lacks, or names one twice.
+    `connections` has for each output map the numbers of the input maps that it sees, each once;
+    `kernel_size` is k.
     """
 
     def __init__(self, connections: Sequence[Sequence[int]], kernel_size: int, activation=None,
@@ -136,10 +130,8 @@ class Subsampling2D(keras.layers.Layer):
 
     Layers S2 and S4 of LeNet-5 (LeCun et al., 1998, section II.B); each map has its own
     coefficient and bias. Input shape (n, height, width, maps) with even sides, output
-    (n, height / 2, width / 2, maps). The coefficients start at 1/4, which is the average.
-
-    Args:
-        activation: applied to the result; the paper squashes it by its sigmoidal function.
+    (n, height / 2, width / 2, maps). The coefficients start at 1/4, which is the average. The
+    paper squashes the result by its sigmoidal function, which is the `activation`.
     """
 
     def __init__(self, activation=None, **options):
@@ -173,10 +165,6 @@ class RadialBasisOutput(keras.layers.Layer):
     output (n, classes); the largest output belongs to the class whose code is nearest. The
     paper drew its codes by hand as small pictures of the characters and names random ones as
     the alternative. These are random, from `seed`, and they are not trained.
-
-    Args:
-        classes: how many classes.
-        seed: of the random codes.
     """
 
     def __init__(self, classes: int, seed: int = 1998, **options):
@@ -276,12 +264,9 @@ def alexnet(n_classes: int = 1000, groups: int = 2) -> keras.Model:
     """AlexNet (Krizhevsky, Sutskever and Hinton, 2012, section 3.5 and figure 2).
 
     Input (n, 227, 227, 3): the paper writes 224, but a kernel of 11 with stride 4 and no
-    padding gives its 55 × 55 only from 227. Output (n, classes).
-
-    Args:
-        n_classes: how many classes.
-        groups: 2 as in the paper, where the second, fourth and fifth convolution saw only
-            those channels that lay on their own graphics card; 1 for today's single card.
+    padding gives its 55 × 55 only from 227. Output (n, classes). `groups` is 2 as in the paper,
+    where the second, fourth and fifth convolution saw only those channels that lay on their own
+    graphics card; 1 for today's single card.
     """
     def convolution(filters, size, name, **options):
         return Conv2D(filters, size, activation="relu", name=name, **options)
@@ -426,9 +411,6 @@ def cifar_resnet(depth: int, n_classes: int = 10, residual: bool = True) -> kera
 
     Input (n, 32, 32, 3), output (n, classes). Shortcuts are identities, filled up with zeros
     where channels are added, so that a plain network has the very same parameters.
-
-    Raises:
-        ValueError: `depth` is not 6n + 2 for a whole n of at least 1.
     """
     if depth < 8 or depth % 6 != 2:
         raise ValueError(f"A ResNet for CIFAR-10 has 6n + 2 layers (8, 14, 20 …), not {depth}.")
@@ -481,9 +463,11 @@ def connections(layer: keras.layers.Layer) -> int:
 def layer_table(model: keras.Model) -> pd.DataFrame:
     """One row for each layer of a model, in order, the input first.
 
-    Returns:
-        DataFrame with the columns "layer" (its name), "kind" (in words), "output" (shape
-        without the batch axis, such as "28 × 28 × 6"), "parameters" and "multiply-adds" (int).
+    Returns
+    -------
+    DataFrame
+        Columns "layer" (its name), "kind" (in words), "output" (shape without the batch axis, such
+        as "28 × 28 × 6"), "parameters" and "multiply-adds" (int).
     """
     shape = model.inputs[0].shape
     rows = [("input", "image", shape_text(shape), 0, 0)]
@@ -497,10 +481,11 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
 def stage_table(model: keras.Model) -> pd.DataFrame:
     """One row for each stage of a model: layers that share a name up to a double underscore.
 
-    Returns:
-        DataFrame with the columns "stage", "output" (shape after its last layer),
-        "layers" (how many convolutions and dense layers it has), "parameters" and
-        "multiply-adds" (int), in the order of the model.
+    Returns
+    -------
+    DataFrame
+        Columns "stage", "output" (shape after its last layer), "layers" (how many convolutions and
+        dense layers it has), "parameters" and "multiply-adds" (int), in the order of the model.
     """
     table = layer_table(model).iloc[1:]
     table = table.assign(
@@ -524,26 +509,12 @@ def depth(model: keras.Model) -> int:
     """
     if isinstance(model, keras.Sequential):
         return sum(multiply_adds(layer) > 0 for layer in model.layers)
-    longest: dict[str, int] = {}
-    for layer in model.get_config()["layers"]:
-        own = multiply_adds(model.get_layer(layer["name"])) > 0 if _is_layer(model, layer) else 0
-        before = [longest[name] for name in _inputs_of(layer.get("inbound_nodes"))]
-        longest[layer["name"]] = own + max(before, default=0)
+    longest = {}
+    for step in model.operations:
+        inputs = [] if isinstance(step, keras.layers.InputLayer) else keras.tree.flatten(step.input)
+        before = [longest[tensor._keras_history.operation] for tensor in inputs]
+        longest[step] = (multiply_adds(step) > 0) + max(before, default=0)
     return max(longest.values())
-
-
-def _is_layer(model: keras.Model, layer: dict) -> bool:
-    return any(each.name == layer["name"] for each in model.layers)
-
-
-def _inputs_of(node) -> list[str]:
-    """Names of the layers whose outputs a node of a model's configuration takes."""
-    if isinstance(node, dict) and node.get("class_name") == "__keras_tensor__":
-        return [node["config"]["keras_history"][0]]
-    parts = node.values() if isinstance(node, dict) else node
-    if isinstance(node, (dict, list, tuple)):
-        return [name for part in parts for name in _inputs_of(part)]
-    return []
 
 
 def _kind(layer: keras.layers.Layer) -> str:

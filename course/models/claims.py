@@ -79,8 +79,10 @@ def load_claims() -> pd.DataFrame:
     rows; they get the median of the training part. Each call returns the same frame: do not
     change it.
 
-    Raises:
-        RuntimeError: If statsmodels ships other rows than this course was written for.
+    Raises
+    ------
+    RuntimeError
+        statsmodels ships other rows than this course was written for.
     """
     from statsmodels.datasets import randhie
 
@@ -104,11 +106,8 @@ def load_claims() -> pd.DataFrame:
 def split_by_person(person: pd.Series) -> pd.Series:
     """Put each person into "train", "validation" or "test" at random, with all rows of theirs.
 
-    Args:
-        person: Identifiers, one for each row.
-
-    Returns:
-        The part of each row. Shares of people follow `SHARES`, shares of rows nearly so.
+    Given are identifiers, one for each row, and returned is the part of each row. Shares of people
+    follow `SHARES`, shares of rows nearly so.
     """
     people = np.random.default_rng(SPLIT_SEED).permutation(np.unique(person))
     borders = np.rint(np.cumsum(list(SHARES.values())) * len(people)).astype(int)
@@ -122,10 +121,7 @@ def network_inputs(claims: pd.DataFrame) -> np.ndarray:
     """Turn rows of `load_claims()` into a network's inputs.
 
     The 14 numbers are standardised with mean and standard deviation of the *training* part, and
-    the site becomes six columns of 0 and 1.
-
-    Returns:
-        Array of shape (rows, 20), float32.
+    the site becomes six columns of 0 and 1: shape (rows, 20), float32.
     """
     train = load_claims().query("part == 'train'")[NUMBERS]
     numbers = (claims[NUMBERS] - train.mean()) / train.std(ddof=0)

@@ -30,22 +30,15 @@ def classify_imagenet(
         classify_imagenet(paths, efficientnet_lite, efficientnet_lite.EfficientNetLite0, 224)
         classify_imagenet(paths, keras.applications.mobilenet, keras.applications.MobileNet, 224)
 
-    The weights of a network of `keras.applications` come from Keras's cache or are downloaded.
+    The module has the network's `preprocess_input`, the function builds it from
+    `weights="imagenet"`; `dims` is the side of its input, or height and width, and `how` is as in
+    `course.photos.fit`. Weights of `keras.applications` come from Keras's cache or are downloaded.
     Where neither works, one printed line says so, and the result is None.
 
-    Args:
-        paths: Photos.
-        model_module: Module with the network's `preprocess_input`.
-        ModelClass: Function that builds the network and takes `weights="imagenet"`.
-        dims: Height and width in pixels of the network's input; one number for a square.
-        how: How a photo is brought to that size; see `course.photos.fit`.
-
-    Returns:
-        For each photo the three likeliest classes, likeliest first, as (WordNet identifier, name,
-        probability); None if the weights cannot be had.
-
-    Raises:
-        PhotoError: A photo cannot be used.
+    Returns
+    -------
+    list or None
+        For each photo the likeliest classes, likeliest first: (WordNet identifier, name, probability).
     """
     paths = [Path(path) for path in paths]
     height, width = (dims, dims) if isinstance(dims, int) else dims

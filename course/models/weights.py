@@ -28,8 +28,7 @@ SHA256 = {
         "3e195a2857356cfc092cbbb460beb2a5bce279015d7792598b8d3d9e451902e3"
     )
 }
-# A server that has not answered by then counts as out of reach. Offline a name may take a minute
-# to fail, and nobody waits for that while a lecture renders.
+# By then a server counts as out of reach. Offline a name may take a minute to fail.
 SECONDS_TO_ANSWER = 4.0
 SECONDS_BETWEEN_PARTS = 20.0
 
@@ -46,13 +45,7 @@ def download(url: str, target: Path, file_hash: str | None = None) -> None:
     """Download a file, check it, and only then put it in its place.
 
     `file_hash` is its MD5 or SHA-256. Where none is known, the sum that Google's storage states is
-    checked, and the length.
-
-    Raises
-    ------
-    DownloadError
-        Downloads are switched off (`COURSE_DOWNLOAD=0`), the server is out of reach or says no, the
-        download broke off, its hash is another one, or it cannot be stored.
+    checked, and the length. DownloadError says why there is no file; `COURSE_DOWNLOAD=0` forbids it.
     """
     if os.environ.get("COURSE_DOWNLOAD", "").strip().lower() in {"0", "no", "off", "false"}:
         raise DownloadError("downloads are switched off (COURSE_DOWNLOAD)")
@@ -84,8 +77,7 @@ def _ask_server(url: str) -> str | None:
     def ask() -> None:
         try:
             request = urllib.request.Request(url, method="HEAD")
-            with urllib.request.urlopen(request, timeout=SECONDS_TO_ANSWER) as response:
-                answers.append(response.headers)
+            answers.append(urllib.request.urlopen(request, timeout=SECONDS_TO_ANSWER).headers)
         except Exception as error:
             answers.append(error)
 
@@ -94,10 +86,10 @@ def _ask_server(url: str) -> str | None:
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
         thread.join(SECONDS_TO_ANSWER)
-    answer = answers[0] if answers else None
+    answer = answers[0] if answers else TimeoutError()
     if isinstance(answer, urllib.error.HTTPError):
         raise DownloadError(f"{server} answered {answer.code} ({answer.reason})")
-    if answer is None or isinstance(answer, Exception):
+    if isinstance(answer, Exception):
         _out_of_reach.add(server)
         raise DownloadError(f"{server} is out of reach")
     stated = re.search(r"md5=([A-Za-z0-9+/]{22}==)", ",".join(answer.get_all("x-goog-hash", [])))
@@ -120,12 +112,7 @@ def pretrained(build: Callable[..., keras.Model]) -> keras.Model:
     """Build a network of `keras.applications` with its ImageNet weights.
 
     A file in Keras's cache is used as it is, provided that its hash is Keras's where Keras states
-    one; a missing or damaged one is downloaded.
-
-    Raises
-    ------
-    DownloadError
-        The weights are not there and cannot be had, or are damaged.
+    one; a missing or damaged one is downloaded. DownloadError says why there are no weights.
     """
     with mock.patch.object(_file_utils, "get_file", _get_file):
         try:

@@ -6,7 +6,19 @@ import subprocess
 import sys
 
 from course import checks, interactive
-from course.checks import CheckFailed, as_array, as_number, call, compare, digest, fail, task
+from course.checks import (
+    CheckFailed,
+    as_array,
+    as_number,
+    as_shapes,
+    as_tuple,
+    call,
+    compare,
+    digest,
+    expect,
+    fail,
+    task,
+)
 
 import matplotlib
 import numpy as np
@@ -78,6 +90,37 @@ def test_numbers_and_arrays():
         as_array([np.inf], None, "It")
     with pytest.raises(CheckFailed, match="should hold numbers"):
         as_array("abc", None, "It")
+
+
+def test_call_lends_its_arguments_where_they_shall_change():
+    given = []
+    assert call(lambda each: each.append(1) or "done", given, on_copies=False) == "done"
+    assert given == [1]
+
+
+def test_expect_names_the_mistake_that_explains_an_answer():
+    mistakes = {"Twice.": [2, 4], "Half.": 0.5}
+    expect([1.0, 2.0], [1, 2], mistakes, "Else.")
+    expect(1 + 1e-9, 1, mistakes, "Else.")
+    with pytest.raises(CheckFailed, match=r"Twice\."):
+        expect([2, 4], [1, 2], mistakes, "Else.")
+    with pytest.raises(CheckFailed, match=r"Half\."):
+        expect(0.5, 1, mistakes, "Else.")
+    for other in (3, [1, 2, 3], 1.01, np.nan):
+        with pytest.raises(CheckFailed, match=r"Else\."):
+            expect(other, 1, mistakes, "Else.")
+
+
+def test_shapes_and_tuples():
+    assert as_shapes({"a": 3, "b": [1, 2]}, "ab", "(1, 2)") == {"a": (3,), "b": (1, 2)}
+    with pytest.raises(CheckFailed, match="entries a, b"):
+        as_shapes({"a": 3}, "ab", "(1, 2)")
+    with pytest.raises(CheckFailed, match=r"\(a\) should be a shape like \(1, 2\), but is 'x'"):
+        as_shapes({"a": "x"}, "a", "(1, 2)")
+    assert as_tuple([1, 2], 2, "Two things") == (1, 2)
+    for wrong in (3, (1, 2, 3)):
+        with pytest.raises(CheckFailed, match="Two things, not"):
+            as_tuple(wrong, 2, "Two things")
 
 
 def test_equal_answers_have_equal_hashes():
