@@ -10,6 +10,7 @@ from pathlib import Path
 
 import course  # noqa: F401
 from course import speed
+from course.models import fitting
 from course.paths import CACHE
 from course.store import artefacts
 
@@ -22,15 +23,19 @@ ACCURACY_TOLERANCE = 1e-3
 LOSS_TOLERANCE = 1e-3  # relative
 
 PARAMETERS = {"logistic": 264_055, "cnn": 88_375}
+# These must be scored again; another model, until its lecture's data are added to DATA_SETS, is only loaded.
+SCORED_AGAIN = {"logistic", "cnn", "cnn_better", "cnn_seed_124", "cnn_better_seed_124", "lenet5"}
 
 
 def shipped_manifest():
     return json.loads((CACHE / artefacts.MANIFEST).read_text(encoding="utf-8"))
 
 
-def shipped_names():
+def shipped_models():
+    """The entries of fitted models: results and searches have no scores."""
     path = CACHE / artefacts.MANIFEST
-    return sorted(shipped_manifest()["artefacts"]) if path.exists() else []
+    entries = shipped_manifest()["artefacts"] if path.exists() else {}
+    return {name: entry for name, entry in sorted(entries.items()) if "metrics" in entry}
 
 
 @pytest.fixture(autouse=True)
@@ -76,43 +81,43 @@ def digit_sets():
     return {"train": (X_train, y_train), "validation": (X_val, y_val), "test": (X_test, y_test)}
 
 
+DATA_SETS = [handwriting_sets, digit_sets]  # one function for each lecture that fits models
+
+
 @functools.cache
 def sets_by_fingerprint():
-    makers = [handwriting_sets, digit_sets]  # one function for each lecture that fits models
-    return {
-        artefacts.data_fingerprint(X, y): (f"{maker.__name__}: {name}", X, y)
-        for maker in makers
-        for name, (X, y) in maker().items()
-    }
+    return {fitting.data_fingerprint(X, y): (X, y) for maker in DATA_SETS for X, y in maker().values()}
 
 
-def test_the_models_of_the_lecture_are_shipped():
-    names = shipped_names()
-    assert {"logistic", "cnn", "cnn_better"} <= set(names), f"{CACHE / artefacts.MANIFEST}: {names}"
+def test_the_models_of_the_lectures_are_shipped():
+    assert SCORED_AGAIN <= set(shipped_models())
 
 
 def test_cache_holds_the_manifests_files_and_no_others():
-    recorded = {
-        file_name for entry in shipped_manifest()["artefacts"].values() for file_name in entry["files"]
-    }
-    present = {path.name for path in CACHE.glob("*.keras")}
-    present |= {path.name for path in CACHE.glob("*_history.json")}
-    assert present == recorded
+    recorded = {name for entry in shipped_manifest()["artefacts"].values() for name in entry["files"]}
+    below = {path.relative_to(CACHE) for path in CACHE.rglob("*") if path.is_file()}
+    present = {path.as_posix() for path in below if not path.name.startswith(".")}
+    present = {name for name in present if not name.startswith("own-data/")} - {artefacts.MANIFEST}
+    assert sorted(present - recorded) == [], "no lecture makes these any more: delete them"
+    assert sorted(recorded - present) == [], "these are missing: run `make slides`, or restore them with git"
 
 
-@pytest.mark.parametrize("name", shipped_names())
+@pytest.mark.parametrize("name", shipped_models())
 def test_shipped_artefact_scores_what_the_manifest_says(name):
     entry = artefacts.artefact_entry(name)
-    model, history = artefacts.load_artefact(name)  # also compares the files' SHA-256
+    model, history = fitting.load_artefact(name)  # also compares the files' SHA-256
     assert model.count_params() == entry["parameters"] == PARAMETERS.get(name, entry["parameters"])
     assert len(history.epoch) == entry["epochs_run"]
-    assert {"train", "validation"} <= set(entry["metrics"])
+    validated = entry["recipe"]["validation data"] is not None
+    assert {"train"} | ({"validation"} if validated else set()) <= set(entry["metrics"])
     assert set(entry["metrics"]) == set(entry["score_data"])
     known = sets_by_fingerprint()
+    unknown = [each for each, fingerprint in entry["score_data"].items() if fingerprint not in known]
+    if unknown and name not in SCORED_AGAIN:
+        pytest.skip(f"{name} is loaded, not scored again: nothing in DATA_SETS makes its data")
+    assert not unknown, f"{name}: its data sets {unknown} are not what the code makes"
     for set_name, recorded in entry["metrics"].items():
-        fingerprint = entry["score_data"][set_name]
-        assert fingerprint in known, f"{name}: its data set {set_name!r} is not what the code makes"
-        _, X, y = known[fingerprint]
+        X, y = known[entry["score_data"][set_name]]
         with speed.fast_convolutions():
             scores = model.evaluate(X, y, batch_size=256, verbose=0, return_dict=True)
         assert set(scores) == set(recorded)
@@ -126,7 +131,9 @@ def test_shipped_artefact_scores_what_the_manifest_says(name):
             )
 
 
-@pytest.mark.parametrize("name", shipped_names())
+@pytest.mark.parametrize(
+    "name", [name for name, entry in shipped_models().items() if "validation" in entry["metrics"]]
+)
 def test_recorded_metrics_belong_to_the_stored_history(name):
     """The validation loss in the manifest is one that an epoch of the history reached."""
     entry = artefacts.artefact_entry(name)
