@@ -6,3 +6,15 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ASSETS = REPOSITORY / "assets"
 CACHE = REPOSITORY / "cache"
 DATA = REPOSITORY / "data"
+
+# What systems, disk stations and unpackers leave in folders, in small letters.
+_LEFT_BEHIND = {
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"),
+    *("$recycle.bin", "system volume information", "recycler", "lost+found"),
+    *("@eadir", "#recycle", "#snapshot", "@recycle", "__pycache__"),
+}
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder of this name is nobody's work: hidden, or left by a system."""
+    return name.startswith((".", "~$")) or name.lower() in _LEFT_BEHIND

@@ -1,117 +1,176 @@
-"""Photos from anywhere, as arrays: turned upright, in colour, of one size, or refused by name."""
+"""The one picture reader of the course, and photos as arrays of one size."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-# A small file can unpack to gigabytes. Phones make up to 108 million pixels; scans rarely more.
-MAX_PIXELS = 120_000_000
+# Endings of the pictures that are read. HEIC is among them so that it is refused with advice.
+SUFFIXES = frozenset(
+    ".png .apng .jpg .jpeg .jpe .jfif .jp2 .webp .gif .bmp .dib .tif .tiff .tga .ppm .pgm .pbm .pnm"
+    " .avif .heic .heif".split()
+)
+# Endings of pictures that are left out, with a word.
+OTHER_SUFFIXES = frozenset(".jxl .psd .xcf .svg .eps .raw .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf".split())
 # What the first bytes of HEIC files, the iPhone's usual format, say after "ftyp".
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 FITS = ("whole", "centre")
 # As in the evaluation of EfficientNet: 224 of 256 pixels of the shorter side.
 CENTRE_SHARE = 224 / 256
 
+# Pillow warns at half of the size that it refuses. (Not set and unset for each file: threads read.)
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
 
 class PhotoError(ValueError):
-    """A file cannot be used as a photo; the message names it and says what to do."""
+    """A file cannot be used as a picture; the message names it and says what to do."""
 
 
-def open_photo(path: str | PathLike) -> Image.Image:
-    """Open a photo in any format that Pillow reads, as an upright RGB image.
+def read_picture(path: str | PathLike, enough: int | None = None) -> Image.Image:
+    """Read a file in any format that Pillow knows: upright, "L" (grey) or "RGB", 8 bits.
 
-    The camera's note which side is up (EXIF orientation) is followed. Transparent parts become
-    white, CMYK and grey become RGB, 16-bit greys keep their upper 8 bits, and of an animation the
-    first picture is taken.
+    The camera's note which side is up (EXIF) is followed. Transparent parts become white paper,
+    16-bit greys are rounded to 8 bits, CMYK and palettes become RGB. Of an animation the first
+    picture is taken, of a TIFF the first page, and a warning says how many there are.
 
-    Raises:
-        PhotoError: There is no such file, it is no picture, it is broken, it is HEIC and no
-            decoder is there, or it has more than `MAX_PIXELS` pixels.
+    Parameters
+    ----------
+    path : str or PathLike
+    enough : int, optional
+        A JPEG may be decoded at a half, a quarter or an eighth of its size, as long as both of its
+        sides keep so many pixels.
+
+    Raises
+    ------
+    PhotoError
+        No such file; no picture; damaged; HEIC and no decoder for it; 32-bit levels, which no
+        rule makes grey; or more pixels than Pillow opens, 179 million.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise PhotoError(f"{path} is a folder, not a photo")
-    if not path.is_file():
-        raise PhotoError(f"{path} does not exist")
+    with _opened(path) as image:
+        if image.format == "TIFF" and image.n_frames > 1:
+            warnings.warn(
+                f"{path} has {image.n_frames} pages; only the first is read. Save each as a file.",
+                stacklevel=2,
+            )
+        if image.format == "JPEG" and enough:
+            image.draft("RGB", (enough, enough))
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+            return _eight_bits(upright, image)
+        if image.mode in ("I", "F"):
+            raise PhotoError(
+                f"{path} has 32-bit levels, and nothing says which of them is white; save it with 8 "
+                "or 16 bits"
+            )
+        if image.has_transparency_data:
+            upright = upright.convert("RGBA")
+            paper = Image.new("RGBA", upright.size, "white")
+            return Image.alpha_composite(paper, upright).convert("RGB")
+        return upright.convert("L" if image.mode in ("L", "1") else "RGB")
+
+
+def _eight_bits(image: Image.Image, source: Image.Image) -> Image.Image:
+    """Round deep grey levels; Pillow itself would cut them off at 255."""
+    tags = getattr(source, "tag_v2", {})
+    white = 2 ** tags.get(ExifTags.Base.BitsPerSample, (16,))[0] - 1
+    levels = np.asarray(image).astype(np.uint32)
+    clear = levels == source.info.get("transparency", -1)
+    if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:  # white is zero
+        levels = white - levels
+    grey = (levels * 255 + white // 2) // white
+    return Image.fromarray(np.where(clear, 255, grey).astype(np.uint8))
+
+
+def picture_size(path: str | PathLike) -> tuple[int, int]:
+    """Height and width of an upright picture, read from the head of its file.
+
+    Raises
+    ------
+    PhotoError
+        As `read_picture`, as far as the head shows it.
+    """
+    with _opened(path) as image:
+        # Pillow gives the sizes of TIFFs upright.
+        turned = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        return image.size if turned else image.size[::-1]
+
+
+@contextlib.contextmanager
+def _opened(path: str | PathLike) -> Iterator[Image.Image]:
+    """A picture open in Pillow; whatever goes wrong while it is becomes a PhotoError."""
+    if not os.path.isfile(path):
+        what = "is a folder, not a picture" if os.path.isdir(path) else "does not exist"
+        raise PhotoError(f"{path} {what}")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of large pictures earlier than we refuse them.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise PhotoError(_too_large(path, f"{width:,} × {height:,} pixels"))
-                if image.format == "JPEG":
-                    # JPEG can be decoded at a half, a quarter or an eighth: enough for a network.
-                    image.draft("RGB", (1024, 1024))
-                image.load()
-                return _to_rgb(ImageOps.exif_transpose(image))
+        # By its path, Pillow would map an uncompressed TIFF that lies on its side, and garble it.
+        with open(path, "rb") as file, Image.open(file) as image:
+            yield image
     except PhotoError:
         raise
     except Image.DecompressionBombError:
-        raise PhotoError(_too_large(path, "even more pixels than Pillow opens")) from None
-    except UnidentifiedImageError:
-        raise PhotoError(_unknown(path)) from None
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError) as error:
-        # Pillow's decoders raise all of these on broken files.
         raise PhotoError(
-            f"{path} cannot be read as a photo ({error or type(error).__name__}): the file may be "
-            "cut off or damaged; copy it again or leave it out"
+            f"{path} has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, which can fill the memory. "
+            "Make it smaller first"
+        ) from None
+    except UnidentifiedImageError:
+        raise PhotoError(_unknown(Path(path))) from None
+    except Exception as error:  # on broken files Pillow's decoders raise of everything
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PhotoError(
+            f"{path} cannot be read as a picture ({reason}): it may be cut off or damaged; copy it "
+            "again or leave it out"
         ) from error
 
 
-def _too_large(path: Path, what: str) -> str:
-    return (
-        f"{path} has {what}; at most {MAX_PIXELS:,} are read, because such a file can fill the "
-        "memory. Make it smaller first"
-    )
-
-
 def _unknown(path: Path) -> str:
-    with open(path, "rb") as file:
-        head = file.read(12)
+    head, suffix = path.read_bytes()[:12], path.suffix.lower()
     if not head:
-        return f"{path} is empty"
-    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        return f"{path} is empty (0 bytes)"
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS or suffix in (".heic", ".heif"):
         return (
             f"{path} is HEIC, which Pillow cannot decode. Save it as JPEG first (iPhone: "
             "Settings, Camera, Formats, Most Compatible; or export it from your photo program)"
         )
+    if head.startswith(b"%PDF"):
+        return f"{path} is a PDF; save its pages as PNG or JPEG and name those"
     return f"{path} is no picture in a format that Pillow reads; save it as JPEG or PNG"
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        values = np.asarray(image).astype("float64")
-        if values.max(initial=0) > 255:
-            values = values / 257  # 65,535 becomes 255
-        image = Image.fromarray(np.clip(values.round(), 0, 255).astype("uint8"))
-    if image.mode == "P" and "transparency" not in image.info:
-        return image.convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa", "P") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+def open_photo(path: str | PathLike) -> Image.Image:
+    """Open a photo as an upright RGB image, as large as networks need; see `read_picture`.
+
+    Raises
+    ------
+    PhotoError
+        As `read_picture`.
+    """
+    return read_picture(path, enough=1024).convert("RGB")
 
 
 def fit(image: Image.Image, dims: tuple[int, int], how: str = "whole") -> np.ndarray:
     """Scale an RGB image to one size.
 
-    Args:
-        image: As `open_photo` returns it.
-        dims: Height and width in pixels.
-        how: `"whole"` squeezes all of the photo into the size; `"centre"` keeps the proportions
-            and cuts off the edges, as networks are usually evaluated on ImageNet.
+    Parameters
+    ----------
+    image : Image
+        As `open_photo` returns it.
+    dims : tuple of int
+        Height and width in pixels.
+    how : str
+        `"whole"` squeezes all of the photo into the size; `"centre"` keeps the proportions and
+        cuts off the edges, as networks are usually evaluated on ImageNet.
 
-    Returns:
-        uint8 array (height, width, 3), values 0 to 255.
+    Returns
+    -------
+    ndarray, shape (height, width, 3), uint8
     """
     if how not in FITS:
         raise ValueError(f"how must be one of {', '.join(FITS)}, not {how!r}")
@@ -130,15 +189,12 @@ def fit(image: Image.Image, dims: tuple[int, int], how: str = "whole") -> np.nda
 def load_photos(
     paths: Iterable[str | PathLike], dims: tuple[int, int] = (224, 224), how: str = "whole"
 ) -> np.ndarray:
-    """Read photos into one array, uint8 (n, height, width, 3), red first.
+    """Read photos into one array, uint8 (n, height, width, 3), red first; arguments as in `fit`.
 
-    Args:
-        paths: Files.
-        dims: Height and width in pixels.
-        how: As in `fit`.
-
-    Raises:
-        PhotoError: No path is given, or a file cannot be used; see `open_photo`.
+    Raises
+    ------
+    PhotoError
+        No path is given, or a file cannot be used; see `read_picture`.
     """
     images = [fit(open_photo(path), dims, how) for path in paths]
     if not images:

@@ -6,13 +6,10 @@ import base64
 import contextlib
 import hashlib
 import http.server
-import io
 import re
 import socket
-import struct
 import threading
 import time
-import zlib
 from pathlib import Path
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
@@ -28,7 +25,6 @@ import sklearn.datasets
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
-from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 SKLEARN = Path(sklearn.datasets.__file__).parent / "images"
@@ -143,129 +139,6 @@ def test_decoding_sorts_and_refuses_other_shapes() -> None:
     assert best[0][1][2] == 0.2 and best[1][0][2] == 1
     with pytest.raises(ValueError, match=r"\(n, 1000\)"):
         efficientnet_lite.decode_predictions(np.zeros((2, 10)))
-
-
-# --- photos ------------------------------------------------------------------------------------
-
-
-def corner_image(mode: str = "RGB") -> Image.Image:
-    """40 × 60 pixels, the upper left quarter red and the rest green."""
-    image = Image.new("RGB", (60, 40), (0, 200, 0))
-    image.paste((220, 0, 0), (0, 0, 30, 20))
-    return image.convert(mode)
-
-
-def test_exif_orientation_is_followed(tmp_path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held upright: turn by 90° clockwise
-    corner_image().save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    opened = photos.open_photo(tmp_path / "turned.jpg")
-    assert opened.size == (40, 60)
-    pixels = np.asarray(opened).astype(int)
-    assert pixels[5, 35, 0] > 150 > pixels[5, 35, 1]  # red is now at the upper right
-    assert pixels[50, 5, 1] > 150 > pixels[50, 5, 0]
-
-
-def test_transparent_parts_become_white(tmp_path) -> None:
-    image = corner_image("RGBA")
-    image.putpixel((50, 30), (0, 0, 0, 0))
-    image.save(tmp_path / "alpha.png")
-    assert photos.open_photo(tmp_path / "alpha.png").getpixel((50, 30)) == (255, 255, 255)
-    palette = Image.new("P", (4, 4), 0)
-    palette.putpalette([0, 0, 0, 9, 9, 9])
-    palette.save(tmp_path / "palette.gif", transparency=0)
-    assert photos.open_photo(tmp_path / "palette.gif").getpixel((1, 1)) == (255, 255, 255)
-    grey = Image.new("LA", (4, 4), (10, 0))
-    grey.save(tmp_path / "grey.png")
-    assert photos.open_photo(tmp_path / "grey.png").getpixel((1, 1)) == (255, 255, 255)
-
-
-def test_cmyk_keeps_its_colours(tmp_path) -> None:
-    corner_image("CMYK").save(tmp_path / "print.jpg", quality=95)
-    pixels = np.asarray(photos.open_photo(tmp_path / "print.jpg")).astype(int)
-    assert pixels.shape == (40, 60, 3)
-    assert pixels[5, 5, 0] > 150 > pixels[5, 5, 1] and pixels[35, 55, 1] > 150 > pixels[35, 55, 0]
-
-
-def test_grey_and_sixteen_bits(tmp_path) -> None:
-    Image.new("L", (8, 8), 77).save(tmp_path / "grey.png")
-    assert photos.open_photo(tmp_path / "grey.png").getpixel((0, 0)) == (77, 77, 77)
-    deep = np.full((8, 8), 128 * 257, dtype="uint16")
-    Image.fromarray(deep).save(tmp_path / "deep.png")
-    assert photos.open_photo(tmp_path / "deep.png").getpixel((0, 0)) == (128, 128, 128)
-
-
-def bomb(width: int = 30_000, height: int = 30_000) -> bytes:
-    """A PNG of a few hundred bytes that claims to be huge."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-        + chunk(b"IEND", b"")
-    )
-
-
-def heic() -> bytes:
-    return struct.pack(">I", 24) + b"ftypheic" + b"\0\0\0\0" + b"mif1heic" + b"\0" * 100
-
-
-@pytest.mark.parametrize(
-    "name, content, word",
-    [
-        ("bomb.png", bomb(), "at most 120,000,000 are read"),
-        ("less.png", bomb(12_000, 10_001), "12,000 × 10,001 pixels"),
-        ("phone.heic", heic(), "HEIC.*Save it as JPEG"),
-        ("phone.jpg", heic(), "HEIC"),
-        ("empty.jpg", b"", "empty"),
-        ("text.jpg", b"no picture at all", "save it as JPEG or PNG"),
-    ],
-)
-def test_files_that_are_refused_by_name(tmp_path, name, content, word) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(photos.PhotoError, match=word) as caught:
-        photos.open_photo(path)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF"])
-def test_a_cut_off_file_is_refused(tmp_path, kind) -> None:
-    memory = io.BytesIO()
-    noise = np.random.default_rng(1).integers(0, 256, (80, 90, 3), dtype="uint8")
-    Image.fromarray(noise).save(memory, kind)
-    path = tmp_path / "cut.jpg"
-    path.write_bytes(memory.getvalue()[: len(memory.getvalue()) // 2])
-    with pytest.raises(photos.PhotoError, match="cut.jpg"):
-        photos.open_photo(path)
-
-
-def test_missing_files_and_folders(tmp_path) -> None:
-    with pytest.raises(photos.PhotoError, match="does not exist"):
-        photos.open_photo(tmp_path / "none.jpg")
-    with pytest.raises(photos.PhotoError, match="is a folder"):
-        photos.open_photo(tmp_path)
-    with pytest.raises(photos.PhotoError, match="empty"):
-        photos.load_photos([])
-
-
-def test_fitting_squeezes_or_crops() -> None:
-    image = Image.new("RGB", (400, 200), (0, 0, 255))
-    image.paste((255, 0, 0), (0, 0, 40, 200))  # a tenth on the left
-    whole = photos.fit(image, (100, 100), "whole")
-    centre = photos.fit(image, (100, 100), "centre")
-    assert whole.shape == centre.shape == (100, 100, 3)
-    assert (whole[50, :8, 0] > 200).all() and (whole[50, 15:, 2] > 200).all()
-    assert (centre[..., 2] > 200).all()  # the red tenth lies outside of the centre
-    tall = photos.fit(image, (120, 60), "centre")
-    assert tall.shape == (120, 60, 3)
-    with pytest.raises(ValueError, match="how must be"):
-        photos.fit(image, (10, 10), "middle")
 
 
 # --- downloads: a server on this machine -------------------------------------------------------

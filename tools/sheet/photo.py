@@ -7,14 +7,14 @@ not lie flat) is then measured on the printed frames and taken out with a cubic 
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+
+from course.photos import PhotoError, read_picture
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from .layout import (
     BOX,
@@ -34,7 +34,6 @@ from .layout import (
 )
 
 PIXELS_PER_MM = 10  # of the flat picture
-MAX_PIXELS = 200_000_000
 _WORKING_SIDE = 4400  # pixels; more detail than this is not used
 _LEAST_PIXELS_PER_MM = 2.5
 _ADVICE = (
@@ -44,63 +43,17 @@ _ADVICE = (
 
 
 def load_photo(path: str | os.PathLike) -> np.ndarray:
-    """Read a photo or scan as RGB, (height, width, 3) uint8, upright as its EXIF data say.
+    """Read a photo or scan as RGB, (height, width, 3) uint8; see `course.photos.read_picture`.
 
-    Greyscale, 16-bit, palette and transparent pictures are converted; pictures of more than about
-    4,400 pixels a side are reduced. Raises SheetError that names the file and what to do.
+    Pictures of more than about 4,400 pixels a side are reduced. Raises SheetError that names the
+    file and what to do.
     """
-    path = Path(path)
-    if not path.exists():
-        raise SheetError(f"{path}: there is no such file. Check the name and the folder.")
-    if path.is_dir():
-        raise SheetError(f"{path} is a folder. Name the photos in it, e.g. {path}/*.jpg.")
-    if path.stat().st_size == 0:
-        raise SheetError(f"{path} is empty (0 bytes). Copy the photo again from the camera.")
-    if path.suffix.lower() == ".pdf":
-        raise SheetError(f"{path} is a PDF. Save its pages as PNG or JPEG and name those.")
     try:
-        with warnings.catch_warnings():
-            # Pillow's own limit is lower, and only a warning up to twice its size
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                width, height = picture.size
-                if width * height > MAX_PIXELS:
-                    raise Image.DecompressionBombError
-                if picture.format == "JPEG":
-                    picture.draft(None, (_WORKING_SIDE, _WORKING_SIDE))
-                picture = ImageOps.exif_transpose(picture)
-                return _as_rgb(picture)
-    except Image.DecompressionBombError as error:
-        raise SheetError(
-            f"{path} has more than {MAX_PIXELS // 10**6} million pixels. Save it smaller: "
-            "300 dpi, about 9 million pixels, is plenty."
-        ) from error
-    except UnidentifiedImageError as error:
-        hint = ""
-        if path.suffix.lower() in (".heic", ".heif"):
-            hint = " On an iPhone choose Settings, Camera, Formats, Most Compatible."
-        raise SheetError(
-            f"{path} is not a picture that can be read. Save it as JPEG or PNG.{hint}"
-        ) from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise SheetError(
-            f"{path} is damaged or cannot be opened ({error}). Copy it again from the camera."
-        ) from error
-
-
-def _as_rgb(picture: Image.Image) -> np.ndarray:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture, dtype=np.float32)
-        # a scanner's 16 bits become 8; what already fits is left alone
-        if values.max(initial=0) > 255:
-            values = values / 257
-        picture = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    elif picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(paper, picture)
+        picture = read_picture(path, enough=_WORKING_SIDE).convert("RGB")
+    except PhotoError as error:
+        raise SheetError(str(error)) from error
     picture.thumbnail((_WORKING_SIDE, _WORKING_SIDE), Image.Resampling.BOX, reducing_gap=None)
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(picture)
 
 
 @dataclass
