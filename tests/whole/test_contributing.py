@@ -1,57 +1,43 @@
-"""CONTRIBUTING.md, followed literally: its blocks make a lecture that renders and fits."""
+"""The blocks of CONTRIBUTING.md make a lecture that renders and fits; those of exercises/README.md an exercise.
+
+tests/slow/test_contributing_to_the_end.py follows the guide further: `make ready`, then the tests.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
+
+import course.checks
 
 import pytest
 from bs4 import BeautifulSoup
 
+from tests import guide
+from tests.guide import ROOT
+from tests.unit import test_ledger
 from tests.unit.test_workflows import make_targets
-
-ROOT = Path(__file__).resolve().parents[2]
-GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-
-
-def section(title: str) -> str:
-    return re.search(rf"(?ms)^## {title}$(.*?)(?=^## (?:Add|What is made)|\Z)", GUIDE)[1]
-
-
-def block(title: str, language: str = "markdown", fence: str = "````") -> str:
-    """The code block of a section, without the indentation of the list that it stands in."""
-    found = re.search(rf"(?ms)^( *){fence}{language}\n(.*?)^ *{fence}$", section(title))
-    return re.sub(rf"(?m)^{found[1]}", "", found[2])
+from tests.whole import test_answers
 
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     """A copy of the course with the lecture of the guide, rendered; the copy's folder."""
-    folder = tmp_path_factory.mktemp("copy") / "course-repository"
-    folder.mkdir()
-    for name in ("assets", "course", "exercises", "notebooks", "render"):
-        shutil.copytree(
-            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-        )
-    for name in ("_quarto.yml", "references.bib", "index.qmd"):
-        shutil.copy(ROOT / name, folder)
-    (folder / "lectures").mkdir()
-    frame = block("Add a lecture")
-    before, summary = frame.split("# Summary", 1)
-    added = "\n".join(block(title) for title in ("Add a slide", "Add a figure", "Add a fitted model"))
-    (folder / "lectures/08-claims.qmd").write_text(f"{before}{added}\n# Summary{summary}", encoding="utf-8")
+    folder = guide.copy_of_the_course(tmp_path_factory.mktemp("copy") / "course-repository")
+    guide.add_lecture(folder)
+    guide.add_slides(folder, guide.LECTURE, "# Summary", ("slide", "figure", "file", "fitted model"))
+    guide.add_file(folder)
     variables = {name: value for name, value in os.environ.items() if not name.startswith("COURSE_")}
-    variables |= {"PYTHONPATH": str(folder), "COURSE_CACHE": str(folder / "cache"), "PYTHONUTF8": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "render", "--engine", "pip", "lectures/08-claims.qmd"],
+        [sys.executable, "-m", "render", "--engine", "pip", guide.LECTURE],
         cwd=folder,
-        env=variables,
+        env=variables | {"PYTHONPATH": str(folder), "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -72,6 +58,7 @@ def test_the_slides_show_what_the_guide_says(rendered) -> None:
         "Deductibles",
         "What a deductible does",
         "Claims and what is paid",
+        "A roof after hail",
         "A model of digits",
         "Key points",
         "Versions",
@@ -89,9 +76,11 @@ def test_the_notes_show_the_other_half(rendered) -> None:
     assert "would be negative becomes nothing" in text and "Small claims disappear." not in text
 
 
-def test_the_figure_has_its_alternative_text(rendered) -> None:
+def test_pictures_have_their_alternative_texts(rendered) -> None:
     images = _page(rendered, "08-claims.slides.html").find_all("img")
-    assert any(image.get("alt", "").startswith("Paid amount against claim") for image in images)
+    texts = [image.get("alt", "") for image in images]
+    assert any(text.startswith("Paid amount against claim") for text in texts)
+    assert "Roof tiles with a dozen round holes" in texts
 
 
 def test_the_model_is_stored_with_its_recipe(rendered) -> None:
@@ -102,22 +91,31 @@ def test_the_model_is_stored_with_its_recipe(rendered) -> None:
     assert (rendered / "cache/digits_example_history.json").is_file()
 
 
-def test_the_entry_for_the_ledger_has_all_that_a_person_writes() -> None:
-    from tests.unit import test_ledger
+def test_the_exercise_tells_right_from_wrong(tmp_path, monkeypatch) -> None:
+    (tmp_path / "exercises/source").mkdir(parents=True)
+    (tmp_path / "course/checks").mkdir(parents=True)
+    guide.add_exercise(tmp_path)
+    module = ModuleType("course.checks.exercise_08")
+    exec((tmp_path / "course/checks/exercise_08.py").read_text(encoding="utf-8"), module.__dict__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(course.checks, "exercise_08", module, raising=False)
+    test_answers.test_checks_tell_right_from_wrong(tmp_path / "exercises/source/08-claims.py")
 
-    (item,) = tomllib.loads(block("Add a file", "toml", "```"))["item"]
+
+def test_the_entry_for_the_ledger_has_all_that_a_person_writes() -> None:
+    (item,) = tomllib.loads(guide.blocks("Add a file", "toml")[0])["item"]
     assert set(item) <= test_ledger.ledger.FIELDS
     assert test_ledger.ledger._problems_of_fields(item, test_ledger.LICENCES, ROOT) == []
 
 
-def test_commands_files_and_titles_exist() -> None:
-    for target in re.findall(r"`make ([a-z-]+)", GUIDE):
+@pytest.mark.parametrize("text", [guide.GUIDE, guide.EXERCISES], ids=["CONTRIBUTING", "exercises"])
+def test_commands_and_files_exist(text) -> None:
+    for target in re.findall(r"(?m)(?:`|^\$ )make ([a-z-]+)", text):
         assert target in make_targets(), target
-    for module in re.findall(r"-m (tests[.\w]+|render|course[.\w]*)", GUIDE):
+    for module in set(re.findall(r"-m ((?:tools|render|course)[.\w]*)", text)) - {"tools.NAME"}:
         base = ROOT / module.replace(".", "/")
-        assert base.with_suffix(".py").is_file() or base.is_dir(), module
-    made = section("What is made from what")
-    for name in re.findall(
-        r"`((?:assets|tests|docs|course|data)/[\w./-]+\.(?:py|toml|txt|md))`", made + section("Add a helper")
-    ):
-        assert (ROOT / name).exists(), name
+        assert base.with_suffix(".py").is_file() or (base / "__main__.py").is_file(), module
+    prose = re.sub(r"(?ms)^ *(````?)\w+\n.*?^ *\1$", "", text)
+    for name in re.findall(r"`((?:assets|tests|docs|course|data|tools)/[\w./-]+)`", prose):
+        if "NAME" not in name and "NN" not in name and "exercise_08" not in name:
+            assert (ROOT / name).exists(), name
