@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md and exercises/README.md as their readers follow them: each block goes where the text says."""
+"""CONTRIBUTING.md and exercises/README.md as readers follow them: each block goes where the text says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blocks of CONTRIBUTING.md make a lecture that renders and fits; those of exercises/README.md an exercise.
+"""CONTRIBUTING.md makes a lecture that renders and fits, exercises/README.md an exercise that checks.
 
 tests/slow/test_contributing_to_the_end.py follows the guide further: `make ready`, then the tests.
 """
