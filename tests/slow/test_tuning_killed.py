@@ -1,6 +1,7 @@
 """Chief and workers as real processes, some of which are killed."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ from course.models import searches
 import psutil
 import pytest
 
-from tests.unit.test_tuning_distributed import alone, own_settings, spec, table  # noqa: F401  (fixtures)
+from tests.unit.test_tuning_distributed import alone, free_port, own_settings, spec, table  # noqa: F401  (fixtures)
 from tools import tune
 from tools.tune import TuningError, find_search, launch
 
@@ -75,3 +76,22 @@ def test_a_killed_command_goes_on_later(spec, tmp_path, monkeypatch):  # noqa: F
     assert "1 of them done before" in chief.lines[0]
     assert (folder / "tiny/trial_0/trial.json").read_text(encoding="utf-8") == before
     assert table(chief.tuner).equals(alone(find_search(name), tmp_path / "alone"))
+
+
+def test_chief_and_worker_are_started_by_kerastuners_variables(spec, tmp_path):  # noqa: F811
+    name, folder = spec(), tmp_path / "run"
+    place = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(free_port())}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tools.tune", "--search", name, *out],
+            env={**os.environ, **place, "KERASTUNER_TUNER_ID": who, "PYTHONPATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        for who, out in (("chief", ["--out", str(folder)]), ("worker-7", []))
+    ]
+    said = [process.communicate(timeout=300)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0]
+    assert "trial 2 by worker-7" in said[0] and f"Results are in {folder / 'tiny'}" in said[0]
+    found = table(searches.reload(find_search(name), folder))
+    assert found.equals(alone(find_search(name), tmp_path / "alone"))
