@@ -48,20 +48,22 @@ def activation_maximisation(
     For a layer with feature maps, a unit is a channel and its response the mean over the map
     (the "channel objective" of Olah et al., 2017); for a dense layer it is one output.
 
-    Args:
-        model: a model that is a plain sequence of layers and takes images of shape
-            (height, width, 1) with values 0 (ink) to 255 (paper).
-        layer: one of the model's layers.
-        units: numbers of channels or classes.
-        seed: of the starting noise and the random transformations.
-        steps: of Adam.
+    Parameters
+    ----------
+    model : keras.Model
+        A plain sequence of layers that takes images of shape (height, width, 1) with values 0 (ink) to
+        255 (paper).
+    units : sequence of int
+        Numbers of channels or classes of `layer`.
+    seed : int
+        Of the starting noise and the random transformations.
+    steps : int
+        Of Adam.
 
-    Returns:
-        uint8 array of shape (len(units), height, width), 0 (ink) to 255 (paper).
-
-    Raises:
-        ValueError: a layer that the model lacks, a unit that the layer lacks, an input that is not
-            a grey image, or no step.
+    Returns
+    -------
+    ndarray, shape (len(units), height, width), uint8
+        0 (ink) to 255 (paper).
     """
     if layer not in model.layers:
         raise ValueError(f"{layer.name} is not a layer of this model.")
