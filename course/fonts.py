@@ -23,27 +23,9 @@ _SANS_FILES = tuple(ASSETS / "fonts" / f"course-sans-{weight}.ttf" for weight in
 
 # Fonts with many thousand Chinese characters, as the usual systems name them.
 _SYSTEM_FONTS = (
-    "Noto Sans CJK",
-    "Noto Sans SC",
-    "Noto Serif CJK",
-    "Source Han",
-    "PingFang",
-    "Heiti",
-    "STHeiti",
-    "Hiragino Sans GB",
-    "Songti",
-    "STSong",
-    "Microsoft YaHei",
-    "Microsoft JhengHei",
-    "SimHei",
-    "SimSun",
-    "NSimSun",
-    "KaiTi",
-    "DengXian",
-    "WenQuanYi",
-    "LXGW",
-    "AR PL",
-    "Droid Sans Fallback",
+    *("Noto Sans CJK", "Noto Sans SC", "Noto Serif CJK", "Source Han", "PingFang", "Heiti", "STHeiti"),
+    *("Hiragino Sans GB", "Songti", "STSong", "Microsoft YaHei", "Microsoft JhengHei", "SimHei"),
+    *("SimSun", "NSimSun", "KaiTi", "DengXian", "WenQuanYi", "LXGW", "AR PL", "Droid Sans Fallback"),
     "Arial Unicode",
 )
 
@@ -54,21 +36,24 @@ def register() -> None:
     Latin text keeps the font that it has. Calling this again, or after a style has reset the
     family, does no harm.
 
-    Raises:
-        FileNotFoundError: a font file is missing from assets/fonts.
+    Raises
+    ------
+    FileNotFoundError
+        A font file is missing from assets/fonts.
     """
     known = {font.fname for font in font_manager.fontManager.ttflist}
     for file in (FONT_FILE, *_SANS_FILES):
-        if str(file) not in known:
-            if not file.exists():
-                raise FileNotFoundError(
-                    errno.ENOENT, "A font of the course is missing. Restore it with `git checkout`", str(file)
-                )
-            font_manager.fontManager.addfont(str(file))
+        if str(file) in known:
+            continue
+        if not file.exists():
+            raise FileNotFoundError(
+                errno.ENOENT, "A font of the course is missing. Restore it with `git checkout`", str(file)
+            )
+        font_manager.fontManager.addfont(str(file))
+        if file in (FONT_FILE, _SANS_FILES[-1]):
+            # They serve as bold too, or matplotlib would log that it found none.
             entry = font_manager.fontManager.ttflist[-1]
-            if file in (FONT_FILE, _SANS_FILES[-1]):
-                # They serve as bold too, or matplotlib would log that it found none.
-                font_manager.fontManager.ttflist.append(dataclasses.replace(entry, weight=700))
+            font_manager.fontManager.ttflist.append(dataclasses.replace(entry, weight=700))
     _add_fallback(FAMILY)
 
 
@@ -86,12 +71,14 @@ def drawable(text: str) -> str:
     warning says once what to install.
     """
     register()
-    beyond = {
-        character
-        for character in text
-        if ord(character) >= 0x2E80 and ord(character) not in _glyphs_of_course_kai()
-    }
-    missing = {character for character in beyond if _add_system_font(character) is None}
+    missing = set()
+    for character in set(text):
+        if ord(character) < 0x2E80 or ord(character) in _glyphs_of_course_kai():
+            continue
+        if (family := _system_font_with(character)) is None:
+            missing.add(character)
+        else:
+            _add_fallback(family)
     if missing:
         _warn_of_missing_characters("".join(sorted(missing)))
     return "".join(f"U+{ord(character):04X}" if character in missing else character for character in text)
@@ -102,16 +89,9 @@ def _glyphs_of_course_kai() -> frozenset[int]:
     return frozenset(font_manager.get_font(str(FONT_FILE)).get_charmap())
 
 
-def _add_system_font(character: str) -> str | None:
-    """Add an installed font that has `character` to the fallbacks; its name, or None."""
-    family = _system_font_with(character)
-    if family is not None:
-        _add_fallback(family)
-    return family
-
-
 @functools.cache
 def _system_font_with(character: str) -> str | None:
+    """The name of an installed font that has `character`, or None."""
     for font in font_manager.fontManager.ttflist:
         if font.name.startswith(_SYSTEM_FONTS):
             try:

@@ -10,18 +10,30 @@ def explore(draw: Callable[..., Any], **sliders: Any) -> None:
     Without ipywidgets, or outside a notebook, `draw` is called once with the sliders' first values,
     and a line says how to see others.
 
-    Args:
-        draw: draws with Matplotlib, or prints; takes each slider's value by name.
-        sliders: for each argument of `draw`, `(first value, lowest, highest)` or
-            `(first value, lowest, highest, step)` for a slider of numbers, or a list of
-            choices, the first of which is shown first.
+    Parameters
+    ----------
+    draw : callable
+        Draws with Matplotlib, or prints; takes each slider's value by name.
+    sliders
+        For each argument of `draw`, `(first value, lowest, highest)` or
+        `(first value, lowest, highest, step)` for a slider of numbers, or a list of choices, the
+        first of which is shown first.
 
-    Raises:
-        ValueError: a slider is neither.
+    Raises
+    ------
+    ValueError
+        A slider is neither.
     """
-    first = {name: _first(name, slider) for name, slider in sliders.items()}
+    for name, slider in sliders.items():
+        choices = isinstance(slider, list) and slider
+        if not choices and not (isinstance(slider, tuple) and len(slider) in (3, 4)):
+            raise ValueError(
+                f"{name}={slider!r}: a slider is (first, lowest, highest), (first, lowest, highest, "
+                "step) or a list of choices"
+            )
     widgets = _widgets()
     if widgets is None:
+        first = {name: slider[0] for name, slider in sliders.items()}
         draw(**first)
         shown = ", ".join(f"{name}={value!r}" for name, value in first.items())
         print(
@@ -29,35 +41,17 @@ def explore(draw: Callable[..., Any], **sliders: Any) -> None:
             f"without them, call {draw.__name__}({shown}) with other values."
         )
         return
-    controls = {}
-    for name, slider in sliders.items():
-        description = name.replace("_", " ")
-        if isinstance(slider, list):
-            controls[name] = widgets.Dropdown(options=slider, description=description)
-            continue
-        value, low, high, *step = slider
-        whole = all(isinstance(each, int) for each in slider)
-        kind = widgets.IntSlider if whole else widgets.FloatSlider
-        controls[name] = kind(
-            value=value,
-            min=low,
-            max=high,
-            step=step[0] if step else (1 if whole else 0.01),
-            description=description,
-            continuous_update=False,
-        )
-    widgets.interact(draw, **controls)
+    widgets.interact(draw, **{name: _control(widgets, name, slider) for name, slider in sliders.items()})
 
 
-def _first(name: str, slider: Any) -> Any:
-    if isinstance(slider, list) and slider:
-        return slider[0]
-    if isinstance(slider, tuple) and len(slider) in (3, 4):
-        return slider[0]
-    raise ValueError(
-        f"{name}={slider!r}: a slider is (first, lowest, highest), (first, lowest, highest, step) "
-        "or a list of choices"
-    )
+def _control(widgets: Any, name: str, slider: list | tuple) -> Any:
+    description = name.replace("_", " ")
+    if isinstance(slider, list):
+        return widgets.Dropdown(options=slider, description=description)
+    whole = all(isinstance(each, int) for each in slider)
+    kind = widgets.IntSlider if whole else widgets.FloatSlider
+    value, low, high, step = slider if len(slider) == 4 else (*slider, 1 if whole else 0.01)
+    return kind(value=value, min=low, max=high, step=step, description=description, continuous_update=False)
 
 
 def _widgets() -> Any:
@@ -67,5 +61,4 @@ def _widgets() -> Any:
         from IPython import get_ipython
     except ImportError:
         return None
-    shell = get_ipython()
-    return ipywidgets if getattr(shell, "kernel", None) is not None else None
+    return ipywidgets if getattr(get_ipython(), "kernel", None) is not None else None

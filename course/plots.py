@@ -16,14 +16,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito, 2008, Color Universal
 # Design). The same set of data has the same colour in every plot of the course.
-BLUE, VERMILLION, GREEN, AMBER, SKY, PURPLE = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#E69F00",
-    "#56B4E9",
-    "#CC79A7",
-)
+BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
+AMBER, SKY, PURPLE = "#E69F00", "#56B4E9", "#CC79A7"
 INK, GRID = "#1b2733", "#d9dee3"
 COLOURS = {"train": BLUE, "validation": VERMILLION, "test": GREEN, "notebook": PURPLE}
 
@@ -46,11 +40,7 @@ _STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 2.5,
     "axes.prop_cycle": matplotlib.cycler(color=[BLUE, VERMILLION, GREEN, AMBER, SKY, PURPLE]),
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
+    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"), INK),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -92,20 +82,25 @@ def plot_mandarin_characters(
 
     The characters are the first n different ones in y, and of each the first images in X.
 
-    Args:
-        X: images, shape (number, height, width, 1) or (number, height, width), 0 to 255.
-        y: integer labels, shape (number,).
-        class_names: the character of each label.
-        n: how many characters (columns).
-        hands: how many images of each (rows).
-        cmap: a matplotlib colour map; None for matplotlib's default, which suits no image of
-            ink on paper.
+    Parameters
+    ----------
+    X : ndarray, shape (number, height, width, 1) or (number, height, width)
+        Grey levels, 0 to 255.
+    y : ndarray, shape (number,)
+        Labels: positions in class_names.
+    n, hands : int
+        How many characters (columns), and how many images of each (rows).
+    cmap : str, optional
+        A colour map; None for matplotlib's default, which suits no image of ink on paper.
 
-    Returns:
-        The figure, and its axes of shape (hands, n).
+    Returns
+    -------
+    figure, axes of shape (hands, n)
 
-    Raises:
-        ValueError: no images, n or hands below 1, or X and y of different lengths.
+    Raises
+    ------
+    ValueError
+        No images, n or hands below 1, or X and y of different lengths.
     """
     X, y = _check_images(X, y)
     if n < 1 or hands < 1 or len(y) == 0:
@@ -116,17 +111,15 @@ def plot_mandarin_characters(
         names = [fonts.drawable(str(class_names[label])) for label in labels]
         width = min(1.2, 11 / len(labels))
         height = width * X.shape[1] / X.shape[2]
-        figure, axes = plt.subplots(
-            hands, len(labels), squeeze=False, figsize=(len(labels) * width, hands * height + 0.5)
-        )
+        size = (len(labels) * width, hands * height + 0.5)
+        figure, axes = plt.subplots(hands, len(labels), squeeze=False, figsize=size)
         for column, (label, name) in enumerate(zip(labels, names)):
             axes[0, column].set_title(name, fontsize=26, loc="center", pad=6)
-            indices = np.flatnonzero(y == label)[:hands]
-            for row, axis in enumerate(axes[:, column]):
-                if row < len(indices):
-                    _show_image(axis, X[indices[row]], cmap)
-                else:
-                    axis.axis("off")
+            images = X[np.flatnonzero(y == label)[:hands]]
+            for axis, image in zip(axes[:, column], images):
+                _show_image(axis, image, cmap)
+            for axis in axes[len(images) :, column]:
+                axis.axis("off")
     return figure, axes
 
 
@@ -158,20 +151,25 @@ def _show_image(axis: Axes, image: np.ndarray, cmap: str | None) -> None:
 _TITLES = {"loss": "Loss", "accuracy": "Accuracy", "acc": "Accuracy"}
 
 
-def plot_history(history: "object | Mapping", monitor: str | None = None) -> tuple[Figure, np.ndarray]:
+def plot_history(history: object | Mapping) -> tuple[Figure, np.ndarray]:
     """Draw the loss and each metric by epoch, on training and validation data.
 
-    Args:
-        history: what `model.fit` returns (its `history` attribute is used), or a dict of lists
-            such as {"loss": [...], "accuracy": [...], "val_loss": [...], ...}.
-        monitor: the series whose best epoch is marked; by default "val_accuracy", else
-            "val_loss", if there.
+    The first epoch with the best "val_accuracy", else "val_loss", is marked.
 
-    Returns:
-        The figure, and its axes, one per metric.
+    Parameters
+    ----------
+    history : History or dict
+        What `model.fit` returns (its `history` attribute is used), or a dict of lists such as
+        {"loss": [...], "accuracy": [...], "val_loss": [...], ...}.
 
-    Raises:
-        ValueError: there is no epoch in it, or `monitor` is not one of its series.
+    Returns
+    -------
+    figure, axes, one per metric
+
+    Raises
+    ------
+    ValueError
+        There is no epoch in it.
     """
     series = getattr(history, "history", history)
     if isinstance(series.get("history"), Mapping):
@@ -180,44 +178,37 @@ def plot_history(history: "object | Mapping", monitor: str | None = None) -> tup
     metrics.sort(key=lambda name: (name != "loss", name not in _TITLES))
     if not metrics or len(series[metrics[0]]) == 0:
         raise ValueError("This history holds no epoch: the model has not been fitted yet.")
-    best = _best_epoch(series, monitor)
-    epochs = np.arange(1, len(series[metrics[0]]) + 1)
-
     with matplotlib.rc_context(_STYLE):
         fonts.register()
-        figure, axes = plt.subplots(
-            1, len(metrics), squeeze=False, figsize=(min(3.8 * len(metrics) + 1, 11.8), 4.1)
-        )
-        axes = axes[0]
+        size = (min(3.8 * len(metrics) + 1, 11.8), 4.1)
+        figure, (axes,) = plt.subplots(1, len(metrics), squeeze=False, figsize=size)
         for axis, name in zip(axes, metrics):
-            marker = "o" if len(epochs) == 1 else None
-            for prefix, data in (("", "train"), ("val_", "validation")):
-                if prefix + name in series:
-                    axis.plot(epochs, series[prefix + name], color=COLOURS[data], label=data, marker=marker)
-            axis.set(title=_title(name), xlabel="Epoch")
-            axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-            axis.margins(x=0.02)
-            if name == "loss":
-                axis.set_ylim(bottom=0)
-            elif _is_proportion(series, name):
-                axis.set_ylim(top=min(1.015, axis.get_ylim()[1]))
-                axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            if best is not None:
-                axis.axvline(
-                    best,
-                    color=INK,
-                    linewidth=1.5,
-                    linestyle=(0, (2, 2)),
-                    zorder=1,
-                    label=f"best epoch: {best}",
-                )
-                if "val_" + name in series:
-                    axis.plot(
-                        best, series["val_" + name][best - 1], "o", markersize=9, color=COLOURS["validation"]
-                    )
+            _draw_metric(axis, name, series, _best_epoch(series))
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
     return figure, axes
+
+
+def _draw_metric(axis: Axes, name: str, series: Mapping, best: int | None) -> None:
+    epochs = np.arange(1, len(series[name]) + 1)
+    marker = "o" if len(epochs) == 1 else None
+    for prefix, data in (("", "train"), ("val_", "validation")):
+        if prefix + name in series:
+            axis.plot(epochs, series[prefix + name], color=COLOURS[data], label=data, marker=marker)
+    axis.set(title=_title(name), xlabel="Epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+    axis.margins(x=0.02)
+    if name == "loss":
+        axis.set_ylim(bottom=0)
+    elif _is_proportion(series, name):
+        axis.set_ylim(top=min(1.015, axis.get_ylim()[1]))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    if best is not None:
+        dashes = {"linewidth": 1.5, "linestyle": (0, (2, 2)), "zorder": 1}
+        axis.axvline(best, color=INK, label=f"best epoch: {best}", **dashes)
+        if "val_" + name in series:
+            value = series["val_" + name][best - 1]
+            axis.plot(best, value, "o", markersize=9, color=COLOURS["validation"])
 
 
 def _title(metric: str) -> str:
@@ -232,16 +223,12 @@ def _is_proportion(series: Mapping, name: str) -> bool:
     return _title(name).endswith("ccuracy") and 0 <= min(values) <= max(values) <= 1
 
 
-def _best_epoch(series: Mapping, monitor: str | None) -> int | None:
-    """The first epoch at which the monitored series is best, counted from 1."""
-    if monitor is None:
-        monitor = next((name for name in ("val_accuracy", "val_loss") if name in series), None)
-        if monitor is None:
-            return None
-    elif monitor not in series:
-        raise ValueError(f"monitor={monitor!r} is none of {', '.join(series)}.")
-    pick = np.argmin if "loss" in monitor else np.argmax
-    return int(pick(series[monitor])) + 1
+def _best_epoch(series: Mapping) -> int | None:
+    """The first epoch at which the validation data are read best, counted from 1."""
+    for monitor, position in (("val_accuracy", np.argmax), ("val_loss", np.argmin)):
+        if monitor in series:
+            return int(position(series[monitor])) + 1
+    return None
 
 
 # --- Predictions -------------------------------------------------------------------------
@@ -250,13 +237,15 @@ def _best_epoch(series: Mapping, monitor: str | None) -> int | None:
 def predicted_probabilities(model: object, X: np.ndarray, batch_size: int = 64) -> np.ndarray:
     """Each image's probability for each class, whether the model gives these or logits.
 
-    Args:
-        model: a classifier with Keras's `predict`.
-        X: images, shape (number, height, width, 1).
-        batch_size: how many images are predicted at a time.
+    Parameters
+    ----------
+    model : Keras model or other classifier with its `predict`
+    X : ndarray, shape (number, height, width, 1)
 
-    Returns:
-        float64 array of shape (number, classes); rows add to 1.
+    Returns
+    -------
+    ndarray, shape (number, classes), float64
+        Rows add to 1.
     """
     from course.speed import fast_convolutions  # brings torch, which plots alone do not need
 
@@ -269,74 +258,54 @@ def predicted_probabilities(model: object, X: np.ndarray, batch_size: int = 64) 
 
 
 def plot_failed_predictions(
-    model: object,
-    X: np.ndarray,
-    y: np.ndarray,
-    class_names: Sequence[str],
-    n: int = 10,
-    *,
-    order: str = "most confident",
-    columns: int = 5,
+    model: object, X: np.ndarray, y: np.ndarray, class_names: Sequence[str], n: int = 10
 ) -> tuple[Figure, np.ndarray]:
     """Show images that a model misreads, titled "true not predicted (confidence)".
 
-    Args:
-        model: a classifier with Keras's `predict`; it may return probabilities or logits.
-        X: images, shape (number, height, width, 1), 0 to 255.
-        y: the true labels, shape (number,).
-        class_names: the character of each label.
-        n: at most how many images to show.
-        order: "most confident" or "least confident" first, or "as given" in X. Equally
-            confident ones stay in the order of X.
-        columns: how many images in a row.
+    The most confident mistakes come first; equally confident ones stay in the order of X. Where
+    the model makes no mistake, the figure says so.
 
-    Returns:
-        The figure, and its axes of shape (rows, columns). Where the model makes no mistake,
-        the figure says so.
+    Parameters
+    ----------
+    model : Keras model or other classifier with its `predict`
+        It may return probabilities or logits.
+    X, y, class_names
+        As in `plot_mandarin_characters`; y holds the true labels.
+    n : int
+        At most how many images to show, five in a row.
 
-    Raises:
-        ValueError: X and y of different lengths or wrong shape, n or columns below 1, or an
-            unknown order.
+    Returns
+    -------
+    figure, axes of shape (rows, 5)
+
+    Raises
+    ------
+    ValueError
+        X and y of different lengths or wrong shape, or n below 1.
     """
     images, y = _check_images(X, y)
-    if n < 1 or columns < 1:
-        raise ValueError(f"n and columns should be at least 1, not {n} and {columns}.")
-    signs = {"most confident": -1, "least confident": 1, "as given": 0}
-    if order not in signs:
-        raise ValueError(f"order should be one of {', '.join(map(repr, signs))}, not {order!r}.")
+    if n < 1:
+        raise ValueError(f"n should be at least 1, not {n}.")
     probabilities = predicted_probabilities(model, images[..., np.newaxis])
-    predicted = probabilities.argmax(axis=1)
-    confidence = probabilities.max(axis=1)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != y)
-    wrong = wrong[np.argsort(signs[order] * confidence[wrong], kind="stable")]
-    shown = wrong[:n]
+    shown = wrong[np.argsort(-confidence[wrong], kind="stable")][:n]
 
     fonts.drawable("".join(map(str, class_names)))
     with matplotlib.rc_context(_STYLE):
         # Before the axes are made: their titles keep the fonts that are known by then.
-        names = {
-            label: fonts.drawable(str(class_names[label]))
-            for label in {*y[shown].tolist(), *predicted[shown].tolist()}
-        }
-        rows = max(1, -(-len(shown) // columns))
-        width = 1.35
-        height = width * images.shape[1] / images.shape[2]
-        figure, axes = plt.subplots(
-            rows, columns, squeeze=False, figsize=(2.15 * columns, (height + 0.6) * rows)
-        )
+        names = [fonts.drawable(str(name)) for name in class_names]
+        rows = max(1, -(-len(shown) // 5))
+        height = 1.35 * images.shape[1] / images.shape[2]
+        figure, axes = plt.subplots(rows, 5, squeeze=False, figsize=(2.15 * 5, (height + 0.6) * rows))
         figure.get_layout_engine().set(h_pad=0.1)
         for axis in axes.flat[len(shown) :]:
             axis.axis("off")
         for axis, index in zip(axes.flat, shown):
             _show_image(axis, images[index], "gray")
-            axis.set_title(
-                f"{names[y[index]]} not {names[predicted[index]]} ({confidence[index]:.0%})",
-                loc="center",
-                fontweight="normal",
-                pad=6,
-            )
+            title = f"{names[y[index]]} not {names[predicted[index]]} ({confidence[index]:.0%})"
+            axis.set_title(title, loc="center", fontweight="normal", pad=6)
         if len(shown) == 0:
-            figure.text(
-                0.5, 0.5, f"All {len(y):,} predictions are right.", ha="center", va="center", fontsize=20
-            )
+            text = f"All {len(y):,} predictions are right."
+            figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=20)
     return figure, axes

@@ -15,13 +15,17 @@ def show_table(
 
     Whole numbers get commas, missing ones an empty cell. An index of row numbers is left out.
 
-    Args:
-        table: the names of its columns must differ.
-        formats: for single columns, as `pandas.io.formats.style.Styler.format` takes them.
-        right: columns of texts that are numbers as well, such as "8.75 %".
+    Parameters
+    ----------
+    formats : dict, optional
+        For single columns, as `pandas.io.formats.style.Styler.format` takes them.
+    right : list of str
+        Columns of texts that are numbers as well, such as "8.75 %".
 
-    Raises:
-        KeyError: `formats` or `right` names a column that the table lacks.
+    Raises
+    ------
+    KeyError
+        `formats` or `right` names a column that the table lacks.
     """
     missing = [name for name in (*(formats or {}), *right) if name not in table]
     if missing:
@@ -30,8 +34,6 @@ def show_table(
     numbers = [name for name in table if pd.api.types.is_numeric_dtype(table[name])]
     styled = table.style.format({**whole, **(formats or {})}, na_rep="")
     # By table styles and not by cell: pages style cells more strongly than a single cell's style.
-    styled.set_table_styles(
-        {name: [{"selector": "", "props": "text-align: right"}] for name in (*numbers, *right)},
-        overwrite=False,
-    )
+    to_the_right = [{"selector": "", "props": "text-align: right"}]
+    styled.set_table_styles(dict.fromkeys((*numbers, *right), to_the_right), overwrite=False)
     return styled.hide() if pd.api.types.is_integer_dtype(table.index) else styled
