@@ -64,16 +64,29 @@ def is_asset(path: str, content: bytes) -> bool:
 
 
 def repository_files(root: Path = REPOSITORY) -> list[str]:
-    """The files that git tracks or would track, as posix paths from the root; sorted."""
+    """The files that git tracks or would track, as posix paths from the root; sorted.
+
+    A new folder beside the course's own is somebody's photos or settings, until git tracks a file in it.
+    """
     if (root / ".git").exists() and shutil.which("git"):
-        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        listed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode("utf-8")
-        return sorted({name for name in listed.split("\0") if name and (root / name).is_file()})
+        tracked, new = (
+            _listed_by_git(root, "--cached"),
+            _listed_by_git(root, "--others", "--exclude-standard"),
+        )
+        ours = {PurePosixPath(name).parts[0] for name in tracked}
+        new = {name for name in new if "/" not in name or PurePosixPath(name).parts[0] in ours}
+        return sorted(name for name in tracked | new if (root / name).is_file())
     found = []
     for folder, folders, files in os.walk(root):
         folders[:] = set(folders) - MADE  # these are not entered
         found += [Path(folder, name).relative_to(root).as_posix() for name in files]
     return sorted(found)
+
+
+def _listed_by_git(root: Path, *which: str) -> set[str]:
+    command = ["git", "ls-files", "-z", *which]
+    listed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode("utf-8")
+    return set(filter(None, listed.split("\0")))
 
 
 def assets(root: Path = REPOSITORY) -> list[str]:

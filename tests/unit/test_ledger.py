@@ -251,3 +251,19 @@ called = ["cat"]
     assert ledger.problems(small, small.parent) == []
     model.write_bytes(b"others")
     assert "cache/net.keras: its SHA-256 is not the one in" in _problem(small)
+
+
+def test_a_new_folder_beside_the_courses_is_somebodys_own(tmp_path) -> None:
+    """A new file counts in a folder that git knows; a reader's photos do not, until git knows one of them."""
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
+
+    git("init", "-q")
+    for name in ("docs/known.md", "docs/new.md", "my-photos/dog.jpg", "my-photos/cat.jpg", "new.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    git("add", "docs/known.md")
+    assert ledger.repository_files(tmp_path) == ["docs/known.md", "docs/new.md", "new.md"]
+    git("add", "my-photos/dog.jpg")
+    assert "my-photos/cat.jpg" in ledger.repository_files(tmp_path)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import functools
 import re
-import subprocess
 from pathlib import Path, PurePosixPath
 
 import pytest
+
+from tools.ledger import repository_files
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = {
@@ -61,15 +62,8 @@ ONE_MACHINE = re.compile(
 
 @functools.cache
 def tracked() -> tuple[str, ...]:
-    """The files that git tracks or would track; without git the test cannot know them."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    names = listed.stdout.decode("utf-8").split("\0")
-    return tuple(sorted({name for name in names if name and (ROOT / name).is_file()}))
+    """The files that git tracks or would track."""
+    return tuple(repository_files(ROOT))
 
 
 def sources() -> list[str]:
