@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/instructors.md").read_text(encoding="utf-8")
 LECTURES = sorted((ROOT / "lectures").glob("[0-9]*.qmd"))
+TO_COPY = 'CONTRIBUTING.md, "Add a lecture", has it to copy'
 
 
 def rows(table: str) -> list[list[str]]:
@@ -25,9 +26,12 @@ def rows(table: str) -> list[list[str]]:
 def plan(lecture: Path) -> tuple[dict[str, int], int]:
     """A lecture's plan: minutes of each part, and the total that its caption states."""
     text = lecture.read_text(encoding="utf-8")
-    section = re.search(r"(?ms)^## Plan$(.*?)^#", text)[1]
+    section = re.search(r"(?ms)^## Plan$(.*?)^#", text)
+    assert section, f"{lecture.name} has no slide '## Plan'; {TO_COPY}"
+    section = section[1]
     caption = re.search(r"(?m)^: Lecture (\d+) in (\d+) minutes \{\.plan\}$", section)
-    assert int(caption[1]) == int(lecture.name[:2])
+    assert caption, f"{lecture.name}: its plan ends with no line ': Lecture N in M minutes {{.plan}}'"
+    assert int(caption[1]) == int(lecture.name[:2]), f"{lecture.name}: its plan says lecture {caption[1]}"
     return {part: int(minutes) for part, minutes in rows(section)}, int(caption[2])
 
 
@@ -43,6 +47,13 @@ def glance() -> dict[int, list[int]]:
     return {int(name.split(".")[0]): [int(value) for value in values] for name, *values in rows(text)}
 
 
+def section_of(lecture: Path) -> str:
+    """The guide's text on a lecture."""
+    found = sections().get(int(lecture.name[:2]))
+    assert found, f"docs/instructors.md has no section on {lecture.name}; {TO_COPY}"
+    return found
+
+
 def titles(lecture: Path) -> set[str]:
     text = re.sub(r"(?ms)^```.*?^```", "", lecture.read_text(encoding="utf-8"))
     return {re.sub(r"\s*\{[^}]*\}$", "", title).strip() for title in re.findall(r"(?m)^##? +(.+)$", text)}
@@ -51,23 +62,30 @@ def titles(lecture: Path) -> set[str]:
 @pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
 def test_the_plan_adds_up(lecture) -> None:
     parts, total = plan(lecture)
-    assert sum(parts.values()) == total
+    assert sum(parts.values()) == total, (
+        f"the parts take {sum(parts.values())} minutes, the caption says {total}"
+    )
 
 
 def test_every_lecture_is_in_the_guide() -> None:
     numbers = [int(path.name[:2]) for path in LECTURES]
-    assert sorted(sections()) == sorted(glance()) == numbers
+    assert sorted(glance()) == numbers, f'docs/instructors.md: a row of "At a glance" is missing; {TO_COPY}'
+    assert sorted(sections()) == numbers, (
+        f"docs/instructors.md: a section '## Lecture N: …' is missing; {TO_COPY}"
+    )
 
 
 @pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
 def test_parts_and_minutes_are_those_of_the_lecture(lecture) -> None:
     number = int(lecture.name[:2])
     parts, total = plan(lecture)
-    table = rows(sections()[number])
-    assert {part: int(minutes) for part, minutes, *_ in table} == parts
-    assert [part for part, *_ in table] == list(parts)
+    table = rows(section_of(lecture))
+    told = [(part, int(minutes)) for part, minutes, *_ in table]
+    assert told == list(parts.items()), (
+        f"docs/instructors.md tells other parts than the plan in {lecture.name}"
+    )
     short = sum(int(cells[2]) for cells in table)
-    assert glance()[number][:2] == [total, short]
+    assert glance()[number][:2] == [total, short], f'"At a glance" should say {total} and {short} minutes'
     for part, minutes, shortened, left_out in table:
         assert 0 <= int(shortened) <= int(minutes), part
         if left_out:  # leaving something out must save time
@@ -76,9 +94,11 @@ def test_parts_and_minutes_are_those_of_the_lecture(lecture) -> None:
 
 @pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
 def test_slides_that_are_named_exist(lecture) -> None:
-    section = sections()[int(lecture.name[:2])]
+    section = section_of(lecture)
     named = re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", section)
-    assert named
+    assert named, (
+        f"docs/instructors.md names no *slide* of {lecture.name}: which to leave out, to ask before?"
+    )
     assert sorted(set(named) - titles(lecture)) == []
     for part in re.findall(r'"([^"*\n]+)"', re.sub(r"\*[^*\n]+\*", "", section)):
         assert part in plan(lecture)[0] or part in titles(lecture), part
@@ -87,8 +107,11 @@ def test_slides_that_are_named_exist(lecture) -> None:
 @pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
 def test_minutes_of_exercises_are_those_of_their_tasks(lecture) -> None:
     source = ROOT / "exercises/source" / f"{lecture.stem}.py"
+    assert source.is_file(), f"{lecture.name} has no exercise; exercises/README.md has one to copy"
     tasks = re.findall(r"(?m)^# ## Task \d+: .*\((\d+) minutes\)$", source.read_text(encoding="utf-8"))
-    assert sum(map(int, tasks)) == glance()[int(lecture.name[:2])][2]
+    minutes = sum(map(int, tasks))
+    told = glance().get(int(lecture.name[:2]), [None] * 3)[2]
+    assert told == minutes, f'"At a glance" says {told} minutes for the exercise, its tasks take {minutes}'
 
 
 def test_minutes_of_the_front_page_are_those_of_the_lectures() -> None:
@@ -99,4 +122,6 @@ def test_minutes_of_the_front_page_are_those_of_the_lectures() -> None:
             found[int(match[1])] = re.search(r"\|\s*(\d+)\s*\|", line)
     for lecture in LECTURES:
         number = int(lecture.name[:2])
-        assert found.get(number) and int(found[number][1]) == plan(lecture)[1], lecture.name
+        minutes = plan(lecture)[1]
+        assert found.get(number), f"index.qmd has no row for {lecture.name}; {TO_COPY}"
+        assert int(found[number][1]) == minutes, f"index.qmd: {lecture.name} takes {minutes} minutes"
