@@ -1,6 +1,6 @@
 """The pip-only renderer: the site that `quarto render` makes, on machines without Quarto.
 
-`python -m render` is its command; `render.site` puts the parts together: `qmd` reads sources,
-`execute` runs cells, `dependencies` decides what may be reused, `assemble` and `page` make HTML
-with pandoc, `postprocess` finishes it.
+`python -m render` is its command. A page goes through `qmd` (reading the source, checked against
+`project` and `check`), `execute` (running its cells, kept by `cache`), `cells` (Markdown of cells
+and outputs), `page` (pandoc with `page.lua`) and `finish`; `site` puts them together.
 """

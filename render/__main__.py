@@ -1,16 +1,19 @@
-"""The commands: `python -m render [pages…]`, and its `notebooks`, `exercises` and `run`."""
+"""The commands: `python -m render [pages…]`, and its `notebooks`, `exercises`, `run` and `pdf`."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import contextlib
+import importlib
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
-from .errors import RenderError
+from .engine import choose, render_with_quarto
 from .project import Project
+from .qmd import RenderError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,23 +25,14 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     try:
-        if arguments[:1] == ["notebooks"]:
-            from .notebooks import command
-
-            return command(arguments[1:])
-        if arguments[:1] == ["exercises"]:
-            from .exercises import command
-
-            return command(arguments[1:])
+        project = Project.load(find_root(Path.cwd()))
         if arguments[:1] == ["run"]:
-            from .plainrun import command
-
-            return command(arguments[1:])
-        if arguments[:1] == ["pdf"]:
-            from .pdf import command
-
-            return command(arguments[1:])
-        return render(arguments)
+            return run(project, arguments[1:])
+        if arguments[:1] in (["notebooks"], ["exercises"], ["pdf"]):
+            module = importlib.import_module(f".{arguments[0]}", __package__)
+            parser = argparse.ArgumentParser(f"python -m render {arguments[0]}", description=module.__doc__)
+            return module.command(project, parser, arguments[1:])
+        return render(project, arguments)
     except RenderError as error:
         print(f"\nError: {error}", file=sys.stderr)
         return 1
@@ -55,12 +49,20 @@ def _terminate(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def render(arguments: list[str]) -> int:
+def find_root(start: Path) -> Path:
+    """The nearest folder upwards that holds `_quarto.yml`."""
+    for folder in (start, *start.parents):
+        if (folder / "_quarto.yml").is_file():
+            return folder
+    raise RenderError(f"there is no _quarto.yml in {start} or above it")
+
+
+def render(project: Project, arguments: list[str]) -> int:
     """Render all pages or the named ones, through Quarto where there is one."""
     parser = argparse.ArgumentParser(
         prog="python -m render",
-        description="Render the site, or some of its pages, to _site/. Other commands: "
-        "`python -m render notebooks OUT [pages]`, `python -m render run pages` and "
+        description="Render the site, or some of its pages, to _site/. Other commands: `python -m render "
+        "notebooks OUT [pages]`, `python -m render exercises`, `python -m render run pages` and "
         "`python -m render pdf`.",
     )
     parser.add_argument("pages", nargs="*", help=".qmd files; all pages if none is named")
@@ -71,85 +73,71 @@ def render(arguments: list[str]) -> int:
         help="auto (default): Quarto where version 1.7 or later is on the PATH, else pip",
     )
     options = parser.parse_args(arguments)
-    from . import engine
-
-    project = Project.load(find_root(Path.cwd()))
-    pages = named_pages(project, options.pages)
-    quarto = engine.choose(options.engine)
-    if quarto is not None:
-        return engine.render_with_quarto(quarto, project, pages if options.pages else [])
-    return asyncio.run(_render_pip(project, pages, everything=not options.pages))
-
-
-def find_root(start: Path) -> Path:
-    """The nearest folder upwards that holds `_quarto.yml`."""
-    for folder in (start, *start.parents):
-        if (folder / "_quarto.yml").is_file():
-            return folder
-    raise RenderError(f"there is no _quarto.yml in {start} or above it")
-
-
-def named_pages(project: Project, names: list[str]) -> list[Path]:
-    """The pages that the command line names, or all of the project."""
-    if not names:
-        return project.pages()
-    pages = []
-    for name in names:
-        path = Path(name)
-        if not path.is_file() and (project.root / name).is_file():
-            path = project.root / name
-        if not path.is_file():
-            raise RenderError(f"the page '{name}' does not exist")
-        if path.suffix != ".qmd":
-            raise RenderError(f"'{name}' is not a .qmd file")
-        path = path.resolve()
-        if not path.is_relative_to(project.root):
-            raise RenderError(f"'{name}' lies outside of the project {project.root}")
-        pages.append(path)
-    return pages
-
-
-async def _render_pip(project: Project, pages: list[Path], everything: bool) -> int:
-    from .site import Site, clean_unlisted, file_url, relative
+    from .site import shown_path
 
     started = time.perf_counter()
+    pages = project.named_pages(options.pages)
+    quarto = choose(options.engine)
+    if quarto is not None:
+        render_with_quarto(quarto, project, pages if options.pages else [])
+    else:
+        _render_pip(project, pages, everything=not options.pages)
+    index = project.output_folder / "index.html"
+    print(f"Done in {time.perf_counter() - started:.1f} s. Look at {shown_path(index)}")
+    print(f"  {index.resolve().as_uri()}")
+    return 0
+
+
+def _render_pip(project: Project, pages: list[Path], everything: bool) -> None:
+    from .site import Site
+
     print("Rendering with the pip-only renderer (pandoc and reveal.js from packages)")
     site = Site(project)
-    terminal = sys.stdout.isatty()
+    start, end = ("\r", "\x1b[K") if sys.stdout.isatty() else ("", "")
     try:
         site.copy_shared()
         for number, path in enumerate(pages, 1):
             head = f"[{number}/{len(pages)}] {site.load(path)[0].name} ... "
 
             def progress(done: int, total: int, head: str = head) -> None:
-                if terminal:
-                    print(f"\r{head}cell {done + 1} of {total}", end="\x1b[K", flush=True)
+                if start:
+                    print(f"{start}{head}cell {done + 1} of {total}", end=end, flush=True)
 
-            if terminal:
+            if start:
                 print(head, end="", flush=True)
-            # Ctrl-C is noticed where this task gives way.
-            await asyncio.sleep(0)
-            outcome = await site.render(path, progress)
-            note = f" ({outcome.reason})" if outcome.reason else ""
-            print(
-                ("\r" if terminal else "")
-                + f"{head}{outcome.seconds:.1f} s, {outcome.what}{note}"
-                + ("\x1b[K" if terminal else ""),
-                flush=True,
-            )
-        if everything:
-            for name in clean_unlisted(site):
-                print(f"removed {name}, which no page makes any more")
-    except RenderError:
-        # Ctrl-C in a terminal ends pandoc as well; that is no error of the page.
-        if asyncio.current_task().cancelling():
-            raise asyncio.CancelledError from None
-        raise
+            began = time.perf_counter()
+            what, reason = site.render(path, progress)
+            note = f" ({reason})" if reason else ""
+            print(f"{start}{head}{time.perf_counter() - began:.1f} s, {what}{note}{end}", flush=True)
+        for name in site.remove_unlisted() if everything else ():
+            print(f"removed {name}, which no page makes any more")
     finally:
         site.store.fingerprints.save()
-    index = site.output / "index.html"
-    print(f"Done in {time.perf_counter() - started:.1f} s. Look at {relative(index)}")
-    print(f"  {file_url(index)}")
+
+
+def run(project: Project, arguments: list[str]) -> int:
+    """Run the cells of pages one after the other with live output; stop at the first failure."""
+    from .execute import run_plainly
+
+    parser = argparse.ArgumentParser("python -m render run", description=run_plainly.__doc__)
+    parser.add_argument("pages", nargs="+", help=".qmd files")
+    pages = project.named_pages(parser.parse_args(arguments).pages)
+    if len(pages) == 1:
+        run_plainly(project, pages[0])
+        return 0
+    for page in pages:
+        process = subprocess.Popen([sys.executable, "-m", "render", "run", str(page)])
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            # The terminal has sent Ctrl-C to the child as well; let it finish its own way out.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=20)
+            if process.poll() is None:
+                process.kill()
+            raise
+        if status:
+            return status
     return 0
 
 

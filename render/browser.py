@@ -15,15 +15,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 COMMANDS = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "chrome",
-    "microsoft-edge",
-    "microsoft-edge-stable",
-    "msedge",
-)
+    "chromium chromium-browser google-chrome google-chrome-stable chrome microsoft-edge "
+    "microsoft-edge-stable msedge"
+).split()
 # Where installers put browsers that are on no PATH. Playwright knows some of these folders, but
 # only starts a browser from them ("channels") and does not tell where it lies.
 MACOS_FOLDERS = ("/Applications", "~/Applications")
@@ -59,10 +53,9 @@ def usual_places() -> list[Path]:
 
 
 def find_browser() -> str:
-    """Path of a Chromium, Chrome or Edge.
+    """Path of a Chromium, Chrome or Edge; a NoBrowserError says that there is none.
 
     Looked for by COURSE_BROWSER, then on the PATH, then Playwright's own, then in the usual places.
-    Raises NoBrowserError when there is none.
     """
     named = os.environ.get("COURSE_BROWSER", "").strip()
     if named:

@@ -1,8 +1,8 @@
-"""Where the repository is published, and what a notebook needs to run on Colab.
+"""Notebooks: their form, and what makes each of them run on Colab too.
 
-Both come from `website: repo-url` and `website: repo-branch` in `_quarto.yml`, and from nothing
-else. `repo-branch` names what the notebooks fetch: a release's tag, so that a hand-out given to students
-today still meets the helpers and the data that it was written for next year.
+The address comes from `website: repo-url` and `website: repo-branch` in `_quarto.yml`, and from
+nothing else. `repo-branch` names what the notebooks fetch: a release's tag, so that a hand-out given to
+students today still meets the helpers and the data that it was written for next year.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
-from .errors import RenderError
-from .project import CONFIG, Project
+from .project import Project
 
 BADGE = "assets/images/open-in-colab.svg"
 
@@ -40,6 +40,28 @@ if "google.colab" in sys.modules and not os.path.exists("course/colab.py"):
     prepare()"""
 
 
+def notebook(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """A notebook (nbformat 4.5) without outputs."""
+    return {
+        "cells": cells,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def notebook_cell(kind: str, source: str, identifier: str, **metadata: Any) -> dict[str, Any]:
+    """A cell of the kind "markdown" or "code"; empty metadata are left out."""
+    kept = {key: value for key, value in metadata.items() if value}
+    if kind == "markdown":
+        return {"cell_type": kind, "metadata": kept, "source": source, "id": identifier}
+    cell = {"cell_type": kind, "execution_count": None, "metadata": kept, "outputs": [], "source": source}
+    return cell | {"id": identifier}
+
+
 @dataclass(frozen=True)
 class Repository:
     """The published repository: its address on GitHub, and the branch, tag or commit to use."""
@@ -49,28 +71,17 @@ class Repository:
 
     @classmethod
     def of(cls, project: Project) -> Repository:
-        """Read the address.
-
-        Raises
-        ------
-        RenderError: `_quarto.yml` has no `website: repo-url`, or one that is not on GitHub, which
-            is where Colab opens notebooks from.
-        """
+        """Read the address, which must be on GitHub: there Colab opens notebooks from."""
         url = str(project.website.get("repo-url") or "").rstrip("/").removesuffix(".git")
         ref = str(project.website.get("repo-branch") or "main")
         if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
-            raise RenderError(
-                "`website: repo-url` must be the repository's address, "
-                f"https://github.com/<owner>/<name>, but is {url or 'missing'!r}",
-                CONFIG,
-                project.config_lines.get(("website", "repo-url")),
+            message = (
+                "`website: repo-url` must be the repository's address, https://github.com/<owner>/<name>"
             )
-        if not re.fullmatch(r"[\w][\w./-]*", ref):
-            raise RenderError(
-                f"`website: repo-branch` must name a branch, tag or commit, but is {ref!r}",
-                CONFIG,
-                project.config_lines.get(("website", "repo-branch")),
-            )
+            raise project.problem(f"{message}, but is {url or 'missing'!r}", "website", "repo-url")
+        if not re.fullmatch(r"\w[\w./-]*", ref):
+            message = f"`website: repo-branch` must name a branch, tag or commit, but is {ref!r}"
+            raise project.problem(message, "website", "repo-branch")
         return cls(url, ref)
 
     def colab(self, path: str) -> str:
@@ -78,11 +89,15 @@ class Repository:
         path = self.url.removeprefix("https://github.com/") + f"/blob/{self.ref}/{path}"
         return "https://colab.research.google.com/github/" + quote(path)
 
-    def badge(self, path: str) -> str:
-        """Markdown of the badge for the notebook at `path`, as seen from that notebook."""
-        image = posixpath.relpath(BADGE, posixpath.dirname(path))
-        return f"[![Open in Colab]({image})]({self.colab(path)})"
-
     def setup(self) -> str:
         """The code of the set-up cell."""
         return SETUP.format(url=self.url, ref=self.ref)
+
+    def frame(self, path: str, title: str, identifier: str) -> list[dict[str, Any]]:
+        """The first cells of the notebook at `path`: the badge, its title, and the set-up cell."""
+        image = posixpath.relpath(BADGE, posixpath.dirname(path))
+        return [
+            notebook_cell("markdown", f"[![Open in Colab]({image})]({self.colab(path)})", "badge"),
+            notebook_cell("markdown", title, identifier),
+            notebook_cell("code", self.setup(), "setup"),
+        ]

@@ -1,4 +1,4 @@
-"""Running the cells of one document in a fresh kernel."""
+"""Running the cells of one document: in a fresh kernel for its page, or plainly in a terminal."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import json
 import os
 import re
 import sys
+import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import RenderError
-from .project import PageFormat
-from .qmd import Cell, Document, inline_expressions
+from .project import PageFormat, Project
+from .qmd import Cell, Document, Markdown, RenderError, inline_expressions, parse
 
 SETUP = Path(__file__).with_name("kernel_setup.py")
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+KERNEL_MODULE = "_course_render_kernel"
 
 
 @dataclass(frozen=True)
@@ -31,145 +33,73 @@ class Step:
     expressions: tuple[str, ...] = ()
 
 
-class Node(dict):
-    """A mapping of a notebook whose keys are attributes too.
-
-    It stands in for nbformat's own, whose import takes longer than rendering an unchanged site.
-    """
-
-    __getattr__ = dict.__getitem__
-
-    @classmethod
-    def of(cls, value: Any) -> Any:
-        """A JSON value with every mapping in it as a node."""
-        if isinstance(value, dict):
-            return cls({key: cls.of(each) for key, each in value.items()})
-        if isinstance(value, list):
-            return [cls.of(each) for each in value]
-        return value
-
-
 @dataclass
 class Execution:
-    """Results of a document.
+    """Results of a document, as a notebook, and the files that its kernel reported.
 
-    Attributes
-    ----------
-    notebook: one code cell per step that ran; `metadata.block` is the index of the block in
-        the document, and inline results are in `metadata.expressions`.
-    record: what the kernel reported: lists `read`, `listed`, `written`, `modules` of paths.
+    The notebook has a code cell per step that ran; `metadata.block` is the index of the block in the
+    document, and inline results are in `metadata.expressions`.
     """
 
-    notebook: Node
+    notebook: dict[str, Any]
     record: dict[str, list[str]]
 
 
 def setting(cell: Cell, page: PageFormat, name: str) -> Any:
     """An execution option of a cell: its own `#|` line or the page's default."""
-    return cell.options.get(name, page.execute(name))
+    return cell.options.get(name, page.settings["execute"][name])
 
 
 def steps(document: Document, page: PageFormat) -> list[Step]:
-    """What to run, in order.
-
-    Cells with `eval: false` are left out. Line lists in `eval` are not known and are an error.
-    """
+    """What to run, in order; cells with `eval: false` are left out."""
     result = []
     for index, block in enumerate(document.blocks):
         if isinstance(block, Cell):
-            evaluate = setting(block, page, "eval")
-            if not isinstance(evaluate, bool):
-                raise RenderError(
-                    f"`eval` must be true or false, not {evaluate!r}",
-                    block.path,
-                    block.option_places.get("eval", block.line),
-                )
-            if evaluate and block.source:
-                allowed = setting(block, page, "error") is True
-                result.append(Step(index, block.source, allowed))
-            continue
-        expressions = inline_expressions(_prose(block))
-        if expressions:
+            if setting(block, page, "eval") and block.source:
+                result.append(Step(index, block.source, setting(block, page, "error")))
+        elif expressions := inline_expressions(block):
             result.append(Step(index, "", expressions=tuple(expressions)))
     return result
-
-
-def _prose(block: Any) -> str:
-    return "".join("\n" if line.verbatim else line.text + "\n" for line in block.lines)
 
 
 def kernel_environment(figures: tuple) -> dict[str, str]:
     """The variables of the kernel: this process's, and figure settings as Quarto names them."""
     width, height, form, dpi = figures
-    environment = dict(os.environ)
-    environment["QUARTO_FIG_WIDTH"] = f"{width:g}"
-    environment["QUARTO_FIG_HEIGHT"] = f"{height:g}"
-    environment["QUARTO_FIG_FORMAT"] = "png" if form == "retina" else form
-    environment["QUARTO_FIG_DPI"] = str(dpi * 2 if form == "retina" else dpi)
-    environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
-    return environment
+    return {
+        **os.environ,
+        "QUARTO_FIG_WIDTH": f"{width:g}",
+        "QUARTO_FIG_HEIGHT": f"{height:g}",
+        "QUARTO_FIG_FORMAT": form,
+        "QUARTO_FIG_DPI": str(dpi),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
 
 
-def _manager():
-    """A kernel manager for this very Python, whatever kernels are installed."""
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-
-    class ThisPython(KernelSpecManager):
-        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            return KernelSpec(
-                argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-                display_name="Python 3",
-                language="python",
-            )
-
-    return AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisPython())
-
-
-def _quicken_imports() -> None:
-    """Import nbformat without a grammar compiler that takes longer than all the rest.
-
-    jsonschema loads it, where installed, to check the format of URIs; notebooks have none, and
-    jsonschema does without where the import fails, which None in `sys.modules` makes it do.
-    """
-    name = "rfc3987_syntax"
-    if name in sys.modules or "jsonschema" in sys.modules:
-        return
-    sys.modules[name] = None
-    try:
-        import nbformat  # noqa: F401
-    finally:
-        del sys.modules[name]
-
-
-async def execute(
-    document: Document,
-    page: PageFormat,
-    root: Path,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+def execute(
+    document: Document, page: PageFormat, root: Path, progress: Callable[[int, int], None]
 ) -> Execution:
     """Run every step of a document in one fresh kernel, in the project's folder.
 
     Parameters
     ----------
-    document, page: what to run, and the format whose defaults and figure settings apply.
-    root: the folder of the project, in which the kernel starts.
-    progress: called before each step with the number of steps done and of all steps.
+    progress : callable
+        Called before each step with the number of steps done and of all steps.
 
     Raises
     ------
-    RenderError: a cell or an inline expression failed, or the kernel died; the message has
-        file, line, cell and traceback.
+    RenderError
+        A cell or an inline expression failed, or the kernel died; the message has the traceback.
     """
-    todo = steps(document, page)
-    if not todo:
-        return Execution(Node(cells=[], metadata=Node()), {})
-    _quicken_imports()
+    return asyncio.run(_execute(document, page, root, progress))
+
+
+async def _execute(document: Document, page: PageFormat, root: Path, progress: Callable) -> Execution:
     import nbformat
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     from .client import NotebookClient
 
+    todo = steps(document, page)
     notebook = nbformat.v4.new_notebook()
     for step in todo:
         cell = nbformat.v4.new_code_cell(step.source, metadata={"block": step.block})
@@ -189,38 +119,56 @@ async def execute(
         await client.async_start_new_kernel(env=kernel_environment(page.figure_settings))
         await client.async_start_new_kernel_client()
         await _ask(client, _begin(page.figure_settings), "0")
-        for index, step in enumerate(todo):
-            block = document.blocks[step.block]
-            done = index
+        for done, (step, cell) in enumerate(zip(todo, notebook.cells, strict=True)):
             progress(done, len(todo))
+            block = document.blocks[step.block]
             if step.expressions:
-                notebook.cells[index].metadata["expressions"] = await _inline(client, step.expressions, block)
+                cell.metadata["expressions"] = await _inline(client, step.expressions, document, block)
                 continue
             try:
-                await client.async_execute_cell(notebook.cells[index], index)
+                await client.async_execute_cell(cell, done)
             except CellExecutionError as error:
-                raise _cell_error(block, notebook.cells[index], error) from None
-            notebook.cells[index].outputs = _joined(notebook.cells[index].outputs)
-        record = ast.literal_eval(
-            await _ask(client, "", f"__import__('sys').modules[{KERNEL_MODULE!r}].report()")
-        )
+                raise _cell_error(document, block, cell, error) from None
+            cell.outputs = _joined(cell.outputs)
+        report = f"__import__('sys').modules[{KERNEL_MODULE!r}].report()"
+        record = ast.literal_eval(await _ask(client, "", report))
     except DeadKernelError:
         # nbclient reports a cancelled task (Ctrl-C) as a dead kernel too.
         if asyncio.current_task().cancelling():
             raise asyncio.CancelledError from None
-        raise RenderError(
+        block = document.blocks[todo[done].block]
+        raise document.problem(
             f"the kernel died before or in step {done + 1} of {len(todo)}; "
             "perhaps the machine ran out of memory",
-            document.name,
-            _line_of(document, todo[done]),
+            block.line if isinstance(block, Cell) else block.lines[0].number,
         ) from None
     finally:
         await _stop(client)
-    text = nbformat.writes(notebook, split_lines=False)
-    return Execution(Node.of(json.loads(text)), json.loads(record))
+    return Execution(json.loads(nbformat.writes(notebook, split_lines=False)), json.loads(record))
 
 
-KERNEL_MODULE = "_course_render_kernel"
+def _manager() -> Any:
+    """A kernel manager for this very Python, whatever kernels are installed."""
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+
+    class ThisPython(KernelSpecManager):
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            return KernelSpec(argv=command, display_name="Python 3", language="python")
+
+    return AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisPython())
+
+
+async def _stop(client: Any) -> None:
+    """End the kernel, also while this task is being cancelled."""
+    process = getattr(getattr(client.km, "provisioner", None), "process", None)
+    try:
+        await asyncio.shield(client._async_cleanup_kernel())
+    finally:
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def _joined(outputs: list) -> list:
@@ -249,24 +197,21 @@ def _begin(figures: tuple) -> str:
     )
 
 
-async def _ask(client, code: str, expression: str) -> str:
+async def _ask(client: Any, code: str, expression: str) -> str:
     """Run code without a trace in the history and return the repr of an expression."""
-    message = client.kc.execute(
-        code, silent=True, store_history=False, user_expressions={"answer": expression}
-    )
+    asked = {"answer": expression}
+    message = client.kc.execute(code, silent=True, store_history=False, user_expressions=asked)
     content = (await client.async_wait_for_reply(message))["content"]
-    answer = content.get("user_expressions", {}).get("answer", {})
-    if content["status"] != "ok" or answer.get("status") != "ok":
-        problem = content if content["status"] != "ok" else answer
-        raise RenderError(
-            "the kernel could not be prepared: "
-            f"{problem.get('ename')}: {problem.get('evalue')}\n"
-            + ANSI.sub("", "\n".join(problem.get("traceback", [])))
-        )
+    answer = content["user_expressions"]["answer"] if content["status"] == "ok" else content
+    if answer["status"] != "ok":
+        traceback = ANSI.sub("", "\n".join(answer["traceback"]))
+        raise RenderError(f"the kernel could not be prepared: {answer['ename']}\n{traceback}")
     return answer["data"]["text/plain"]
 
 
-async def _inline(client, expressions: tuple[str, ...], block: Any) -> list[dict[str, Any]]:
+async def _inline(
+    client: Any, expressions: tuple[str, ...], document: Document, block: Markdown
+) -> list[dict[str, Any]]:
     """The display data of each inline expression of a run of Markdown."""
     names = {str(index): expression for index, expression in enumerate(expressions)}
     message = client.kc.execute("", store_history=False, user_expressions=names)
@@ -276,38 +221,50 @@ async def _inline(client, expressions: tuple[str, ...], block: Any) -> list[dict
         answer = content["user_expressions"][index]
         if answer["status"] != "ok":
             line = next((line for line in block.lines if expression in line.text), block.lines[0])
-            raise RenderError(
-                f"the inline expression `{expression}` failed: {answer['ename']}: {answer['evalue']}",
-                line.path,
-                line.number,
-            )
+            problem = f"the inline expression `{expression}` failed: {answer['ename']}: {answer['evalue']}"
+            raise document.problem(problem, line.number)
         results.append({"expression": expression, "data": answer["data"]})
     return results
 
 
-def _line_of(document: Document, step: Step) -> int:
-    block = document.blocks[step.block]
-    return block.line if isinstance(block, Cell) else block.lines[0].number
-
-
-def _cell_error(block: Cell, cell: Any, error: Any) -> RenderError:
-    traceback = ""
-    for output in cell.outputs:
-        if output.output_type == "error":
-            traceback = ANSI.sub("", "\n".join(output.traceback))
+def _cell_error(document: Document, block: Cell, cell: Any, error: Any) -> RenderError:
+    failed = [output for output in cell.outputs if output.output_type == "error"]
+    traceback = ANSI.sub("", "\n".join(line for output in failed for line in output.traceback))
     places = re.findall(r"Cell In\[\d+\], line (\d+)", traceback)
     line = block.code_line + int(places[0]) - 1 if places else block.line
-    return RenderError(
-        f"{block.name} failed: {error.ename}: {ANSI.sub('', error.evalue)}\n\n{traceback}", block.path, line
-    )
+    message = f"{block.name} failed: {error.ename}: {ANSI.sub('', error.evalue)}\n\n{traceback}"
+    return document.problem(message, line)
 
 
-async def _stop(client) -> None:
-    """End the kernel, also while this task is being cancelled."""
-    process = getattr(getattr(client.km, "provisioner", None), "process", None)
-    try:
-        await asyncio.shield(client._async_cleanup_kernel())
-    finally:
-        if process is not None and process.poll() is None:
-            process.kill()
-            process.wait()
+def run_plainly(project: Project, path: Path) -> None:
+    """Run the cells of one page in this process, in the project's folder, output as it comes.
+
+    `make train` refits models this way: progress bars draw in the terminal and Ctrl-C stops at once.
+    """
+    document = parse(path, project.root)
+    page = project.formats(document)[0]
+    os.chdir(project.root)
+    if str(project.root) not in sys.path:
+        sys.path.insert(0, str(project.root))
+    os.environ.update(kernel_environment(page.figure_settings))
+    os.environ.setdefault("MPLBACKEND", "agg")
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    warnings.filterwarnings("ignore", message=".*is non-interactive, and thus cannot be shown")
+    started = time.perf_counter()
+    print(f"Running {document.name}", flush=True)
+    for step in steps(document, page):
+        block = document.blocks[step.block]
+        if not isinstance(block, Cell):
+            continue
+        print(f"--- {document.name}:{block.line} {block.name}", flush=True)
+        result = shell.run_cell(step.source, store_history=True)
+        error = result.error_before_exec or result.error_in_exec
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt
+        if error is not None and not step.allow_error:
+            raise document.problem(f"{block.name} failed: {type(error).__name__}: {error}", block.line)
+        if "matplotlib.pyplot" in sys.modules:
+            sys.modules["matplotlib.pyplot"].close("all")
+    print(f"Finished {document.name} in {time.perf_counter() - started:.0f} s", flush=True)

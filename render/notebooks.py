@@ -7,148 +7,96 @@ as tests, and students open them in JupyterLab or on Colab.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import posixpath
 import re
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from .check import ATTRIBUTES, DIV
-from .colab import Repository
-from .dependencies import write_atomically
-from .errors import RenderError
+from .check import BRACES, DIV
+from .colab import Repository, notebook, notebook_cell
 from .execute import setting
-from .links import is_remote
 from .page import bibliographies
 from .project import PageFormat, Project
-from .qmd import INLINE, Cell, Document, Markdown, parse
+from .qmd import INLINE, Cell, Document, Markdown, RenderError, parse
+from .quarto_post_render import write_changed
 
 LINK = re.compile(r"(\]\()([^)\s]+)((?:\s+\"[^\"]*\")?\))")
 CITATION = re.compile(r"\[([^\[\]]*@[\w:.-]*\w[^\[\]]*)\](?![({])")
 NO_LINK = "\0"  # marks the end of words that were a link
 # Divs whose content belongs to slides only, or to the speaker.
-HIDDEN_CLASSES = ("notes", "footer", "hidden")
+HIDDEN = re.compile(
+    r"content-visible.*when-format=\"?revealjs|content-hidden.*unless-format=\"?revealjs"
+    r"|(?:^|\.|\s)(?:notes|footer|hidden)(?:\s|\}|$)"
+)
 
 
-def command(arguments: list[str]) -> int:
+def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> int:
     """Write the notebooks and print where they are."""
-    from .__main__ import find_root, named_pages
-
-    parser = argparse.ArgumentParser(
-        prog="python -m render notebooks", description="Write each lecture as a notebook."
-    )
     parser.add_argument("out", help="the folder to write to")
-    parser.add_argument("pages", nargs="*", help=".qmd files; all with cells if none is named")
+    parser.add_argument("pages", nargs="*", help=".qmd files with cells; all if none is named")
     options = parser.parse_args(arguments)
-    project = Project.load(find_root(Path.cwd()))
-    pages = named_pages(project, options.pages)
-    made = outputs(project, Path(options.out).resolve(), pages, even_without_cells=options.pages)
+    pages = project.named_pages(options.pages)
+    made = outputs(project, Path(options.out).resolve(), pages)
     if not made:
         raise RenderError("no page has cells, so there is no notebook to write")
     for target, (name, data) in made.items():
-        if not target.is_file() or target.read_bytes() != data:
-            write_atomically(target, data)
+        write_changed(target, data)
         print(f"{name} -> {os.path.relpath(target)}")
     return 0
 
 
-def outputs(
-    project: Project, folder: Path, pages: list[Path], even_without_cells: bool = False
-) -> dict[Path, tuple[str, bytes]]:
+def outputs(project: Project, folder: Path, pages: list[Path]) -> dict[Path, tuple[str, bytes]]:
     """Each notebook's path in `folder`, with its page's name and what the file should hold."""
     # Colab opens what is published, and so do the badges; a notebook elsewhere has none.
     published = folder.is_relative_to(project.root) and project.website.get("repo-url")
-    repository = Repository.of(project) if published else None
     made = {}
     for path in pages:
         document = parse(path, project.root)
-        if not document.cells and not even_without_cells:
+        if not document.cells:
             continue
-        page = project.formats(document)[0]
         target = folder / f"{path.stem}.ipynb"
         references = read_references(bibliographies(project, document))
-        each = notebook(document, page, folder, references)
-        if repository is not None:
+        cells = lecture_cells(document, project.formats(document)[0], folder, references)
+        if published:
             name = target.relative_to(project.root).as_posix()
-            each["cells"][:1] = [
-                {**_markdown_cell(repository.badge(name)), "id": "badge"},
-                each["cells"][0],
-                {**_code(repository.setup(), {}), "id": "setup"},
-            ]
-        text = json.dumps(each, ensure_ascii=False, indent=1) + "\n"
+            cells[:1] = Repository.of(project).frame(name, cells[0]["source"], cells[0]["id"])
+        text = json.dumps(notebook(cells), ensure_ascii=False, indent=1) + "\n"
         made[target] = (document.name, text.encode("utf-8"))
     return made
 
 
-def notebook(
-    document: Document, page: PageFormat, folder: Path, references: dict[str, dict[str, Any]] | None = None
-) -> dict[str, Any]:
-    """A document as a notebook (nbformat 4.5) without outputs.
-
-    Parameters
-    ----------
-    folder: where the notebook will lie; links to files are rewritten as seen from there.
-    references: the bibliography as `read_references` returns it.
-    """
-    cells: list[dict[str, Any]] = []
-    title = str(page.get("title") or document.path.stem)
-    heading = f"# {title}\n"
+def lecture_cells(
+    document: Document, page: PageFormat, folder: Path, references: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A document as the cells of a notebook, with links as seen from the folder where it will lie."""
+    heading = f"# {page.get('title') or document.path.stem}"
     if page.get("subtitle"):
-        heading += f"\n*{page.get('subtitle')}*\n"
-    cells.append(_markdown_cell(heading))
-    prose = _Prose(document, folder, references or {})
+        heading += f"\n\n*{page.get('subtitle')}*"
+    cells = [notebook_cell("markdown", heading, "cell-0")]
+    prose = _Prose(document, folder, references)
     for block in document.blocks:
+        identifier = f"cell-{len(cells)}"
         if isinstance(block, Markdown):
-            text = prose.clean(block)
-            if text:
-                cells.append(_markdown_cell(text))
-            continue
-        if setting(block, page, "eval") is False:
-            cells.append(_markdown_cell(f"```python\n{block.source}\n```\n"))
-            continue
-        if block.source:
-            cells.append(_code_cell(block, page))
-    for number, cell in enumerate(cells):
-        cell["id"] = f"cell-{number}"
-    return {
-        "cells": cells,
-        "metadata": {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        },
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
+            if text := prose.clean(block):
+                cells.append(notebook_cell("markdown", text, identifier))
+        elif not setting(block, page, "eval"):
+            cells.append(notebook_cell("markdown", f"```python\n{block.source}\n```", identifier))
+        elif block.source:
+            options = {key: value for key, value in block.options.items() if key != "tags"}
+            tags = _tags(block, page)
+            cells.append(notebook_cell("code", block.source, identifier, tags=tags, quarto=options))
+    return cells
 
 
-def _markdown_cell(text: str) -> dict[str, Any]:
-    return {"cell_type": "markdown", "metadata": {}, "source": text.rstrip("\n")}
-
-
-def _code_cell(cell: Cell, page: PageFormat) -> dict[str, Any]:
+def _tags(cell: Cell, page: PageFormat) -> list[str]:
     tags = [str(tag) for tag in cell.options.get("tags") or []]
-    if setting(cell, page, "error") is True:
+    if setting(cell, page, "error"):
         tags.append("raises-exception")
     if cell.options.get("echo") is False and cell.options.get("include") is not False:
         tags.append("hide-input")
-    metadata: dict[str, Any] = {}
-    if tags:
-        metadata["tags"] = tags
-    if cell.options:
-        metadata["quarto"] = {key: value for key, value in cell.options.items() if key != "tags"}
-    return _code(cell.source, metadata)
-
-
-def _code(source: str, metadata: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "cell_type": "code",
-        "execution_count": None,
-        "metadata": metadata,
-        "outputs": [],
-        "source": source,
-    }
+    return tags
 
 
 def read_references(paths: list[Path]) -> dict[str, dict[str, Any]]:
@@ -157,8 +105,7 @@ def read_references(paths: list[Path]) -> dict[str, dict[str, Any]]:
 
     entries: list[dict[str, Any]] = []
     for path in paths:
-        if path.suffix == ".bib":
-            entries += json.loads(pypandoc.convert_file(str(path), "csljson", format="biblatex"))
+        entries += json.loads(pypandoc.convert_file(str(path), "csljson", format="biblatex"))
     return {entry["id"]: entry for entry in entries}
 
 
@@ -175,12 +122,7 @@ def long_reference(entry: dict[str, Any]) -> str:
     """Authors, year, title and where to find it."""
     place = entry.get("container-title") or entry.get("publisher")
     link = entry.get("URL") or (f"https://doi.org/{entry['DOI']}" if entry.get("DOI") else "")
-    words = [
-        short_reference(entry),
-        entry.get("title", ""),
-        f"*{place}*" if place else "",
-        f"<{link}>" if link else "",
-    ]
+    words = [short_reference(entry), entry.get("title", ""), place and f"*{place}*", link and f"<{link}>"]
     return ". ".join(each.rstrip(".") for each in words if each)
 
 
@@ -192,57 +134,38 @@ class _Prose:
         self.folder = folder
         self.references = references
         self.cited: list[str] = []
-        self.stack: list[bool] = []
+        self.hidden: list[bool] = []  # for each div around this line
 
     def clean(self, block: Markdown) -> str:
         kept: list[str] = []
         for line in block.lines:
-            text = line.text
-            if line.verbatim:
-                if not any(self.stack):
-                    kept.append(text)
-                continue
-            div = DIV.match(text)
+            div = None if line.verbatim else DIV.match(line.text)
             if div:
-                self._div(div["rest"], kept)
-                kept.append("")
-                continue
-            if any(self.stack) or text.strip() in (". . .", "{{< pagebreak >}}"):
-                continue
-            kept.append(self._line(text))
+                kept += [*self._div(div["rest"]), ""]
+            elif not any(self.hidden) and (line.verbatim or line.text.strip() != ". . ."):
+                kept.append(line.text if line.verbatim else self._line(line.text))
         text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
         # Notebooks know neither definition lists nor captions of tables.
         caption = r"(?<=\|\n\n): (.+?)(?:\s*\{[^{}]*\})?$"
         text = re.sub(caption, r"*\1*", text, flags=re.MULTILINE)
         return re.sub(r"^([^\s|].*)\n\n?:[ ]+(?=\S)", r"- **\1**: ", text, flags=re.MULTILINE)
 
-    def _div(self, rest: str, kept: list[str]) -> None:
+    def _div(self, rest: str) -> list[str]:
+        """Enter or leave a div; returns what stands in its place."""
         if not rest:
-            if self.stack:
-                self.stack.pop()
-            return
-        slides_only = (
-            bool(re.search(r"content-visible", rest) and re.search(r"when-format=\"?revealjs", rest))
-            and "unless-format" not in rest
-        )
-        slides_only = slides_only or bool(
-            re.search(r"content-hidden", rest) and re.search(r"unless-format=\"?revealjs", rest)
-        )
-        hidden = slides_only or any(
-            re.search(rf"(?:^|\.|\s){name}(?:\s|\}}|$)", rest) for name in HIDDEN_CLASSES
-        )
-        self.stack.append(hidden)
-        if "#refs" in rest and not any(self.stack):
-            kept += [f"- {long_reference(self.references[key])}" for key in sorted(self.cited)]
+            self.hidden = self.hidden[:-1]
+            return []
+        self.hidden.append(bool(HIDDEN.search(rest)))
+        if "#refs" in rest and not any(self.hidden):
+            return [f"- {long_reference(self.references[key])}" for key in sorted(self.cited)]
         title = re.search(r"title=\"((?:\\.|[^\"])*)\"", rest)
-        if not hidden and "callout" in rest and title:
-            kept.append(f"**{title[1]}**")
+        return [f"**{title[1]}**"] if title and "callout" in rest and not self.hidden[-1] else []
 
     def _line(self, text: str) -> str:
         text = INLINE.sub(lambda match: f"`{match[1].strip()}`", text)
         text = re.sub(r"^(#+ .*?)\s*\{[^{}]*\}\s*$", r"\1", text)
         text = re.sub(r"(\]\([^)]*\))\{[^{}]*\}", r"\1", text)
-        text = re.sub(r"\[([^\]]*)\]" + ATTRIBUTES.pattern, r"\1", text)
+        text = re.sub(r"\[([^\]]*)\]" + BRACES.pattern, r"\1", text)
         text = CITATION.sub(self._citation, text)
         text = LINK.sub(self._link, text)
         return re.sub(r"\[([^\[\]]*)" + NO_LINK, r"\1", text)
@@ -260,16 +183,14 @@ class _Prose:
 
     def _link(self, match: re.Match) -> str:
         target = match[2]
-        if is_remote(target) or target.startswith(("#", "/")):
+        if re.match(r"[a-zA-Z][\w+.-]*:|[/#]", target):
             return match[0]
         path, mark, rest = target.partition("#")
-        if path.endswith(".html") or (path.endswith(".qmd") and not self._is_lecture(path)):
+        is_lecture = path.endswith(".qmd") and (self.base / path).resolve().parent == self.base.resolve()
+        if path.endswith((".html", ".qmd")) and not is_lecture:
             # A page of the site, which lies elsewhere than the notebook: the words stay.
             return NO_LINK
-        if path.endswith(".qmd"):
+        if is_lecture:
             return f"{match[1]}{Path(path).stem}.ipynb{match[3]}"
-        moved = os.path.relpath(self.base / path, self.folder).replace(os.sep, posixpath.sep)
+        moved = os.path.relpath(self.base / path, self.folder).replace(os.sep, "/")
         return f"{match[1]}{moved}{mark}{rest}{match[3]}"
-
-    def _is_lecture(self, path: str) -> bool:
-        return (self.base / path).resolve().parent == self.base.resolve()

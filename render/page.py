@@ -1,4 +1,4 @@
-"""Making one HTML page from Markdown: pandoc with this package's filters and templates."""
+"""Making one HTML page from Markdown: pandoc with this package's filter and templates."""
 
 from __future__ import annotations
 
@@ -6,57 +6,34 @@ import html
 import json
 import os
 import posixpath
+import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .errors import RenderError
-from .project import PageFormat, Project
-from .qmd import Document
+from .project import CONFIG, PageFormat, Project
+from .qmd import Document, RenderError
 
 HERE = Path(__file__).parent
-FILTERS = ("conditional", "cells", "blocks", "floats", "fold")
-READER = "markdown"
+INCLUDES = ("include-in-header", "include-before-body", "include-after-body")
 
-# Names of reveal.js options that pages may set, by their name in YAML.
-REVEAL_OPTIONS = {
-    "width": "width",
-    "height": "height",
-    "margin": "margin",
-    "min-scale": "minScale",
-    "max-scale": "maxScale",
-    "slide-number": "slideNumber",
-    "show-slide-number": "showSlideNumber",
-    "hash": "hash",
-    "history": "history",
-    "transition": "transition",
-    "transition-speed": "transitionSpeed",
-    "background-transition": "backgroundTransition",
-    "controls": "controls",
-    "controls-layout": "controlsLayout",
-    "controls-tutorial": "controlsTutorial",
-    "progress": "progress",
-    "navigation-mode": "navigationMode",
-    "show-notes": "showNotes",
-    "view-distance": "viewDistance",
-    "mobile-view-distance": "mobileViewDistance",
-    "touch": "touch",
-    "loop": "loop",
-    "fragments": "fragments",
-    "fragment-in-url": "fragmentInURL",
-    "overview": "overview",
-    "jump-to-slide": "jumpToSlide",
-    "help": "help",
-    "auto-animate": "autoAnimate",
-    "auto-animate-easing": "autoAnimateEasing",
-    "auto-animate-duration": "autoAnimateDuration",
-    "auto-animate-unmatched": "autoAnimateUnmatched",
-    "keyboard": "keyboard",
-    "pdf-max-pages-per-slide": "pdfMaxPagesPerSlide",
-    "pdf-separate-fragments": "pdfSeparateFragments",
+# Names of reveal.js options by their name in YAML, and what Quarto sets besides.
+REVEAL_OPTIONS = {"slide-number": "slideNumber"} | {
+    name: name for name in "width height margin hash history transition controls progress".split()
+}
+REVEAL_DEFAULTS = {
+    "controls": False,
+    "controlsLayout": "edges",
+    "controlsTutorial": False,
+    "fragmentInURL": False,
+    "center": False,
+    "pdfSeparateFragments": False,
+    "backgroundTransition": "none",
+    "navigationMode": "linear",
 }
 
 
@@ -65,441 +42,199 @@ def relative_root(output: str) -> str:
     return "../" * (len(PurePosixPath(output).parts) - 1)
 
 
-def reveal_options(page: PageFormat) -> dict[str, Any]:
-    """The options for `Reveal.initialize`, with Quarto's defaults."""
-    options: dict[str, Any] = {
-        "controls": False,
-        "progress": True,
-        "slideNumber": False,
-        "hashOneBasedIndex": False,
-        "fragmentInURL": False,
-        "center": False,
-        "pdfSeparateFragments": False,
-        "autoAnimateEasing": "ease",
-        "autoAnimateDuration": 1.0,
-        "jumpToSlide": True,
-    }
-    for name, option in REVEAL_OPTIONS.items():
-        value = page.get(name)
-        if value is not None:
-            options[option] = value
-    mode = options.get("navigationMode")
-    if mode == "vertical":
-        options["navigationMode"] = mode = "default"
-    if options["slideNumber"] is True:
-        options["slideNumber"] = "h.v" if mode in ("default", "grid") else "c/t"
-    return options
-
-
-def _site_link(target: str, base: str) -> str:
-    """A link written in `_quarto.yml` (relative to the project) as seen from a page."""
-    if "://" in target or target.startswith(("#", "mailto:")):
-        return target
-    return base + target.lstrip("/")
-
-
-def navbar(project: Project, page: PageFormat) -> str | None:
-    """The HTML of the site's navigation bar, or None where the project has none."""
-    settings = project.website.get("navbar")
-    if not settings or page.name != "html":
-        return None
-    settings = settings if isinstance(settings, dict) else {}
+def navbar(project: Project, page: PageFormat) -> str:
+    """The HTML of the site's navigation bar, "" where the project has none."""
+    items = (project.website.get("navbar") or {}).get("left")
+    if not items:
+        return ""
     base = relative_root(page.output)
-    title = settings.get("title", project.website.get("title", ""))
-    logo = settings.get("logo")
-    parts = ['<nav class="navbar navbar-expand-lg" aria-label="Site">']
-    parts.append('<div class="navbar-container container-fluid">')
-    brand = ""
-    if logo:
-        text = html.escape(str(settings.get("logo-alt", "")))
-        brand += f'<img class="navbar-logo" src="{_site_link(str(logo), base)}" alt="{text}">'
-    if title is not False:
-        brand += f'<span class="navbar-title">{html.escape(str(title))}</span>'
-    home = str(settings.get("logo-href", "index.html"))
-    parts.append(
-        f'<div class="navbar-brand-container"><a class="navbar-brand" '
-        f'href="{_site_link(home, base)}">{brand}</a></div>'
-    )
-    for side, classes in (("left", "navbar-nav me-auto"), ("right", "navbar-nav ms-auto")):
-        items = settings.get(side) or []
-        if items:
-            parts.append(f'<ul class="{classes}">')
-            parts += [_navbar_item(item, page, base, project) for item in items]
-            parts.append("</ul>")
-    parts.append("</div></nav>")
-    return "\n".join(parts)
-
-
-def _navbar_item(item: Any, page: PageFormat, base: str, project: Project) -> str:
-    item = {"href": item} if isinstance(item, str) else item
-    if item.get("menu"):
-        entries = "".join(_navbar_item(each, page, base, project) for each in item["menu"])
-        return (
-            '<li class="nav-item dropdown"><details><summary class="nav-link dropdown-toggle">'
-            f"{html.escape(str(item.get('text', '')))}</summary>"
-            f'<ul class="dropdown-menu">{entries}</ul></details></li>'
-        )
-    target = str(item.get("href", ""))
-    text = item.get("text")
-    if text is None:
-        text = _title_of(project, target)
-    if target.endswith(".qmd"):
-        target = target[: -len(".qmd")] + ".html"
-    current = ' active" aria-current="page' if target.lstrip("/") == page.output else ""
-    extra = "".join(
-        f' {name}="{html.escape(str(item[name]))}"'
-        for name in ("rel", "target", "aria-label")
-        if item.get(name)
-    )
-    return (
-        f'<li class="nav-item"><a class="nav-link{current}" '
-        f'href="{html.escape(_site_link(target, base))}"{extra}>'
-        f'<span class="menu-text">{html.escape(str(text))}</span></a></li>'
-    )
-
-
-def _title_of(project: Project, target: str) -> str:
-    from .qmd import parse
-
-    path = project.root / target.lstrip("/")
-    if not path.is_file():
-        raise RenderError(f"the navbar links to '{target}', which does not exist", "_quarto.yml")
-    return str(parse(path, project.root).front.get("title", target))
-
-
-def page_footer(project: Project) -> dict[str, str] | None:
-    """The left, centre and right parts of the site's footer as Markdown."""
-    settings = project.website.get("page-footer")
-    if not settings:
-        return None
-    if not isinstance(settings, dict):
-        return {"center": str(settings)}
-    return {side: str(settings[side]) for side in ("left", "center", "right") if settings.get(side)}
-
-
-def written_date(value: Any, form: str | None) -> str:
-    """A date as the page shows it; `form` is Quarto's `date-format`.
-
-    Raises
-    ------
-    RenderError: the date is one of Quarto's keywords that change without the page changing.
-    """
-    text = str(value)
-    if text == "last-modified":
-        raise RenderError(f"`date: {text}` is not known; write the date, or `today`")
-    if text in ("today", "now"):
-        day = date.today()
-    else:
-        try:
-            day = datetime.fromisoformat(text).date()
-        except ValueError:
-            return text
-    if form in ("iso", "YYYY-MM-DD"):
-        return day.isoformat()
-    month = ("January February March April May June July August September October November December").split()[
-        day.month - 1
+    title = html.escape(str(project.website.get("title", "")))
+    parts = [
+        '<nav class="navbar navbar-expand-lg" aria-label="Site">',
+        '<div class="navbar-container container-fluid">',
+        f'<div class="navbar-brand-container"><a class="navbar-brand" href="{base}index.html">'
+        f'<span class="navbar-title">{title}</span></a></div>',
+        '<ul class="navbar-nav me-auto">',
     ]
-    if form in ("MMMM D, YYYY", "long", None):
-        return f"{month} {day.day}, {day.year}"
-    return f"{day.day} {month} {day.year}"
+    for item in items:
+        target, text = str(item.get("href", "")).lstrip("/"), html.escape(str(item.get("text", "")))
+        if target.endswith(".qmd") and not (project.root / target).is_file():
+            raise project.problem(f"the page '{target}' does not exist", "website", "navbar")
+        target = re.sub(r"\.qmd$", ".html", target)
+        current = ' active" aria-current="page' if target == page.output else ""
+        address = html.escape(target if "://" in target else base + target)
+        link = f'<a class="nav-link{current}" href="{address}"><span class="menu-text">{text}</span></a>'
+        parts.append(f'<li class="nav-item">{link}</li>')
+    return "\n".join([*parts, "</ul>", "</div></nav>"])
 
 
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
+def written_date(value: Any) -> str:
+    """A date as the page shows it: "November 22, 2026"; other words stay as they are."""
+    try:
+        day = date.today() if str(value) == "today" else datetime.fromisoformat(str(value)).date()
+    except ValueError:
+        return str(value)
+    months = "January February March April May June July August September October November December"
+    return f"{months.split()[day.month - 1]} {day.day}, {day.year}"
 
 
-def _author_name(author: Any) -> str:
-    if isinstance(author, dict):
-        name = author.get("name", "")
-        if isinstance(name, dict):
-            parts = (name.get("given", ""), name.get("family", ""))
-            name = name.get("literal") or " ".join(str(part) for part in parts if part)
-        return str(name)
-    return str(author)
-
-
-def _institutes(page: PageFormat) -> list[str]:
-    found = [str(each) for each in _listed(page.get("institute"))]
-    for author in _listed(page.get("author")):
-        if isinstance(author, dict):
-            for each in _listed(author.get("affiliation") or author.get("affiliations")):
-                name = str(each.get("name", "")) if isinstance(each, dict) else str(each)
-                if name and name not in found:
-                    found.append(name)
-    return found
+def listed(value: Any) -> list[Any]:
+    """A setting that may be one value or a list as a list."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def metadata(project: Project, document: Document, page: PageFormat) -> dict[str, Any]:
-    """What pandoc's metadata file holds: front matter, and settings for filters and template."""
-    base = relative_root(page.output)
+    """What pandoc's metadata file holds: front matter, and settings for filter and template."""
     title = page.get("title")
-    authors = [_author_name(each) for each in _listed(page.get("author"))]
-    institutes = _institutes(page)
     values: dict[str, Any] = {
-        key: value
-        for key, value in document.front.items()
-        if key not in ("format", "execute", "author", "date", "institute", "css", "bibliography")
-    }
-    values |= {
-        "lang": str(page.get("lang", "en")),
+        "lang": str(page.get("lang")),
         "pagetitle": str(page.get("pagetitle") or title or document.path.stem),
-        "site-root": base,
+        "site-root": relative_root(page.output),
         "site-title": str(project.website.get("title", "")),
         "render-format": page.name,
         "render-settings": {
-            name: _plain(page.get(name))
-            for name in (
-                "code-fold",
-                "code-summary",
-                "code-line-numbers",
-                "callout-appearance",
-                "callout-icon",
-                "fig-align",
-                "fig-cap-location",
-                "tbl-cap-location",
-            )
+            name: str(page.get(name)).lower() if isinstance(page.get(name), bool) else str(page.get(name))
+            for name in ("code-fold", "code-summary", "code-line-numbers")
             if page.get(name) is not None
         },
-        "link-citations": page.get("link-citations", True),
+        "link-citations": True,
     }
-    if page.get("title") is not None:
-        values["title"] = str(title)
-    if page.get("subtitle") is not None:
-        values["subtitle"] = str(page.get("subtitle"))
-    if authors:
-        values["author"] = authors
-    if institutes:
-        values["institute"] = institutes
+    values |= {name: str(page.get(name)) for name in ("title", "subtitle") if page.get(name) is not None}
+    for name in ("author", "institute"):
+        names = listed(page.get(name))
+        if any(isinstance(each, (dict, list)) for each in names):
+            message = f"`{name}` must be a name or a list of names"
+            raise document.problem(message, document.front_lines.get((name,)))
+        if names:
+            values[name] = [str(each) for each in names]
     if page.get("date"):
-        values["date"] = written_date(page.get("date"), page.get("date-format"))
-    if page.get("nocite"):
-        values["nocite"] = page.get("nocite")
-    values["has-title-metadata"] = bool(authors or page.get("date") or institutes)
-    if page.name == "html":
-        values["page-layout"] = str(page.get("page-layout", "article"))
-        values["toc-location"] = str(page.get("toc-location", "right"))
-        footer = page_footer(project)
-        if footer:
-            values["page-footer"] = footer
-    elif page.get("footer"):
+        values["date"] = written_date(page.get("date"))
+    values["has-title-metadata"] = any(name in values for name in ("author", "date", "institute"))
+    if page.name == "revealjs" and page.get("footer"):
         values["footer"] = str(page.get("footer"))
-    for name in ("description", "abstract", "keywords", "toc-title", "title-slide-attributes"):
-        if page.get(name) is not None:
-            values[name] = page.get(name)
+    if page.name == "html" and project.website.get("page-footer"):
+        values["page-footer"] = str(project.website["page-footer"])
     return values
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+def _owned(project: Project, document: Document, key: str, page: PageFormat | None) -> list[str]:
+    """The files that a key of project and page names, as project paths.
 
-
-def style_sheets(project: Project, document: Document, page: PageFormat) -> list[str]:
-    """The style sheets of a page as project paths.
-
-    `css:` of `_quarto.yml` is relative to the project, of a page to that page. A theme's `.scss`
-    file stands for the `.css` file of the same name beside it.
-
-    Raises
-    ------
-    RenderError: a sheet does not exist.
+    What `_quarto.yml` names is relative to the project, what a page names to that page. Keys under
+    `format:` count where a page format is given.
     """
     found: list[str] = []
-    for owner, folder, where in (
-        (project.config, "", "_quarto.yml"),
-        (document.front, posixpath.dirname(document.name), document.name),
+    for settings, lines, where in (
+        (project.config, project.config_lines, CONFIG),
+        (document.front, document.front_lines, document.name),
     ):
-        block = owner.get("format")
-        block = block.get(page.name) if isinstance(block, dict) else None
-        block = block if isinstance(block, dict) else {}
-        names = [*_listed(owner.get("css")), *_listed(block.get("css"))]
-        for theme in (*_listed(owner.get("theme")), *_listed(block.get("theme"))):
-            if isinstance(theme, dict):
-                names += _listed(theme.get("light"))
-            else:
-                names.append(theme)
-        for name in names:
-            name = str(name)
-            if name.endswith(".scss"):
-                name = name[: -len(".scss")] + ".css"
-            elif not name.endswith(".css"):
-                continue  # the name of a theme that Quarto ships
-            path = posixpath.normpath(
-                name.lstrip("/") if name.startswith("/") else posixpath.join(folder, name)
-            )
+        formats = settings.get("format")
+        own = formats.get(page.name) if page and isinstance(formats, dict) else None
+        names = [*listed(settings.get(key)), *listed(own.get(key) if isinstance(own, dict) else None)]
+        for name in map(str, names):
+            folder = "" if name.startswith("/") else posixpath.dirname(where)
+            path = posixpath.normpath(posixpath.join(folder, name.lstrip("/")))
             if not (project.root / path).is_file():
-                raise RenderError(f"the style sheet '{name}' does not exist", where)
+                line = lines.get((key,), lines.get(("format", page.name, key)) if page else None)
+                raise RenderError(f"the file '{name}' of `{key}` does not exist", where, line)
             if path not in found:
                 found.append(path)
     return found
 
 
-def _project_file(project: Project, document: Document, name: str, owner_is_page: bool) -> Path:
-    base = document.path.parent if owner_is_page and not name.startswith("/") else project.root
-    path = base / name.lstrip("/")
-    if not path.is_file():
-        raise RenderError(f"the file '{name}' does not exist", document.name)
-    return path
+def style_sheets(project: Project, document: Document, page: PageFormat) -> list[str]:
+    """The style sheets of a page as project paths."""
+    return _owned(project, document, "css", page)
 
 
 def bibliographies(project: Project, document: Document) -> list[Path]:
-    """The files that `bibliography:` and `csl:` of project and page name."""
-    found = []
-    for owner, is_page in ((project.config, False), (document.front, True)):
-        found += [
-            _project_file(project, document, str(name), is_page)
-            for name in _listed(owner.get("bibliography"))
-        ]
-    return found
+    """The files that `bibliography:` of project and page name."""
+    return [project.root / name for name in _owned(project, document, "bibliography", None)]
 
 
-def citation_style(project: Project, document: Document) -> Path | None:
-    for owner, is_page in ((document.front, True), (project.config, False)):
-        if owner.get("csl"):
-            return _project_file(project, document, str(owner["csl"]), is_page)
-    return None
+@dataclass(frozen=True)
+class Job:
+    """All that a page's HTML is made from: pandoc's arguments, and the files that they name."""
+
+    arguments: list[str]
+    files: list[Path]
+    metadata: dict[str, Any]
+    text: str
 
 
-def highlight_style(project: Project, page: PageFormat) -> str:
-    """The theme file of highlighted code, or the name of one that pandoc ships."""
-    value = page.get("highlight-style")
-    if value is None:
-        return str(HERE / "static" / "code.theme")
-    if isinstance(value, dict):
-        value = value.get("light")
-    if str(value).endswith(".theme"):
-        path = project.root / str(value).lstrip("/")
-        if not path.is_file():
-            raise RenderError(f"the highlight style '{value}' does not exist", "_quarto.yml")
-        return str(path)
-    return str(value)
-
-
-def included_files(project: Project, document: Document, page: PageFormat, key: str) -> list[str]:
-    """Paths or texts of `include-in-header` and the like, as files for pandoc."""
-    found = []
-    for each in _listed(page.get(key)):
-        if isinstance(each, dict):
-            if "file" not in each:
-                raise RenderError(f"`{key}` is known with a file's name or `file:` only", document.name)
-            each = each["file"]
-        path = project.root / str(each).lstrip("/")
-        if not path.is_file():
-            path = document.path.parent / str(each)
-        if not path.is_file():
-            raise RenderError(f"the file '{each}' of `{key}` does not exist", document.name)
-        found.append(str(path))
-    return found
-
-
-def pandoc_arguments(project: Project, document: Document, page: PageFormat, metadata_file: str) -> list[str]:
-    """The command line for one page."""
-    import pypandoc
-
-    base = relative_root(page.output)
+def job(project: Project, document: Document, page: PageFormat, text: str) -> Job:
+    """What pandoc shall make of a page's Markdown."""
+    is_deck = page.name == "revealjs"
     arguments = [
-        pypandoc.get_pandoc_path(),
-        f"--from={READER}",
-        f"--to={'revealjs' if page.name == 'revealjs' else 'html5'}",
+        "--from=markdown",
+        f"--to={'revealjs' if is_deck else 'html5'}",
         "--standalone",
         "--mathml",
         "--wrap=preserve",
         "--eol=lf",
         f"--template={HERE / 'templates' / (page.name + '.html')}",
-        f"--metadata-file={metadata_file}",
-        f"--syntax-highlighting={highlight_style(project, page)}",
+        f"--syntax-highlighting={HERE / 'static' / 'code.theme'}",
+        f"--lua-filter={HERE / 'page.lua'}",
     ]
-    arguments += [f"--lua-filter={HERE / 'filters' / (name + '.lua')}" for name in FILTERS]
+    base = relative_root(page.output)
     sheets = style_sheets(project, document, page)
     arguments += [f"--css={base}{name}" for name in sheets]
-    files = bibliographies(project, document)
-    if files:
+    files = [project.root / name for name in sheets]
+    options = {
+        key: [project.root / name for name in _owned(project, document, key, page)] for key in INCLUDES
+    }
+    options["bibliography"] = bibliographies(project, document)
+    options["csl"] = [project.root / name for name in _owned(project, document, "csl", None)[-1:]]
+    for option, paths in options.items():
+        arguments += [f"--{option}={path}" for path in paths]
+        files += paths
+    if options["bibliography"]:
         arguments.append("--citeproc")
-        arguments += [f"--bibliography={path}" for path in files]
-        style = citation_style(project, document)
-        if style:
-            arguments.append(f"--csl={style}")
-    for key, option in (
-        ("include-in-header", "include-in-header"),
-        ("include-before-body", "include-before-body"),
-        ("include-after-body", "include-after-body"),
-    ):
-        arguments += [f"--{option}={path}" for path in included_files(project, document, page, key)]
-    variables = {"reveal-options": json.dumps(reveal_options(page))}
-    if page.name == "html":
-        arguments.append("--section-divs")
-        bar = navbar(project, page)
-        if bar:
-            variables["navbar"] = bar
-        if project.website.get("favicon"):
-            variables["favicon"] = _site_link(str(project.website["favicon"]), base)
-        if page.get("number-sections"):
-            arguments.append("--number-sections")
-    else:
+    if page.get("toc"):
+        arguments += ["--toc", f"--toc-depth={page.get('toc-depth') or 3}"]
+    variables = {}
+    if is_deck:
+        chosen = {option: page.get(name) for name, option in REVEAL_OPTIONS.items() if name in page.settings}
+        variables["reveal-options"] = json.dumps(REVEAL_DEFAULTS | chosen)
         arguments.append(f"--slide-level={page.get('slide-level')}")
         if page.get("incremental"):
             arguments.append("--incremental")
-        if page.get("number-sections"):
-            arguments.append("--number-sections")
-        if page.get("logo"):
-            variables["logo"] = _site_link(str(page.get("logo")), base)
-    if page.get("toc"):
-        arguments += ["--toc", f"--toc-depth={page.get('toc-depth', 3)}"]
-    arguments += [f"--variable={name}:{value}" for name, value in variables.items()]
-    return arguments
+    else:
+        arguments.append("--section-divs")
+        variables["navbar"] = navbar(project, page)
+        if project.website.get("favicon"):
+            variables["favicon"] = base + str(project.website["favicon"]).lstrip("/")
+    arguments += [f"--variable={name}:{value}" for name, value in variables.items() if value]
+    return Job(arguments, files, metadata(project, document, page), text)
 
 
 # pandoc reads file names in the locale's encoding: under LANG=C it would not find 手写/page.qmd.
 _UTF8_NAMES = {"LC_ALL": "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"}
 
 
-def convert(project: Project, document: Document, page: PageFormat, text: str) -> str:
-    """The HTML that pandoc makes of a page's Markdown.
+def convert(document: Document, job: Job) -> str:
+    """The HTML that pandoc makes of a page; a RenderError says what pandoc or the filter refused."""
+    import pypandoc
 
-    Raises
-    ------
-    RenderError: pandoc or a filter refused the text.
-    """
     with tempfile.TemporaryDirectory(prefix="render-") as folder:
-        metadata_file = os.path.join(folder, "metadata.json")
-        Path(metadata_file).write_text(
-            json.dumps(metadata(project, document, page), default=str), encoding="utf-8"
-        )
-        arguments = pandoc_arguments(project, document, page, metadata_file)
+        path = Path(folder, "metadata.json")
+        path.write_text(json.dumps(job.metadata), encoding="utf-8")
         done = subprocess.run(
-            arguments,
-            input=text.encode("utf-8"),
+            [pypandoc.get_pandoc_path(), f"--metadata-file={path}", *job.arguments],
+            input=job.text.encode("utf-8"),
             capture_output=True,
             cwd=document.path.parent,
             env={**os.environ, **_UTF8_NAMES},
         )
     messages = done.stderr.decode("utf-8", errors="replace").strip()
     if done.returncode:
-        raise RenderError(_reason(messages), document.name)
-    unresolved = [line for line in messages.splitlines() if "Citeproc: citation" in line]
-    if unresolved:
-        name = unresolved[0].split("citation", 1)[1].split()[0]
-        line = next((each for each in document.markdown_lines if f"@{name}" in each.text), None)
-        raise RenderError(
-            f"the citation @{name} is not in the bibliography",
-            line.path if line else document.name,
-            line.number if line else None,
-        )
+        reason = messages.split("stack traceback", 1)[0]
+        if ".lua:" in reason:
+            reason = reason.split(".lua:", 1)[1].split(": ", 1)[-1]
+        raise document.problem(reason.strip() or "pandoc failed without a message")
+    for message in messages.splitlines():
+        if "Citeproc: citation" in message:
+            name = message.split("citation", 1)[1].split()[0]
+            number = next((each.number for each in document.markdown_lines if f"@{name}" in each.text), None)
+            raise document.problem(f"the citation @{name} is not in the bibliography", number)
     return done.stdout.decode("utf-8")
-
-
-def _reason(messages: str) -> str:
-    """pandoc's message without the stack of a filter."""
-    lines = messages.splitlines()
-    kept = []
-    for line in lines:
-        if line.strip().startswith("stack traceback"):
-            break
-        kept.append(line)
-    text = "\n".join(kept)
-    if ".lua:" in text:
-        text = text.split(".lua:", 1)[1].split(": ", 1)[-1]
-    return text.strip() or "pandoc failed without a message"

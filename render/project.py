@@ -7,107 +7,141 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from . import known
-from .errors import RenderError
-from .qmd import Document, read_text
-from .yamltext import KeyLines, load_yaml
+from .qmd import Document, KeyLines, RenderError, load_yaml, read_text
 
 CONFIG = "_quarto.yml"
-FORMATS = ("html", "revealjs")
+OUTPUT_LOCATIONS = ("default", "slide", "fragment", "column", "column-fragment")
+
+
+def _any(names: str) -> dict[str, None]:
+    return dict.fromkeys(names.split())
+
+
+# The keys that mean something here, by where they stand, with the only values that they may have;
+# None stands for any value. All others are refused, so that nothing is dropped in silence.
+_PAGE = _any(
+    """title subtitle author institute date lang pagetitle format execute bibliography csl css toc toc-depth
+    include-in-header include-before-body include-after-body incremental slide-level output-ext
+    fig-width fig-height fig-dpi code-fold code-summary code-line-numbers"""
+) | {
+    "theme": ("default", "white"),
+    "html-math-method": ("mathml",),
+    "fig-format": ("svg", "png"),
+    "jupyter": ("python3",),
+    "output-location": OUTPUT_LOCATIONS,
+    "number-sections": (False,),
+    "code-copy": (False,),
+    "link-external-newwindow": (False,),
+}
+KEYS: dict[str, dict[str, tuple | None]] = {
+    "page": _PAGE,
+    "html": _PAGE | {"minimal": (False,), "format-links": (False,), "toc-location": ("right",)},
+    "revealjs": _PAGE
+    | _any("width height margin hash history transition controls progress footer")
+    | {"menu": (False,), "auto-stretch": (False,), "slide-number": ("c/t", "c", False)},
+    "execute": dict.fromkeys("eval echo warning error output include".split(), (True, False))
+    | {"freeze": (False,)},
+    "project": _any("output-dir render resources")
+    | {
+        "type": ("website",),
+        "execute-dir": ("project",),
+        "post-render": ("render/quarto_post_render.py",),  # what it does is done here anyway
+    },
+    "website": _any("title favicon navbar page-footer repo-url repo-branch") | {"search": (False,)},
+    "navbar": _any("left"),
+    "navbar item": _any("href text"),
+}
+# What Quarto does otherwise when nobody says so, and what must therefore be said.
+MUST_SAY = {"html": ("fig-format",), "revealjs": ("fig-format", "auto-stretch")}
 
 # What Quarto assumes for each format when nobody says otherwise.
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "html": {
-        "execute": {"echo": True, "warning": True},
-        "fig-width": 7,
-        "fig-height": 5,
-        "code-line-numbers": False,
-        "code-overflow": "scroll",
-        "reference-location": "document",
-    },
-    "revealjs": {
-        "execute": {"echo": False, "warning": False},
+_COMMON: dict[str, Any] = {"fig-dpi": 96, "fig-height": 5, "code-summary": "Code", "lang": "en"}
+_EXECUTE = {"eval": True, "error": False, "output": True, "include": True}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "html": _COMMON | {"execute": _EXECUTE | {"echo": True, "warning": True}, "fig-width": 7},
+    "revealjs": _COMMON
+    | {
+        "execute": _EXECUTE | {"echo": False, "warning": False},
         "fig-width": 10,
-        "fig-height": 5,
         "code-line-numbers": True,
         "slide-level": 2,
-        "auto-stretch": True,
-        "center-title-slide": True,
         "width": 1050,
         "height": 700,
         "margin": 0.1,
-        "navigation-mode": "linear",
-        "controls-layout": "edges",
-        "controls-tutorial": False,
         "hash": True,
         "history": True,
         "transition": "none",
-        "background-transition": "none",
-        "reference-location": "margin",
     },
 }
-_COMMON_DEFAULTS: dict[str, Any] = {
-    "execute": {"eval": True, "error": False, "output": True, "include": True},
-    "fig-format": "retina",
-    "fig-dpi": 96,
-    "code-summary": "Code",
-    "lang": "en",
-}
 
 
-def merge(*layers: dict[str, Any]) -> dict[str, Any]:
-    """Merge mappings, later ones winning and nested mappings merged in turn."""
-    result: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.items():
-            if isinstance(value, dict) and isinstance(result.get(key), dict):
-                result[key] = merge(result[key], value)
-            else:
-                result[key] = value
-    return result
+def check_settings(value: dict[str, Any], lines: KeyLines, path: str) -> None:
+    """Check every key of `_quarto.yml` or of a page's front matter; an error names its line."""
+
+    def check(mapping: Any, place: tuple, kind: str) -> None:
+        where = f" under `{': '.join(map(str, place))}:`" if place else ""
+        if not isinstance(mapping, dict):
+            raise RenderError(f"this must be `key: value` lines{where}", path, lines.get(place))
+        for key, item in mapping.items():
+            line = lines.get((*place, key), lines.get(place))
+            if key not in KEYS[kind]:
+                raise RenderError(f"the renderer does not know the key '{key}'{where}", path, line)
+            only = KEYS[kind][key]
+            if only and item not in only:
+                known = " or ".join(f"`{key}: {str(each).lower()}`" for each in only)
+                raise RenderError(f"the renderer does not know `{key}: {item}`, only {known}", path, line)
+
+    is_project = path == CONFIG
+    check({key: item for key, item in value.items() if key not in ("project", "website")}, (), "page")
+    for kind in ("project", "website"):
+        if kind in value and not is_project:
+            raise RenderError(f"`{kind}:` belongs into {CONFIG}", path, lines.get((kind,)))
+        check(value.get(kind) or {}, (kind,), kind)
+    check(value.get("execute") or {}, ("execute",), "execute")
+    if is_project and (value.get("project") or {}).get("execute-dir") != "project":
+        message = "cells run in the project's folder: set `project: execute-dir: project`"
+        raise RenderError(message, path, lines.get(("project",), 1))
+    navbar = (value.get("website") or {}).get("navbar") or {}
+    check(navbar, ("website", "navbar"), "navbar")
+    for index, item in enumerate(navbar.get("left") or []):
+        check(item, ("website", "navbar", "left", index), "navbar item")
+    for name, settings in format_block(value).items():
+        if name not in DEFAULTS:
+            place = lines.get(("format", name), lines.get(("format",)))
+            raise RenderError(f"the format '{name}' is not known, only html and revealjs", path, place)
+        check(settings, ("format", name), name)
+        check(settings.get("execute") or {}, ("format", name, "execute"), "execute")
+
+
+def format_block(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What stands under `format:`, by format."""
+    value = settings.get("format") or {}
+    if isinstance(value, str):
+        value = {value: {}}
+    return {name: {} if each in (None, "default") else each for name, each in value.items()}
 
 
 @dataclass(frozen=True)
 class PageFormat:
-    """One page in one format: every setting resolved, and where the page is written.
-
-    Attributes
-    ----------
-    name: "html" or "revealjs".
-    settings: the merged settings of project, page and format.
-    output: path of the page below the output folder, with forward slashes.
-    """
+    """One page in one format, "html" or "revealjs": every setting resolved, and its path in the site."""
 
     name: str
     settings: dict[str, Any]
     output: str
 
-    def get(self, key: str, default: Any = None) -> Any:
-        return self.settings.get(key, default)
-
-    def execute(self, key: str) -> Any:
-        """A default for cells: from `execute:`, or from the format itself."""
-        if key in self.settings and key in known.EXECUTE_KEYS:
-            return self.settings[key]
-        return self.settings.get("execute", {}).get(key)
+    def get(self, key: str) -> Any:
+        return self.settings.get(key)
 
     @property
     def figure_settings(self) -> tuple:
         """What the kernel needs to know before it runs: width, height (inches), format, dpi."""
-        return (
-            float(self.settings["fig-width"]),
-            float(self.settings["fig-height"]),
-            str(self.settings["fig-format"]),
-            int(self.settings["fig-dpi"]),
-        )
+        get = self.settings.get
+        return float(get("fig-width")), float(get("fig-height")), str(get("fig-format")), int(get("fig-dpi"))
 
 
 @dataclass
 class Project:
-    """A project folder and its configuration.
-
-    Raises RenderError where `_quarto.yml` is missing, not valid, or holds an unknown key.
-    """
+    """A project folder and its configuration."""
 
     root: Path
     config: dict[str, Any] = field(default_factory=dict)
@@ -115,15 +149,18 @@ class Project:
 
     @classmethod
     def load(cls, root: Path) -> Project:
+        """Read and check `_quarto.yml`; a RenderError tells what is wrong with it."""
         root = root.resolve()
         path = root / CONFIG
         if not path.is_file():
             raise RenderError(f"there is no {CONFIG} in {root}; run this in the project's folder")
         value, lines = load_yaml(read_text(path, CONFIG), CONFIG)
-        if not isinstance(value, dict):
-            raise RenderError("the file must hold `key: value` lines", CONFIG, 1)
-        known.check_configuration(value, lines, CONFIG, known.PROJECT_FILE)
+        check_settings(value, lines, CONFIG)
         return cls(root, value, lines)
+
+    def problem(self, message: str, *key: str) -> RenderError:
+        """An error at a key of `_quarto.yml`."""
+        return RenderError(message, CONFIG, self.config_lines.get(key))
 
     @property
     def website(self) -> dict[str, Any]:
@@ -131,20 +168,17 @@ class Project:
 
     @property
     def output_folder(self) -> Path:
-        return self.root / self.config.get("project", {}).get("output-dir", "_site")
+        return self.root / self.config["project"].get("output-dir", "_site")
 
     def pages(self) -> list[Path]:
         """The `.qmd` files that `project: render:` lists, patterns expanded, in order.
 
         As in Quarto, a pattern with `*` holds in every folder unless it begins with a slash.
         """
-        patterns = self.config.get("project", {}).get("render") or ["/*.qmd", "/**/*.qmd"]
         found: list[Path] = []
-        removed: set[Path] = set()
-        for pattern in patterns:
-            pattern = str(pattern)
-            exclude = pattern.startswith("!")
-            pattern = pattern.removeprefix("!")
+        removed: list[Path] = []
+        for each in self.config["project"].get("render") or ["*.qmd"]:
+            pattern = str(each).removeprefix("!")
             if glob.has_magic(pattern) and not pattern.startswith(("/", "**/")):
                 pattern = "**/" + pattern
             pattern = pattern.lstrip("/")
@@ -153,70 +187,48 @@ class Project:
                 for match in sorted(glob.glob(pattern, root_dir=self.root, recursive=True))
                 if match.endswith(".qmd") and not _hidden(match)
             ]
-            if exclude:
-                removed.update(matches)
-                continue
-            if not matches and not glob.has_magic(pattern) and pattern.endswith(".qmd"):
-                raise RenderError(
-                    f"the page '{pattern}' of `project: render:` does not exist",
-                    CONFIG,
-                    self.config_lines.get(("project", "render")),
-                )
-            found += [match for match in matches if match not in found]
+            if str(each).startswith("!"):
+                removed += matches
+            elif not matches and not glob.has_magic(pattern):
+                message = f"the page '{pattern}' of `project: render:` does not exist"
+                raise self.problem(message, "project", "render")
+            else:
+                found += [match for match in matches if match not in found]
         return [page for page in found if page not in removed]
 
-    def formats(self, document: Document) -> list[PageFormat]:
-        """The formats of one page, with their settings.
-
-        Raises
-        ------
-        RenderError: an unknown format or key in the front matter.
-        """
-        known.check_configuration(document.front, document.front_lines, document.name, known.FRONT_MATTER)
-        project_formats = _format_block(self.config.get("format"))
-        page_formats = _format_block(document.front.get("format"))
-        names = list(page_formats or project_formats or {"html": {}})
-        top = {
-            key: value for key, value in self.config.items() if key not in ("format", "project", "website")
-        }
-        front = {key: value for key, value in document.front.items() if key != "format"}
-        result = []
+    def named_pages(self, names: list[str]) -> list[Path]:
+        """The pages that a command line names, or all of the project."""
+        pages = []
         for name in names:
-            settings = merge(
-                _COMMON_DEFAULTS,
-                _DEFAULTS[name],
-                top,
-                front,
-                project_formats.get(name, {}),
-                page_formats.get(name, {}),
-            )
-            result.append(PageFormat(name, settings, self._output(document, name, settings)))
-        outputs = [each.output for each in result]
-        if len(set(outputs)) < len(outputs):
-            raise RenderError(
-                f"two formats would be written to '{outputs[0]}'; give revealjs an `output-ext`",
-                document.name,
-            )
+            path = Path(name) if Path(name).is_file() else self.root / name
+            if not path.is_file():
+                raise RenderError(f"the page '{name}' does not exist")
+            if path.suffix != ".qmd":
+                raise RenderError(f"'{name}' is not a .qmd file")
+            if not path.resolve().is_relative_to(self.root):
+                raise RenderError(f"'{name}' lies outside of the project {self.root}")
+            pages.append(path.resolve())
+        return pages or self.pages()
+
+    def formats(self, document: Document) -> list[PageFormat]:
+        """The formats of one page, with their settings; its front matter is checked."""
+        check_settings(document.front, document.front_lines, document.name)
+        own, shared = format_block(document.front), format_block(self.config)
+        result = []
+        for name in own or shared or {"html": {}}:
+            layers = (DEFAULTS[name], self.config, document.front, shared.get(name, {}), own.get(name, {}))
+            settings = {key: value for layer in layers for key, value in layer.items()}
+            settings["execute"] = {k: v for layer in layers for k, v in (layer.get("execute") or {}).items()}
+            for key in MUST_SAY[name]:
+                if key not in settings:
+                    value = str(KEYS[name][key][0]).lower()
+                    raise self.problem(f"Quarto does otherwise by default: set `{key}: {value}`", "format")
+            output = str(PurePosixPath(document.name).with_suffix(f".{settings.get('output-ext', 'html')}"))
+            if any(each.output == output for each in result):
+                message = f"two formats would be written to '{output}'; give revealjs an `output-ext`"
+                raise document.problem(message)
+            result.append(PageFormat(name, settings, output))
         return result
-
-    def _output(self, document: Document, name: str, settings: dict[str, Any]) -> str:
-        source = PurePosixPath(document.path.resolve().relative_to(self.root).as_posix())
-        if settings.get("output-file"):
-            output_file = str(settings["output-file"])
-            if not output_file.endswith(".html"):
-                output_file += "." + str(settings.get("output-ext", "html"))
-            return str(source.with_name(output_file))
-        return str(source.with_name(f"{source.stem}.{settings.get('output-ext', 'html')}"))
-
-
-def _format_block(value: Any) -> dict[str, dict[str, Any]]:
-    if value is None:
-        return {}
-    if isinstance(value, str):
-        return {value: {}}
-    return {
-        name: ({} if settings in (None, "default") else dict(settings)) for name, settings in value.items()
-    }
 
 
 def _hidden(match: str) -> bool:

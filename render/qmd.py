@@ -1,7 +1,6 @@
 """Reading a `.qmd` file: front matter, Markdown and executable cells, each with its lines.
 
-The scanner keeps the file and the line of everything, through includes as well, so that every
-later message can say where its cause stands.
+What every other module needs lies here as well: `RenderError`, and YAML with the line of each key.
 """
 
 from __future__ import annotations
@@ -11,22 +10,87 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import RenderError
-from .yamltext import KeyLines, load_yaml
+import yaml
 
 FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<ticks>`{3,}|~{3,})(?P<info>.*)$")
 CELL_INFO = re.compile(r"^\s*\{(?P<language>[A-Za-z]\w*)(?P<rest>[^}]*)\}\s*$")
-INCLUDE = re.compile(r"^\s*\{\{<\s*include\s+(?P<target>.+?)\s*>\}\}\s*$")
 INLINE = re.compile(r"(?:(?<=^)|(?<=[^`]))`\{python\}[ \t]([^`]+)`", re.MULTILINE)
-OPTION = re.compile(r"^\s*#\|(?: ?)(?P<text>.*)$")
+OPTION = re.compile(r"^#[ \t]*\| ?(?P<text>.*)$")  # formatters write `# |`, and Quarto takes it
+
+KeyLines = dict[tuple, int]
+
+
+class RenderError(Exception):
+    """A problem that the user can mend: what is wrong, in which file and line, counted from 1."""
+
+    def __init__(self, message: str, path: Path | str | None = None, line: int | None = None):
+        self.message = message
+        self.path = path
+        self.line = line
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        place = "".join(f"{part}:" for part in (self.path, self.line) if part is not None)
+        return f"{place} {self.message}".strip()
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader with YAML 1.2's scalars: `on`, `yes`, `10:30` and dates are text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in pairs if tag.endswith((":null", ":merge"))]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^({_pattern})$"), list(_first))
+
+
+def load_yaml(text: str, path: str, first_line: int = 1) -> tuple[dict[str, Any], KeyLines]:
+    """Read `key: value` lines; no key may occur twice.
+
+    Returns
+    -------
+    tuple
+        The mapping, and the line of each key by its path, a tuple such as ("format", "html", "toc").
+    """
+    lines: KeyLines = {}
+
+    def collect(node: yaml.Node, prefix: tuple) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key_node, value_node in node.value:
+                key = (*prefix, key_node.value)
+                line = first_line + key_node.start_mark.line
+                if key in lines:
+                    raise RenderError(f"the key '{key_node.value}' is given twice", path, line)
+                lines[key] = line
+                collect(value_node, key)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                collect(item, (*prefix, index))
+
+    try:
+        collect(yaml.compose(text, Loader=_Loader), ())
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error)
+        line = first_line + (mark.line if mark else 0)
+        raise RenderError(f"this is not valid YAML: {problem}", path, line) from None
+    if value is not None and not isinstance(value, dict):
+        raise RenderError("this must be `key: value` lines", path, first_line)
+    return {str(key): item for key, item in (value or {}).items()}, lines
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of Markdown and where it stands. `verbatim` marks lines inside a code fence."""
+    """One line of Markdown and its number. `verbatim` marks lines inside a code fence."""
 
     text: str
-    path: str
     number: int
     verbatim: bool = False
 
@@ -37,34 +101,22 @@ class Markdown:
 
     lines: list[Line]
 
-    @property
-    def text(self) -> str:
-        return "".join(line.text + "\n" for line in self.lines)
-
 
 @dataclass
 class Cell:
-    """One executable Python cell.
+    """One executable Python cell: what its `#|` lines say, where, and its code without them.
 
-    Attributes
-    ----------
-    number: its place among the cells of the document, counted from 1.
-    options: what its `#|` lines say; option_lines: those lines as written.
-    source: its code without the options.
-    path, line: file and line of its opening fence; code_line: line of its first line of code.
-    indent: the white space before the fence, for cells inside a list.
-    option_places: the line of each option.
+    `number` counts cells from 1, `line` is that of the opening fence, which `indent` (white space)
+    stands before where the cell is inside a list.
     """
 
     number: int
     options: dict[str, Any]
-    option_lines: list[str]
     source: str
-    path: str
     line: int
     code_line: int
     indent: str = ""
-    option_places: dict[str, int] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
 
     @property
     def label(self) -> str | None:
@@ -79,14 +131,13 @@ class Cell:
 
 @dataclass
 class Document:
-    """A parsed `.qmd` file."""
+    """A parsed `.qmd` file; `name` is its path in the project, with forward slashes."""
 
     path: Path
     name: str
     front: dict[str, Any]
     front_lines: KeyLines
     blocks: list[Markdown | Cell]
-    sources: list[Path]
 
     @property
     def cells(self) -> list[Cell]:
@@ -96,14 +147,15 @@ class Document:
     def markdown_lines(self) -> list[Line]:
         return [line for block in self.blocks if isinstance(block, Markdown) for line in block.lines]
 
+    def problem(self, message: str, place: int | Cell | None = None, option: str = "") -> RenderError:
+        """An error at a line, or at a cell or one of its options, which it names."""
+        if isinstance(place, Cell):
+            return RenderError(f"{place.name}: {message}", self.name, place.places.get(option, place.line))
+        return RenderError(message, self.name, place)
+
 
 def read_text(path: Path, name: str) -> str:
-    """The text of a file, with universal newlines and without a byte-order mark.
-
-    Raises
-    ------
-    RenderError: the file is not UTF-8 or cannot be read.
-    """
+    """The text of a UTF-8 file, with universal newlines and without a byte-order mark."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -115,93 +167,30 @@ def read_text(path: Path, name: str) -> str:
 
 
 def parse(path: Path, root: Path) -> Document:
-    """Read and parse one `.qmd` file.
-
-    Parameters
-    ----------
-    path: the file. root: the folder of the project; include paths that begin with `/` start there.
-
-    Raises
-    ------
-    RenderError: with file and line, for an unclosed fence, bad YAML, a missing include or a
-        cell of another language.
-    """
-    name = _name(path, root)
+    """Read and parse one `.qmd` file of the project in the folder `root`."""
+    name = path.resolve().relative_to(root.resolve()).as_posix()
     lines = read_text(path, name).split("\n")
-    front: dict[str, Any] = {}
-    front_lines: KeyLines = {}
+    document = Document(path, name, {}, {}, [])
     start = 0
-    if lines and lines[0].rstrip() == "---":
-        for end in range(1, len(lines)):
-            if lines[end].rstrip() in ("---", "..."):
-                break
-        else:
-            raise RenderError("the front matter is not closed by a line `---`", name, 1)
-        value, front_lines = load_yaml("\n".join(lines[1:end]), name, 2)
-        if value is not None and not isinstance(value, dict):
-            raise RenderError("the front matter must be `key: value` lines", name, 2)
-        front = value or {}
-        start = end + 1
-    sources = [path]
-    flat = _include(lines[start:], path, root, start + 1, sources, (path.resolve(),))
-    return Document(path, name, front, front_lines, _blocks(flat), sources)
+    if lines[0].rstrip() == "---":
+        ends = [number for number, line in enumerate(lines) if number and line.rstrip() in ("---", "...")]
+        if not ends:
+            raise document.problem("the front matter is not closed by a line `---`", 1)
+        document.front, document.front_lines = load_yaml("\n".join(lines[1 : ends[0]]), name, 2)
+        start = ends[0] + 1
+    _read_blocks(document, [Line(text, number) for number, text in enumerate(lines[start:], start + 1)])
+    return document
 
 
-def _name(path: Path, root: Path) -> str:
-    try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError:
-        return str(path)
+def closes(line: str, ticks: str) -> bool:
+    """Whether a line ends the code fence that began with these backticks or tildes."""
+    match = FENCE.match(line)
+    return bool(match) and match["ticks"].startswith(ticks) and not match["info"].strip()
 
 
-def _include(
-    lines: list[str], path: Path, root: Path, first_line: int, sources: list[Path], chain: tuple[Path, ...]
-) -> list[Line]:
-    """The lines with each `include` shortcode replaced by the lines of its file."""
-    name = _name(path, root)
-    result: list[Line] = []
-    fence = ""
-    for number, text in enumerate(lines, first_line):
-        match = FENCE.match(text)
-        if match:
-            ticks = match["ticks"]
-            if not fence:
-                fence = ticks
-            elif _closes(match, fence):
-                fence = ""
-        include = None if fence else INCLUDE.match(text)
-        if include is None:
-            result.append(Line(text, name, number))
-            continue
-        target = include["target"].strip("\"'")
-        base = root if target.startswith("/") else path.parent
-        other = base / target.lstrip("/")
-        if not other.is_file():
-            raise RenderError(f"the included file '{target}' does not exist", name, number)
-        if other.resolve() in chain:
-            raise RenderError(f"'{target}' includes itself", name, number)
-        if other not in sources:
-            sources.append(other)
-        text = read_text(other, _name(other, root))
-        if text.startswith("---\n"):
-            raise RenderError(
-                "an included file may not have front matter; keep it in the main file", _name(other, root), 1
-            )
-        result += _include(text.rstrip("\n").split("\n"), other, root, 1, sources, chain + (other.resolve(),))
-        result.append(Line("", name, number))
-    return result
-
-
-def _closes(match: re.Match, fence: str) -> bool:
-    ticks = match["ticks"]
-    return ticks[0] == fence[0] and len(ticks) >= len(fence) and not match["info"].strip()
-
-
-def _blocks(lines: list[Line]) -> list[Markdown | Cell]:
-    blocks: list[Markdown | Cell] = []
+def _read_blocks(document: Document, lines: list[Line]) -> None:
     prose: list[Line] = []
-    number = 0
-    index = 0
+    index = number = 0
     while index < len(lines):
         line = lines[index]
         match = FENCE.match(line.text)
@@ -209,75 +198,53 @@ def _blocks(lines: list[Line]) -> list[Markdown | Cell]:
             prose.append(line)
             index += 1
             continue
-        end = index + 1
-        while end < len(lines):
-            closing = FENCE.match(lines[end].text)
-            if closing and _closes(closing, match["ticks"]):
-                break
-            end += 1
-        else:
-            raise RenderError("this code fence is never closed", line.path, line.number)
+        rest = range(index + 1, len(lines))
+        end = next((place for place in rest if closes(lines[place].text, match["ticks"])), None)
+        if end is None:
+            raise document.problem("this code fence is never closed", line.number)
         info = CELL_INFO.match(match["info"])
         if info is None:
-            prose += [
-                Line(each.text, each.path, each.number, verbatim=index < place < end)
-                for place, each in enumerate(lines[index : end + 1], index)
-            ]
+            inside = [Line(each.text, each.number, True) for each in lines[index + 1 : end]]
+            prose += [line, *inside, lines[end]]
         else:
             if info["language"] != "python":
-                raise RenderError(
-                    f"cells of the language '{info['language']}' are not known; only {{python}} is",
-                    line.path,
-                    line.number,
-                )
+                message = f"cells of the language '{info['language']}' are not known; only {{python}} is"
+                raise document.problem(message, line.number)
             if info["rest"].strip():
-                raise RenderError(
-                    "options in the braces of a cell are not known; write them as `#| key: value`",
-                    line.path,
-                    line.number,
-                )
+                message = "options in the braces of a cell are not known; write them as `#| key: value`"
+                raise document.problem(message, line.number)
             number += 1
             if prose:
-                blocks.append(Markdown(prose))
+                document.blocks.append(Markdown(prose))
                 prose = []
-            blocks.append(_cell(number, lines[index:end], match["indent"]))
+            document.blocks.append(_cell(document.name, number, lines[index:end], match["indent"]))
         index = end + 1
     if prose:
-        blocks.append(Markdown(prose))
-    return blocks
+        document.blocks.append(Markdown(prose))
 
 
-def _cell(number: int, lines: list[Line], indent: str) -> Cell:
-    opening, body = lines[0], lines[1:]
+def _cell(name: str, number: int, lines: list[Line], indent: str) -> Cell:
+    first = lines[0].number
     texts = [
-        line.text[len(indent) :] if line.text.startswith(indent) else line.text.lstrip() for line in body
+        line.text[len(indent) :] if line.text.startswith(indent) else line.text.lstrip() for line in lines[1:]
     ]
-    count = 0
-    while count < len(texts) and OPTION.match(texts[count]):
-        count += 1
+    count = next((index for index, text in enumerate(texts) if not OPTION.match(text)), len(texts))
     option_text = "\n".join(OPTION.match(text)["text"] for text in texts[:count])
-    value, places = load_yaml(option_text, opening.path, opening.number + 1)
-    if value is not None and not isinstance(value, dict):
-        raise RenderError("cell options are written as `#| key: value`", opening.path, opening.number + 1)
-    code = texts[count:]
-    first = count
-    while code and not code[0].strip():
-        code, first = code[1:], first + 1
-    while code and not code[-1].strip():
-        code = code[:-1]
+    options, places = load_yaml(option_text, name, first + 1)
+    while count < len(texts) and not texts[count].strip():
+        count += 1
     return Cell(
         number=number,
-        options={str(key): item for key, item in (value or {}).items()},
-        option_lines=texts[:count],
-        source="\n".join(code),
-        path=opening.path,
-        line=opening.number,
-        code_line=opening.number + 1 + first,
+        options=options,
+        source="\n".join(texts[count:]).rstrip("\n "),
+        line=first,
+        code_line=first + 1 + count,
         indent=indent,
-        option_places={key[0]: place for key, place in places.items() if len(key) == 1},
+        places={key[0]: place for key, place in places.items() if len(key) == 1},
     )
 
 
-def inline_expressions(text: str) -> list[str]:
-    """The expressions of inline code such as `{python} x` in a text, in order."""
+def inline_expressions(block: Markdown) -> list[str]:
+    """The expressions of inline code such as `{python} x` in a run of Markdown, in order."""
+    text = "".join("\n" if line.verbatim else line.text + "\n" for line in block.lines)
     return [match.strip() for match in INLINE.findall(text)]

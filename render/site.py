@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import importlib.util
 import json
@@ -13,59 +12,44 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote
 
 from . import check
+from .cache import Store, digest_of, digest_of_files
+from .cells import assemble
 from .colab import Repository
-from .dependencies import Store, digest_of, write_atomically
-from .errors import RenderError
-from .execute import Execution, execute, steps
-from .links import is_remote, local_path
-from .page import bibliographies, citation_style, convert, highlight_style, included_files, style_sheets
+from .execute import execute, steps
+from .page import Job, convert, job, style_sheets
 from .project import PageFormat, Project
-from .qmd import Document, parse
-from .quarto_post_render import add_badges
+from .qmd import Document, RenderError, parse
+from .quarto_post_render import add_badges, write_atomically
 
 HERE = Path(__file__).parent
 LIBRARIES = "site_libs"
+CONVERTERS = ("pypandoc-binary", "pypandoc_binary", "beautifulsoup4", "lxml")
 
 
-@dataclass
-class Outcome:
-    """What happened to one page: "executed", "from cache" or "unchanged", and its seconds."""
+def is_remote(target: str) -> bool:
+    """Whether a reference leaves the site: it names a scheme or a host."""
+    return bool(re.match(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:|//)", target))
 
-    document: Document
-    what: str
-    seconds: float
-    reason: str = ""
+
+def local_path(target: str, output: str) -> str | None:
+    """The site path that a reference from a page means, or None for a place on the page itself."""
+    path = re.split(r"[#?]", target, maxsplit=1)[0]
+    if path.startswith("/"):
+        return posixpath.normpath(path.lstrip("/"))
+    return posixpath.normpath(posixpath.join(posixpath.dirname(output), path)) if path else None
 
 
 def reveal_folder() -> Path:
-    """The reveal.js that the package sphinx-revealjs carries.
-
-    Raises
-    ------
-    RenderError: the package is not installed.
-    """
+    """The reveal.js that the package sphinx-revealjs carries."""
     found = importlib.util.find_spec("sphinx_revealjs")
-    if found is None or not found.submodule_search_locations:
-        raise RenderError(
-            "the package sphinx-revealjs, which carries reveal.js, is not installed; "
-            "run `pip install -r requirements.txt`"
-        )
+    if found is None:
+        raise RenderError("the package sphinx-revealjs, which carries reveal.js, is not installed")
     return Path(found.submodule_search_locations[0]) / "_static" / "revealjs"
-
-
-def code_fingerprint() -> str:
-    """A fingerprint of the renderer itself, its filters, templates and static files."""
-    digest = hashlib.sha256()
-    for path in sorted(HERE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(path.relative_to(HERE).as_posix().encode("utf-8"))
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 class Site:
@@ -75,123 +59,98 @@ class Site:
         self.project = project
         self.store = Store(project.root)
         self.output = project.output_folder
-        self._code = code_fingerprint()
+        code = (path for path in sorted(HERE.rglob("*")) if path.is_file() and path.suffix != ".pyc")
+        self._code = digest_of_files(code)
         self._pages: dict[str, tuple[Document, list[PageFormat]]] = {}
-        self._classes: dict[tuple[str, ...], set[str]] = {}
 
     def load(self, path: Path) -> tuple[Document, list[PageFormat]]:
-        """Parse and check one page; each is read once."""
+        """Parse one page and find its settings; each is read once."""
         key = str(path.resolve())
         if key not in self._pages:
             document = parse(path, self.project.root)
-            formats = self.project.formats(document)
-            self._pages[key] = (document, formats)
+            self._pages[key] = (document, self.project.formats(document))
         return self._pages[key]
 
-    def planned_outputs(self) -> dict[str, str]:
-        """Every page that the project makes: output path by source path and the reverse use."""
-        outputs: dict[str, str] = {}
-        for path in self.project.pages():
-            document, formats = self.load(path)
-            for each in formats:
-                outputs[each.output] = document.name
-        return outputs
+    def planned_outputs(self) -> set[str]:
+        """The path of every page that the project makes."""
+        return {each.output for path in self.project.pages() for each in self.load(path)[1]}
 
-    # One page ---------------------------------------------------------------------------------
+    def render(self, path: Path, progress: Callable[[int, int], None]) -> tuple[str, str]:
+        """Render one page in all its formats; returns what was done, and why cells were executed.
 
-    async def render(self, path: Path, progress: Callable[[int, int], None]) -> Outcome:
-        """Render one page in all its formats.
-
-        Parameters
-        ----------
-        progress: called while cells run, with the number of steps done and of all steps.
-
-        Raises
-        ------
-        RenderError: the page uses something unknown, a cell failed, or a file is missing.
+        While cells run, `progress` is called with the number of steps done and of all steps.
         """
-        started = time.perf_counter()
         document, formats = self.load(path)
-        check.check_document(document, self._style_classes(document, formats))
-        notebooks = {}
-        what, why = "", ""
-        missing = []
+        sheets = {sheet for each in formats for sheet in style_sheets(self.project, document, each)}
+        classes = check.classes_of(self.project.root / sheet for sheet in sorted(sheets))
+        check.check_document(document, classes)
+        notebooks, what, why = {}, "no cells", ""
+        executed: dict[str, dict[str, Any]] = {}
         for each in formats:
             plan = steps(document, each)
             if not plan:
                 notebooks[each.name] = None
                 continue
             key = self.store.key(plan, each.figure_settings)
-            notebook, reason = self.store.load(document.name, key)
-            notebooks[each.name] = notebook
+            notebook, reason = (executed[key], "") if key in executed else self.store.load(document.name, key)
             if notebook is None:
-                missing.append((each, key))
-                why = why or reason
-        if not missing and self._is_unchanged(document, formats, notebooks):
-            return Outcome(document, "unchanged", time.perf_counter() - started)
-        done: dict[str, Execution] = {}
-        for each, key in missing:
-            if key not in done:
-                before = self.store.watch()
-                done[key] = await execute(document, each, self.project.root, progress)
-                problem = self.store.save(document.name, key, done[key], before)
-                if problem:
-                    print(f"  not kept in the cache: {problem}", file=sys.stderr)
-            notebooks[each.name] = done[key].notebook
-            what = "executed"
-        for notebook in notebooks.values():
-            if notebook is not None:
-                check.check_outputs(document, notebook, self._style_classes(document, formats))
-        await asyncio.sleep(0)
-        if not what:
-            what = "from cache" if any(notebooks.values()) else "no cells"
-        self._write(document, formats, notebooks)
-        return Outcome(document, what, time.perf_counter() - started, why if missing else "")
+                notebook = executed[key] = self._execute(document, each, key, progress)
+                what, why = "executed", why or reason
+            notebooks[each.name] = notebook
+            check.check_outputs(document, notebook, classes)
+        if what != "executed" and any(notebooks.values()):
+            what = "from cache"
+        written = self._write(document, formats, notebooks)
+        return (what, why) if written or what == "executed" else ("unchanged", "")
 
-    def _style_classes(self, document: Document, formats: list[PageFormat]) -> set[str]:
-        sheets = {sheet for each in formats for sheet in style_sheets(self.project, document, each)}
-        key = tuple(sorted(sheets))
-        if key not in self._classes:
-            self._classes[key] = check.classes_of([self.project.root / sheet for sheet in key])
-        return self._classes[key]
+    def _execute(self, document: Document, page: PageFormat, key: str, progress: Callable) -> dict[str, Any]:
+        started = time.time()
+        execution = execute(document, page, self.project.root, progress)
+        problem = self.store.save(document.name, key, execution, started)
+        if problem:
+            print(f"  not kept in the cache: {problem}", file=sys.stderr)
+        return execution.notebook
 
-    def _write(self, document: Document, formats: list[PageFormat], notebooks: dict) -> None:
-        from .assemble import assemble
-        from .postprocess import postprocess
-
-        files: dict[str, bytes] = {}
-        copies: set[str] = set()
+    def _write(self, document: Document, formats: list[PageFormat], notebooks: dict) -> bool:
+        """Make and write the pages, unless the last render made them of the very same things."""
+        jobs, figures = {}, {}
         for each in formats:
-            assembly = assemble(document, notebooks[each.name], each)
-            text = convert(self.project, document, each, assembly.text)
+            text, drawn = assemble(document, notebooks[each.name], each)
             folder = posixpath.dirname(each.output)
-            figures = {posixpath.join(folder, name): data for name, data in assembly.figures.items()}
+            figures |= {posixpath.join(folder, name): data for name, data in drawn.items()}
+            jobs[each.name] = job(self.project, document, each, text)
+        drawings = {name: hashlib.sha256(data).hexdigest() for name, data in figures.items()}
+        inputs = self._inputs(jobs, drawings)
+        remembered = self.store.folder / "pages" / (document.name.replace("/", "--") + ".json")
+        if self._is_as_remembered(remembered, inputs):
+            return False
+        from .finish import finish
 
-            def resolve(kind: str, target: str, page: PageFormat = each, made=figures) -> str:
-                return self._resolve(document, page, kind, target, made, copies)
+        files, copies = dict(figures), set()
+        placed = any("#refs" in line.text for line in document.markdown_lines)
+        for each in formats:
 
-            placed = any("#refs" in line.text for line in document.markdown_lines)
-            html = postprocess(text, each, resolve, placed)
+            def resolve(kind: str, target: str, page: PageFormat = each) -> str:
+                return self._resolve(document, page, kind, target, figures, copies)
+
+            html = finish(convert(document, jobs[each.name]), each, resolve, placed)
             if each.name == "html" and self.project.website.get("repo-url"):
                 repository = Repository.of(self.project)
                 html = add_badges(html, repository.url, repository.ref)
             files[each.output] = html.encode("utf-8")
-            files |= figures
-        for name in copies:
-            files[name] = (self.project.root / name).read_bytes()
+        files |= {name: (self.project.root / name).read_bytes() for name in copies}
         # Figures first: a page never refers to a file that is not there yet.
         for name in sorted(files, key=lambda name: name.endswith(".html")):
             write_atomically(self.output / name, files[name])
-        self._remove_old_figures(document, formats, files)
-        self._remember(document, formats, notebooks, files, copies)
-
-    def _remove_old_figures(self, document, formats, files: dict[str, bytes]) -> None:
-        stem = PurePosixPath(document.name).with_suffix("").as_posix() + "_files"
         for each in formats:
-            folder = self.output / stem / f"figure-{each.name}"
-            for path in folder.glob("*") if folder.is_dir() else ():
+            folder = self.output / PurePosixPath(document.name).with_suffix("").as_posix()
+            for path in folder.with_name(f"{folder.name}_files").glob(f"figure-{each.name}/*"):
                 if path.relative_to(self.output).as_posix() not in files:
                     path.unlink()
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+        record = {"inputs": inputs, "outputs": digests, "copies": {name: digests[name] for name in copies}}
+        write_atomically(remembered, json.dumps(record, indent=1).encode("utf-8"))
+        return True
 
     def _resolve(
         self,
@@ -199,125 +158,70 @@ class Site:
         page: PageFormat,
         kind: str,
         target: str,
-        made: dict[str, bytes],
+        figures: dict[str, bytes],
         copies: set[str],
     ) -> str:
+        """A reference as the page has it; what it leads to is noted in `copies`, or is an error."""
         if is_remote(target):
             if kind != "link" and not target.startswith("data:"):
-                raise self._at(
-                    document, target, f"'{target}' is a remote resource; pages work without network"
-                )
+                message = f"'{target}' is a remote resource; pages work without network"
+                raise self._problem(document, target, message)
             return target
         path = local_path(unquote(target), page.output)
-        if path is None or path.startswith(f"{LIBRARIES}/") or path in made:
+        if path is None or path.startswith(f"{LIBRARIES}/") or path in figures:
             return target
+        source = self.project.root / path
         if path.startswith("../"):
-            raise self._at(document, target, f"'{target}' lies outside of the project")
-        if kind == "link" and path.endswith(".qmd"):
-            source = self.project.root / path
-            if not source.is_file():
-                raise self._at(document, target, f"the linked page '{target}' does not exist")
+            raise self._problem(document, target, f"'{target}' lies outside of the project")
+        if kind == "link" and path.endswith(".qmd") and source.is_file():
             output = next((each.output for each in self.load(source)[1] if each.name == "html"), None)
             if output is None:
-                raise self._at(document, target, f"'{target}' has no html format to link to")
-            rest = target[len(target.split("#", 1)[0].split("?", 1)[0]) :]
+                raise self._problem(document, target, f"'{target}' has no html format to link to")
+            rest = re.sub(r"^[^#?]*", "", target)
             return posixpath.relpath(output, posixpath.dirname(page.output) or ".") + rest
         if path in self.planned_outputs():
             return target
-        if (self.project.root / path).is_file():
+        if source.is_file():
             copies.add(path)
             return target
-        if kind == "link" and (self.project.root / path).is_dir():
-            raise self._at(document, target, f"'{target}' is a folder; link to a file in it")
+        if kind == "link" and source.is_dir():
+            raise self._problem(document, target, f"'{target}' is a folder; link to a file in it")
         thing = {"image": "image", "resource": "file", "link": "linked file"}[kind]
-        raise self._at(document, target, f"the {thing} '{target}' does not exist")
+        raise self._problem(document, target, f"the {thing} '{target}' does not exist")
 
     @staticmethod
-    def _at(document: Document, target: str, message: str) -> RenderError:
+    def _problem(document: Document, target: str, message: str) -> RenderError:
+        """An error at the line or the cell that names a target."""
         for line in document.markdown_lines:
             if target in line.text or unquote(target) in line.text:
-                return RenderError(message, line.path, line.number)
-        for cell in document.cells:
-            if target in cell.source:
-                return RenderError(message, cell.path, cell.line)
-        return RenderError(message, document.name)
+                return document.problem(message, line.number)
+        number = next((cell.line for cell in document.cells if target in cell.source), None)
+        return document.problem(message, number)
 
-    # Unchanged pages --------------------------------------------------------------------------
+    def _inputs(self, jobs: dict[str, Job], drawings: dict[str, str]) -> str:
+        """A fingerprint of everything that the HTML of a page is made from, apart from copied files."""
+        files = {str(path) for task in jobs.values() for path in task.files}
+        return digest_of(
+            {
+                "code": self._code,
+                "jobs": {name: vars(task) for name, task in jobs.items()},
+                "figures": drawings,
+                "files": {path: self.store.fingerprints.of_file(path) for path in files},
+                "pages": sorted(self.planned_outputs()),
+                "website": self.project.website,
+                "packages": {name: self.store.packages.get(name) for name in CONVERTERS},
+            }
+        )
 
-    def _record_path(self, document: Document) -> Path:
-        return self.store.folder / "pages" / (document.name.replace("/", "--") + ".json")
-
-    def _inputs(self, document: Document, formats: list[PageFormat], notebooks: dict) -> dict[str, object]:
-        """Everything that the HTML of a page is made from, apart from copied files."""
-        paths = [*document.sources, self.project.root / "_quarto.yml"]
-        for each in formats:
-            sheets = style_sheets(self.project, document, each)
-            paths += [self.project.root / name for name in sheets]
-            for key in ("include-in-header", "include-before-body", "include-after-body"):
-                paths += [Path(name) for name in included_files(self.project, document, each, key)]
-            style = highlight_style(self.project, each)
-            if style.endswith(".theme"):
-                paths.append(Path(style))
-        paths += bibliographies(self.project, document)
-        style = citation_style(self.project, document)
-        if style:
-            paths.append(style)
-        digests = self.store.fingerprints
-        packages = self.store.packages
-        return {
-            "code": self._code,
-            "files": {str(path): digests.of_file(str(path)) for path in paths},
-            "pages": sorted(self.planned_outputs()),
-            "titles": [str(self.load(path)[0].front.get("title")) for path in self.project.pages()],
-            "notebooks": {
-                name: notebook.metadata["render"]["checksum"]
-                if notebook is not None and "render" in notebook.metadata
-                else None
-                for name, notebook in notebooks.items()
-            },
-            "packages": {
-                name: packages.get(name)
-                for name in ("pypandoc-binary", "pypandoc_binary", "beautifulsoup4", "lxml")
-            },
-            "day": time.strftime("%Y-%m-%d")
-            if any(str(each.get("date")) in ("today", "now") for each in formats)
-            else "",
-        }
-
-    def _is_unchanged(self, document: Document, formats: list[PageFormat], notebooks: dict) -> bool:
+    def _is_as_remembered(self, path: Path, inputs: str) -> bool:
         try:
-            record = json.loads(self._record_path(document).read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
+            files = {self.project.root / name: digest for name, digest in record["copies"].items()}
+            files |= {self.output / name: digest for name, digest in record["outputs"].items()}
             of_file = self.store.fingerprints.of_file
-            return (
-                record["inputs"] == digest_of(self._inputs(document, formats, notebooks))
-                and all(
-                    of_file(str(self.project.root / name)) == digest
-                    for name, digest in record["copies"].items()
-                )
-                and all(
-                    of_file(str(self.output / name)) == digest for name, digest in record["outputs"].items()
-                )
-            )
+            return record["inputs"] == inputs and all(of_file(each) == files[each] for each in files)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
-
-    def _remember(
-        self,
-        document: Document,
-        formats: list[PageFormat],
-        notebooks: dict,
-        files: dict[str, bytes],
-        copies: set[str],
-    ) -> None:
-        record = {
-            "inputs": digest_of(self._inputs(document, formats, notebooks)),
-            "outputs": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
-            "copies": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(copies)},
-        }
-        text = json.dumps(record, indent=1)
-        write_atomically(self._record_path(document), text.encode("utf-8"))
-
-    # Shared files -----------------------------------------------------------------------------
 
     def copy_shared(self) -> None:
         """Bring reveal.js, style sheets with what they name, and listed resources into the site."""
@@ -333,82 +237,62 @@ class Site:
                 self._copy(path, f"{LIBRARIES}/render/{path.name}")
         for path in self.project.pages():
             document, formats = self.load(path)
-            for each in formats:
-                for sheet in style_sheets(self.project, document, each):
-                    self._copy_style_sheet(sheet)
-        resources = self.project.config.get("project", {}).get("resources") or []
-        for pattern in [resources] if isinstance(resources, str) else resources:
-            matches = [
-                path
-                for path in sorted(self.project.root.glob(str(pattern).lstrip("/")))
-                if not path.name.startswith(".")
-            ]
-            if not matches:
-                raise RenderError(
-                    f"nothing matches '{pattern}' of `project: resources:`",
-                    "_quarto.yml",
-                    self.project.config_lines.get(("project", "resources")),
-                )
-            for match in matches:
-                for path in [match] if match.is_file() else sorted(match.rglob("*")):
-                    if path.is_file():
-                        self._copy(path, path.relative_to(self.project.root).as_posix())
-        for name in (self.project.website.get("favicon"),):
-            if name:
-                self._copy(self.project.root / str(name).lstrip("/"), str(name).lstrip("/"))
+            for sheet in {sheet for each in formats for sheet in style_sheets(self.project, document, each)}:
+                self._copy_style_sheet(sheet)
+        for pattern in self.project.config["project"].get("resources") or []:
+            found = sorted(self.project.root.glob(str(pattern).lstrip("/")))
+            files = [path for path in found if path.is_file() and not path.name.startswith(".")]
+            if not files:
+                message = f"no file matches '{pattern}' of `project: resources:`"
+                raise self.project.problem(message, "project", "resources")
+            for path in files:
+                self._copy(path, path.relative_to(self.project.root).as_posix())
+        if favicon := str(self.project.website.get("favicon") or "").lstrip("/"):
+            self._copy(self.project.root / favicon, favicon)
 
     def _copy_style_sheet(self, sheet: str) -> None:
         source = self.project.root / sheet
         self._copy(source, sheet)
         text = re.sub(r"/\*.*?\*/", "", source.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for target in re.findall(r"url\(\s*['\"]?([^'\")]+)['\"]?\s*\)", text) + re.findall(
-            r"@import\s+['\"]([^'\"]+)['\"]", text
-        ):
+        targets = re.findall(r"url\(\s*['\"]?([^'\")]+)['\"]?\s*\)", text)
+        for target in targets + re.findall(r"@import\s+['\"]([^'\"]+)['\"]", text):
             if target.startswith(("data:", "#")):
                 continue
             if is_remote(target):
                 raise RenderError(f"'{target}' is a remote resource; pages work without network", sheet)
             path = local_path(target, sheet)
-            if path is None:
-                continue
-            if not (self.project.root / path).is_file():
+            if path and not (self.project.root / path).is_file():
                 raise RenderError(f"the file '{target}' does not exist", sheet)
-            if path.endswith(".css"):
+            if path and path.endswith(".css"):
                 self._copy_style_sheet(path)
-            else:
+            elif path:
                 self._copy(self.project.root / path, path)
 
     def _copy(self, source: Path, name: str) -> None:
         target = self.output / name
         digest = self.store.fingerprints.of_file
-        if digest(str(target)) != digest(str(source)):
+        if digest(target) != digest(source):
             if not source.is_file():
-                raise RenderError(f"the file '{name}' does not exist", "_quarto.yml")
+                raise self.project.problem(f"the file '{name}' does not exist", "website")
             write_atomically(target, source.read_bytes())
 
-
-def clean_unlisted(site: Site) -> list[str]:
-    """Pages in the output folder that no source makes any more; they are removed."""
-    removed = []
-    planned = site.planned_outputs()
-    for folder in {posixpath.dirname(name) for name in planned}:
-        for path in sorted((site.output / folder).glob("*.html")):
-            name = path.relative_to(site.output).as_posix()
-            if name not in planned:
-                path.unlink()
-                stem = name.split(".", 1)[0]
-                files = site.output / f"{stem}_files"
-                if files.is_dir() and not any(each.startswith(f"{stem}.") for each in planned):
-                    shutil.rmtree(files)
-                removed.append(name)
-    return removed
+    def remove_unlisted(self) -> list[str]:
+        """Remove the pages in the output folder that no source makes any more; returns their names."""
+        removed = []
+        planned = self.planned_outputs()
+        for folder in {posixpath.dirname(name) for name in planned}:
+            for path in sorted((self.output / folder).glob("*.html")):
+                name = path.relative_to(self.output).as_posix()
+                if name not in planned:
+                    path.unlink()
+                    removed.append(name)
+                    stem = name.split(".", 1)[0]
+                    if not any(each.startswith(f"{stem}.") for each in planned):
+                        shutil.rmtree(self.output / f"{stem}_files", ignore_errors=True)
+        return removed
 
 
-def file_url(path: Path) -> str:
-    return path.resolve().as_uri()
-
-
-def relative(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """A path as the terminal shows it: relative to the working folder where that is shorter."""
     text = os.path.relpath(path)
     return text if not text.startswith("..") else str(path)

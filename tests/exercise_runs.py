@@ -73,6 +73,19 @@ def run_notebook(path: Path, seconds: int = 300, **environment: str) -> nbformat
     return read
 
 
+def solution_lines(exercise: Exercise) -> list[str]:
+    """Every line of the exercise that a hand-out must not show, without indentation."""
+    lines = []
+    for cell in exercise.cells:
+        if "task" in cell.metadata:
+            solution, blank = split_answer(cell.text)
+            kept = [line.strip() for line in blank.splitlines()]
+            lines += [line.strip() for line in solution.splitlines() if line.strip() not in kept]
+        elif cell.metadata.get("solution"):
+            lines += [line.strip() for line in cell.text.splitlines()]
+    return [line for line in lines if line]
+
+
 def errors(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     """The outputs of a cell that are errors."""
     return [each for each in cell.get("outputs", []) if each.output_type == "error"]

@@ -50,11 +50,6 @@ window.CourseSlides = {
   init(deck) {
     const reveal = deck.getRevealElement();
     const usual = reveal.querySelector(".footer-default");
-    const logo = reveal.querySelector(".slide-logo");
-    if (logo) {
-      reveal.appendChild(logo);
-      reveal.classList.add("has-logo");
-    }
     if (usual) reveal.appendChild(usual);
 
     function darkness(slide, element) {

@@ -7,10 +7,10 @@ import re
 import nbformat
 import pytest
 
-from render.exercises import FOLDER, SOLUTIONS, outputs, read_exercise, solution_lines
+from render.exercises import FOLDER, SOLUTIONS, outputs, read_exercise
 from render.notebooks import outputs as lecture_notebooks
 from render.project import Project
-from tests.exercise_runs import REPOSITORY, SOURCES
+from tests.exercise_runs import REPOSITORY, SOURCES, solution_lines
 
 NAMES = [path.stem for path in SOURCES]
 # Lines that say nothing about an answer: brackets, `else:` and the like.
@@ -33,7 +33,8 @@ def notebook(folder, name):
 
 def test_every_lecture_has_an_exercise():
     lectures = {path.stem[:2] for path in (REPOSITORY / "lectures").glob("[0-9]*.qmd")}
-    assert lectures <= {name[:2] for name in NAMES}
+    missing = sorted(lectures - {name[:2] for name in NAMES})
+    assert not missing, f"lectures {missing} have no exercise; exercises/README.md has one to copy"
 
 
 def test_generated_files_are_up_to_date(expected):
@@ -43,7 +44,7 @@ def test_generated_files_are_up_to_date(expected):
         for path in (REPOSITORY / folder).glob("*.ipynb")
     }
     changed = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    assert not changed, f"run `make notebooks`; not up to date: {', '.join(changed)}"
+    assert not changed, f"run `make ready`; not up to date: {', '.join(changed)}"
 
 
 def test_lecture_notebooks_are_up_to_date():
@@ -51,9 +52,12 @@ def test_lecture_notebooks_are_up_to_date():
     folder = REPOSITORY / "notebooks"
     project = Project.load(REPOSITORY)
     expected = lecture_notebooks(project, folder, project.pages())
-    assert sorted(expected) == sorted(folder.glob("*.ipynb"))
-    changed = [path.name for path, (_, data) in expected.items() if path.read_bytes() != data]
-    assert not changed, f"run `make notebooks`; not up to date: {', '.join(changed)}"
+    found = {path: path.read_bytes() for path in folder.glob("*.ipynb")}
+    wanted = {path: data for path, (_, data) in expected.items()}
+    changed = sorted(
+        path.name for path in found.keys() | wanted.keys() if found.get(path) != wanted.get(path)
+    )
+    assert not changed, f"run `make ready`; not up to date: {', '.join(changed)}"
 
 
 def test_notebooks_are_valid_clean_and_stable(source, expected):

@@ -1,28 +1,25 @@
 """What the renderer refuses, and that each refusal names file and line."""
 
-import io
-import re
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from render.assemble import _half_size
 from render.check import check_document, check_outputs, classes_of
-from render.errors import RenderError
-from render.execute import Node
+from render.page import job
 from render.project import Project
-from render.qmd import parse
+from render.qmd import RenderError, parse
 
 CONFIG = """\
 project:
   type: website
   execute-dir: project
+fig-format: svg
 format:
   html:
     html-math-method: mathml
   revealjs:
     output-ext: slides.html
+    auto-stretch: false
 """
 
 
@@ -35,42 +32,78 @@ def project_with(folder: Path, page: str, config: str = CONFIG) -> Project:
 def check(folder: Path, page: str, classes: set = frozenset()) -> None:
     project = project_with(folder, page)
     document = parse(folder / "page.qmd", project.root)
-    project.formats(document)
+    for each in project.formats(document):
+        job(project, document, each, "")
     check_document(document, set(classes))
 
 
-@pytest.mark.parametrize(
-    ("page", "line", "named"),
-    [
-        ("text\n\n```{python}\n#| echo: true\n#| fig-magic: 3\n1\n```\n", 5, "'fig-magic'"),
-        ("```{python}\n#| fig-width: 3\n1\n```\n", 2, "figsize"),
-        ("```{python}\n#| classes: nowhere\n1\n```\n", 2, "'nowhere'"),
-        ("a\n\n::: {.callout-danger}\nx\n:::\n", 3, "'callout-danger'"),
-        ("a\n\n::: theorem\nx\n:::\n", 3, "'theorem'"),
-        ("## Title {.fancy}\n", 1, "'fancy'"),
-        ("## Title {auto-play=3}\n", 1, "'auto-play'"),
-        ("Some [words]{.odd} here\n", 1, "'odd'"),
-        ('![](x.png){loading="lazy"}\n', 1, "'loading'"),
-        ('::: {.content-visible when-profile="x"}\nx\n:::\n', 1, "'when-profile'"),
-        ('::: {.content-visible when-format="beamer"}\nx\n:::\n', 1, "'beamer'"),
-        ("a\n{{< video film.mp4 >}}\n", 2, "'video'"),
-        ("a\n\nsee {{< include other.qmd >}} there\n", 3, "include"),
-        ("```{python}\nx = 1\ny = '{{< meta title >}}'\n```\n", 3, "shortcodes in code"),
-        ("```{=typst}\nx\n```\n", 1, "'typst'"),
-        ("```{r}\n1\n```\n", 1, "'r'"),
-        ("```{python echo=FALSE}\n1\n```\n", 1, "braces"),
-        ("a\n\n```{python}\n1\n", 3, "never closed"),
-        ("```{python}\n#| echo: [\n1\n```\n", 2, "YAML"),
-        ("```{python}\n#| label: a\n1\n```\n\n```{python}\n#| label: a\n2\n```\n", 7, "used twice"),
-        ("---\ntitle: x\nmystery: 1\n---\n", 3, "'mystery'"),
-        ("---\ntitle: x\nformat:\n  html:\n    fancy-toc: true\n---\n", 5, "'fancy-toc'"),
-        ("---\nformat:\n  docx: default\n---\n", 3, "'docx'"),
-        ("---\nformat:\n  revealjs:\n    chalkboard: true\n---\n", 4, "chalkboard"),
-        ("---\ntitle: x\nexecute:\n  cache: true\n---\n", 4, "cache"),
-        ("---\ntitle: x\ntitle: y\n---\n", 3, "twice"),
-        ("---\ntitle: x\n", 1, "not closed"),
-    ],
-)
+def cell(option: str, code: str = "1") -> str:
+    return f"```{{python}}\n#| {option}\n{code}\n```\n"
+
+
+def under(name: str, setting: str) -> str:
+    return f"---\nformat:\n  {name}:\n    {setting}\n---\n"
+
+
+# What Quarto knows and the renderer leaves to it, each with the line and a word of its refusal.
+REFUSED = [
+    ("text\n\n" + cell("fig-magic: 3"), 4, "'fig-magic'"),
+    *((cell(f"{name}: 3"), 2, f"'{name}'") for name in ("layout-ncol", "fig-subcap", "tbl-cap", "fig-align")),
+    *((cell(f"{name}: 3"), 2, f"'{name}'") for name in ("code-overflow", "fig-link", "cap-location")),
+    (cell("fig-width: 3"), 2, "figsize"),
+    (cell("classes: nowhere"), 2, "'nowhere'"),
+    (cell("echo: fenced"), 2, "true, false"),
+    (cell("eval: [1]"), 2, "true, false"),
+    (cell("output-location: below"), 2, "fragment"),
+    *((cell(f"label: {name}"), 2, f"'{name}'") for name in ("fig-line", "tbl-frame", "lst-code")),
+    *((cell(f"label: {name}"), 2, f"'{name}'") for name in ("my plot", "50%", "a:b", "cell-2")),
+    (cell("label: a") + "\n" + cell("label: a", "2"), 7, "used twice"),
+    (cell("echo: ["), 2, "YAML"),
+    ("a\n\n::: {.callout-danger}\nx\n:::\n", 3, "'callout-danger'"),
+    ("a\n\n::: theorem\nx\n:::\n", 3, "'theorem'"),
+    ("::: {layout-ncol=2}\nx\n:::\n", 1, "'layout-ncol'"),
+    ('::: {.callout-note appearance="simple"}\nx\n:::\n', 1, "'appearance'"),
+    ("::: {.callout-note collapse=maybe}\nx\n:::\n", 1, "true, false"),
+    ("## Title {.fancy}\n", 1, "'fancy'"),
+    ("## Title {auto-animate=true}\n", 1, "'auto-animate'"),
+    ("## Title {visibility=hidden}\n", 1, "'visibility'"),
+    ("Some [words]{.odd} here\n", 1, "'odd'"),
+    ('![](x.png){loading="lazy"}\n', 1, "'loading'"),
+    ("![](x.png){.absolute top=20}\n", 1, "'absolute'"),
+    ("![A](x.png){#fig-x}\n", 1, "'fig-x'"),
+    ("a\n\n: Caption {#tbl-x}\n", 3, "'tbl-x'"),
+    ("$$\nx\n$$ {#eq-mean}\n", 3, "'eq-mean'"),
+    ("a\n\nSee @fig-x and\n", 3, "@fig-x"),
+    ("See [@sec-code; @known].\n", 1, "@sec-code"),
+    ('```{.python filename="a.py"}\nx\n```\n', 1, "'filename'"),
+    ('::: {.content-visible when-profile="x"}\nx\n:::\n', 1, "'when-profile'"),
+    ('::: {.content-visible when-format="beamer"}\nx\n:::\n', 1, "'beamer'"),
+    *((f"a\n{{{{< {name} x >}}}}\n", 2, f"'{name}'") for name in ("include", "video", "meta", "pagebreak")),
+    (cell("echo: true", "y = '{{< meta title >}}'"), 3, "shortcodes"),
+    ("```{=typst}\nx\n```\n", 1, "'typst'"),
+    ("```{r}\n1\n```\n", 1, "'r'"),
+    ("```{python echo=FALSE}\n1\n```\n", 1, "braces"),
+    ("a\n\n```{python}\n1\n", 3, "never closed"),
+    ("---\ntitle: x\nmystery: 1\n---\n", 3, "'mystery'"),
+    ("---\ntitle: x\ntitle: y\n---\n", 3, "twice"),
+    ("---\ntitle: x\n", 1, "not closed"),
+    ("---\nformat:\n  docx: default\n---\n", 3, "'docx'"),
+    ("---\ntitle: x\nexecute:\n  cache: true\n---\n", 4, "cache"),
+    ("---\nexecute:\n  echo: fenced\n---\n", 3, "fenced"),
+    ("---\nwebsite:\n  title: x\n---\n", 2, "_quarto.yml"),
+    ("---\nauthor:\n  - name: x\n---\n", 2, "list of names"),
+    ("---\ncss: gone.css\n---\n", 2, "'gone.css'"),
+    ("---\nnumber-sections: true\n---\n", 2, "number-sections"),
+    ("---\ntheme: [white, own.scss]\n---\n", 2, "theme"),
+    ("---\ndate-format: iso\n---\n", 2, "'date-format'"),
+    (under("html", "fancy-toc: true"), 4, "'fancy-toc'"),
+    (under("revealjs", "chalkboard: true"), 4, "'chalkboard'"),
+    (under("revealjs", "auto-stretch: true"), 4, "auto-stretch"),
+    (under("revealjs", "logo: a.png"), 4, "'logo'"),
+]
+
+
+@pytest.mark.parametrize(("page", "line", "named"), REFUSED)
 def test_unknown_feature_names_file_and_line(tmp_path, page, line, named):
     with pytest.raises(RenderError) as caught:
         check(tmp_path, page)
@@ -83,10 +116,11 @@ def test_unknown_feature_names_file_and_line(tmp_path, page, line, named):
     ("config", "line", "named"),
     [
         ("project:\n  type: website\n", 1, "execute-dir"),
-        (CONFIG + "lightness: 3\n", 9, "'lightness'"),
-        (CONFIG + "website:\n  navbar:\n    left:\n      - colour: red\n", 12, "'colour'"),
-        (CONFIG.replace("mathml", "mathjax"), 6, "mathml"),
-        (CONFIG + "  pdf: default\n", 9, "'pdf'"),
+        (CONFIG + "lightness: 3\n", 11, "'lightness'"),
+        (CONFIG + "website:\n  navbar:\n    left:\n      - colour: red\n", 14, "'colour'"),
+        (CONFIG + "website:\n  sidebar: true\n", 12, "'sidebar'"),
+        (CONFIG.replace("mathml", "mathjax"), 7, "mathml"),
+        (CONFIG + "  pdf: default\n", 11, "'pdf'"),
     ],
 )
 def test_unknown_setting_of_the_project(tmp_path, config, line, named):
@@ -96,17 +130,29 @@ def test_unknown_setting_of_the_project(tmp_path, config, line, named):
     assert named in str(caught.value)
 
 
+@pytest.mark.parametrize("said", ["fig-format: svg", "auto-stretch: false"])
+def test_what_quarto_does_otherwise_by_default_must_be_said(tmp_path, said):
+    project = project_with(tmp_path, "x\n", CONFIG.replace(said, "toc: false"))
+    with pytest.raises(RenderError, match=f"^_quarto.yml:.*{said}"):
+        project.formats(parse(tmp_path / "page.qmd", project.root))
+
+
 @pytest.mark.parametrize(
     "page",
     [
-        "Code such as `{.odd}` and `{{< video x >}}` is only shown.\n",
+        "Code such as `{.odd}`, `@fig-x` and `{{< video x >}}` is only shown.\n",
+        "Write to a@fig-tree.org.\n",
+        cell("eval: false") + cell("label: line", "2"),
+        "---\ndate: today\nauthor: [A, B]\n---\n",
+        "[^1] and text.^[A note.]\n\n[^1]: Note\n",
+        '::: {.callout-tip collapse="true"}\n## T\nx\n:::\n',
         "```python\n::: {.odd}\n{{< video x >}}\n```\n",
         "Math $x_{a=b}$ and a set {1, 2}.\n",
-        '## T {.smaller background-color="#fff" visibility=hidden}\n',
+        '## T {.smaller background-color="#fff"}\n',
         "::: {.fragment .fade-in fragment-index=1}\nx\n:::\n",
         "[字]{lang=zh} and [x]{.ours}\n",
         "`raw`{=html}\n",
-        ": Caption {#tbl-x .ours}\n",
+        ": Caption {#x .ours}\n",
         ':::: {.columns}\n::: {.column width="50%"}\nx\n:::\n::::\n',
     ],
 )
@@ -122,20 +168,6 @@ def test_classes_come_from_style_sheets_and_their_imports(tmp_path):
     )
     (tmp_path / "b.css").write_text(".imported { color: blue }\n", encoding="utf-8")
     assert classes_of([tmp_path / "a.css"]) == {"plan", "wide", "only-print", "imported"}
-
-
-def test_missing_and_circular_includes(tmp_path):
-    with pytest.raises(RenderError, match=r"^page.qmd:3: the included file 'gone.qmd'"):
-        check(tmp_path, "a\n\n{{< include gone.qmd >}}\n")
-    (tmp_path / "_part.qmd").write_text("x\n\n{{< include _part.qmd >}}\n", encoding="utf-8")
-    with pytest.raises(RenderError, match=r"^_part.qmd:3: .*includes itself"):
-        check(tmp_path, "{{< include _part.qmd >}}\n")
-
-
-def test_problem_inside_an_include_names_the_included_line(tmp_path):
-    (tmp_path / "_part.qmd").write_text("fine\n\n[x]{.odd}\n", encoding="utf-8")
-    with pytest.raises(RenderError, match=r"^_part.qmd:3: the class 'odd'"):
-        check(tmp_path, "a\n\n{{< include _part.qmd >}}\n")
 
 
 def test_text_that_is_not_utf8(tmp_path):
@@ -157,11 +189,19 @@ def test_windows_line_ends_and_byte_order_mark(tmp_path):
 
 def test_cells_keep_their_lines_and_options(tmp_path):
     project_with(tmp_path, "x\n")
-    page = "---\ntitle: T\n---\n\n- item\n\n  ```{python}\n  #| label: a\n\n  y = 1\n  ```\n"
+    page = "---\ntitle: T\n---\n\n- item\n\n  ```{python}\n  # | label: a\n\n  y = 1\n  ```\n"
     (tmp_path / "page.qmd").write_text(page, encoding="utf-8")
-    cell = parse(tmp_path / "page.qmd", tmp_path).cells[0]
-    assert (cell.line, cell.code_line, cell.source, cell.indent) == (7, 10, "y = 1", "  ")
-    assert cell.name == "cell 1 (a)" and re.search("label", cell.option_lines[0])
+    found = parse(tmp_path / "page.qmd", tmp_path).cells[0]
+    assert (found.line, found.code_line, found.source, found.indent) == (7, 10, "y = 1", "  ")
+    assert found.name == "cell 1 (a)" and found.places == {"label": 8}
+
+
+def test_yaml_is_read_as_quarto_reads_it(tmp_path):
+    project_with(
+        tmp_path, "---\nsubtitle: 10:30\ndate: 2026-11-22\ntoc-depth: 2\ntitle: on\nlang: 1e3\n---\n"
+    )
+    front = parse(tmp_path / "page.qmd", tmp_path).front
+    assert front == {"subtitle": "10:30", "date": "2026-11-22", "toc-depth": 2, "title": "on", "lang": 1000.0}
 
 
 def test_unknown_feature_in_the_markdown_that_a_cell_wrote(tmp_path):
@@ -171,19 +211,8 @@ def test_unknown_feature_in_the_markdown_that_a_cell_wrote(tmp_path):
 
     def written(text):
         output = {"output_type": "stream", "name": "stdout", "text": text}
-        return Node.of({"cells": [{"metadata": {"block": 1}, "outputs": [output]}]})
+        return {"cells": [{"metadata": {"block": 1}, "outputs": [output]}]}
 
     check_outputs(document, written("[x]{.ours}\n\n```\n[x]{.odd}\n```\n"), {"ours"})
     with pytest.raises(RenderError, match=r"^page.qmd:3: the class 'odd'"):
         check_outputs(document, written("a\n\n[x]{.odd}\n"), {"ours"})
-
-
-def test_figures_of_double_resolution_are_shown_at_half_size():
-    def png(**options):
-        file = io.BytesIO()
-        Image.new("L", (301, 200)).save(file, "PNG", **options)
-        return file.getvalue()
-
-    assert _half_size(png(dpi=(192, 192)), 96) == (150, 100)
-    assert _half_size(png(dpi=(96, 96)), 96) == (None, None)
-    assert _half_size(png(), 96) == (None, None)

@@ -7,18 +7,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import psutil
 import pytest
 from bs4 import BeautifulSoup
 
-import render.__main__ as render_main
-import render.site as render_site
-from render import dependencies, engine
-from render.dependencies import Store
-from render.errors import RenderError
-from render.execute import Execution, Node, Step
+from render import cache, engine, quarto_post_render
+from render import site as render_site
+from render.__main__ import main
+from render.cache import Store
+from render.execute import Execution, Step
+from render.qmd import RenderError
 from tests.render_command import REPOSITORY, run_render
 
 CONFIG = """\
@@ -30,11 +31,13 @@ execute:
   echo: true
 fig-width: 4
 fig-height: 3
+fig-format: svg
 format:
   html:
     html-math-method: mathml
   revealjs:
     output-ext: slides.html
+    auto-stretch: false
 """
 
 
@@ -58,13 +61,42 @@ def write(path, text):
     path.write_text(text, encoding="utf-8")
 
 
-def render(folder, *arguments, **environment):
-    return run_render(folder, "--engine", "pip", *arguments, **environment)
+class Done(NamedTuple):
+    """What a command returned and wrote."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def here(site, monkeypatch):
+    """Commands of the renderer run in the site, in this process: its start takes most of the time."""
+    monkeypatch.chdir(site)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+
+@pytest.fixture
+def command(here, capsys):
+    """Run a command of the renderer in the site."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        status = main(list(arguments))
+        return Done(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def render(command):
+    """Render some pages of the site, or all, with the pip-only renderer."""
+    return lambda *pages: command("--engine", "pip", *pages)
 
 
 def stdout(done):
-    assert done.returncode == 0, done.stderr.decode("utf-8")
-    return done.stdout.decode("utf-8")
+    assert done.status == 0, done.err
+    return done.out
 
 
 # Reuse of results ---------------------------------------------------------------------------
@@ -89,8 +121,9 @@ print(helper.VALUE, sorted(path.name for path in unpack().iterdir()))
 """
 
 
-def test_results_are_reused_and_never_stale(site, tmp_path):
+def test_results_are_reused_and_never_stale(site, tmp_path, render, monkeypatch):
     counter = tmp_path / "counter"
+    monkeypatch.setenv("COUNTER", str(counter))
     lecture = site / "lectures" / "01-count.qmd"
     write(lecture, COUNTING)
     write(site / "helper" / "__init__.py", "VALUE = 'one'\n")
@@ -109,7 +142,7 @@ def test_results_are_reused_and_never_stale(site, tmp_path):
     write(site / "data" / "archive.txt", "a b")
 
     def again(what, executions):
-        output = stdout(render(site, COUNTER=str(counter)))
+        output = stdout(render())
         assert "01-count.qmd ... " in output
         assert f"s, {what}" in output.split("01-count.qmd")[1], output
         assert len(counter.read_text(encoding="utf-8")) == executions
@@ -150,10 +183,9 @@ def saved(folder, record=None):
     store = Store(folder)
     steps = [Step(0, "x = 1")]
     key = store.key(steps, (8.0, 4.5, "svg", 96))
-    cell = Node(cell_type="code", source="x = 1", metadata=Node(block=0), outputs=[])
-    notebook = Node(cells=[cell], metadata=Node(), nbformat=4, nbformat_minor=5)
-    before = store.watch()
-    assert store.save("page.qmd", key, Execution(notebook, record), before) is None
+    cell = {"cell_type": "code", "source": "x = 1", "metadata": {"block": 0}, "outputs": []}
+    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    assert store.save("page.qmd", key, Execution(notebook, record), time.time() + 1) is None
     return key, steps
 
 
@@ -173,12 +205,14 @@ def test_changed_or_new_files_are_named(tmp_path):
         tmp_path / "data" / "strokes" / "one.json",
         tmp_path / "assets" / "fonts" / "kai.ttf",
         tmp_path / "other" / "seen.txt",
+        tmp_path / "course" / "figures" / "unused.py",
     ):
         write(path, "1")
     record = {
         "modules": [str(module), str(module.with_name("__init__.py"))],
         "read": [str(tmp_path / "other" / "seen.txt")],
-        "listed": [str(tmp_path / "data" / "strokes")],
+        # Python lists a package's folder to find a module in it.
+        "listed": [str(tmp_path / "data" / "strokes"), str(tmp_path / "course" / "figures")],
     }
     key, _ = saved(tmp_path, record)
     assert reason(tmp_path, key) == ""
@@ -195,6 +229,8 @@ def test_changed_or_new_files_are_named(tmp_path):
 
     changes(module, "2", "course/plots.py changed")
     changes(tmp_path / "course" / "new.py", "2", "course/new.py is new")
+    changes(tmp_path / "course" / "figures" / "unused.py", "2", "")
+    changes(tmp_path / "course" / "figures" / "new.py", "2", "course/figures/new.py is new")
     changes(tmp_path / "cache" / "cnn.keras", "2", "cache/cnn.keras changed")
     changes(tmp_path / "cache" / "more.keras", "2", "cache/more.keras is new")
     changes(tmp_path / "data" / "a.zip", "2", "data/a.zip changed")
@@ -243,12 +279,12 @@ def test_key_counts_code_settings_environment_and_packages(tmp_path, monkeypatch
         patch.setenv("COURSE_THREADS", "7")
         keys.add(store.key([step], figures))
     with monkeypatch.context() as patch:
-        patch.setattr(dependencies.platform, "python_version", lambda: "9.9.9")
+        patch.setattr(cache.platform, "python_version", lambda: "9.9.9")
         keys.add(store.key([step], figures))
     with monkeypatch.context() as patch:
-        patch.setattr(dependencies, "renderer_code", lambda: "other")
+        patch.setattr(cache, "EXECUTING", [])
         keys.add(store.key([step], figures))
-    store._packages = store.packages | {"torch": "99"}
+    store.packages = store.packages | {"torch": "99"}
     keys.add(store.key([step], figures))
     assert len(keys) == 9
 
@@ -257,14 +293,14 @@ def test_a_file_changed_by_others_during_the_run_is_not_taken_for_known(tmp_path
     path = tmp_path / "data" / "a.txt"
     write(path, "1")
     store = Store(tmp_path)
-    before = store.watch()
-    write(path, "2")
     record = {"read": [], "listed": [], "written": [], "modules": []}
-    notebook = Node(cells=[], metadata=Node())
-    problem = store.save("page.qmd", "k" * 64, Execution(notebook, record), before)
+    execution = Execution({"cells": [], "metadata": {}}, record)
+    now = path.stat().st_mtime
+    problem = store.save("page.qmd", "k" * 64, execution, now - 0.1)
     assert problem == f"{os.path.join('data', 'a.txt')} changed while the cells ran"
+    assert store.save("page.qmd", "k" * 64, execution, now + 0.1) is None
     record["written"] = [str(path)]
-    assert store.save("page.qmd", "k" * 64, Execution(notebook, record), before) is None
+    assert store.save("page.qmd", "k" * 64, execution, now - 0.1) is None
 
 
 def test_result_edited_by_hand_is_refused(tmp_path):
@@ -276,48 +312,46 @@ def test_result_edited_by_hand_is_refused(tmp_path):
 
 def test_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "page.html"
-    dependencies.write_atomically(path, b"old")
+    quarto_post_render.write_atomically(path, b"old")
 
     def full(*arguments):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(dependencies.os, "replace", full)
+    monkeypatch.setattr(quarto_post_render.os, "replace", full)
     with pytest.raises(OSError, match="No space"):
-        dependencies.write_atomically(path, b"new")
+        quarto_post_render.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
 
 
-def test_full_disk_is_told_in_one_line(site, monkeypatch, capsys):
+def test_full_disk_is_told_in_one_line(render, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device", "_site/index.html")
 
-    monkeypatch.chdir(site)
     monkeypatch.setattr(render_site, "write_atomically", full)
-    assert render_main.main(["--engine", "pip"]) == 1
-    assert capsys.readouterr().err.strip() == "Error: _site/index.html: No space left on device"
+    assert render()[::2] == (1, "\nError: _site/index.html: No space left on device\n")
 
 
 # Failures -----------------------------------------------------------------------------------
 
 
-def test_failing_cell_stops_and_leaves_the_page_whole(site):
+def test_failing_cell_stops_and_leaves_the_page_whole(site, render):
     lecture = site / "lectures" / "01-a.qmd"
     write(lecture, "## T\n\nFirst.\n")
-    stdout(render(site))
+    stdout(render())
     page = site / "_site" / "lectures" / "01-a.html"
     before = page.read_bytes()
     write(lecture, "## T\n\n```{python}\n#| label: bad\n\ndef f():\n    return 1 / 0\n\nf()\n```\n")
-    done = render(site)
-    message = done.stderr.decode("utf-8")
-    assert done.returncode == 1
+    done = render()
+    message = done.err
+    assert done.status == 1
     assert "Error: lectures/01-a.qmd:9: cell 1 (bad) failed: ZeroDivisionError" in message
     assert "return 1 / 0" in message and "\x1b" not in message
     assert page.read_bytes() == before
     write(lecture, "## T\n\nSum: `{python} nothing_here`\n")
-    done = render(site)
-    assert done.returncode == 1
-    assert "lectures/01-a.qmd:3: the inline expression" in done.stderr.decode("utf-8")
+    done = render()
+    assert done.status == 1
+    assert "lectures/01-a.qmd:3: the inline expression" in done.err
     assert page.read_bytes() == before
 
 
@@ -326,36 +360,35 @@ def test_failing_cell_stops_and_leaves_the_page_whole(site):
     [
         ("x\n\n![A](gone.png)\n", "lectures/01-a.qmd:3: the image 'gone.png' does not exist"),
         ("x\n\n[A](gone.html)\n", "lectures/01-a.qmd:3: the linked file 'gone.html'"),
-        ("[A](../other.qmd)\n", "lectures/01-a.qmd:1: the linked page '../other.qmd'"),
+        ("[A](../other.qmd)\n", "lectures/01-a.qmd:1: the linked file '../other.qmd'"),
         ("![A](https://example.org/a.png)\n", "lectures/01-a.qmd:1: 'https://example.org/a.png'"),
-        ("See @fig-gone.\n", "the cross-reference @fig-gone has no target"),
         ("![A](../../a.png)\n", "lies outside of the project"),
     ],
 )
-def test_references_that_lead_nowhere(site, text, named):
+def test_references_that_lead_nowhere(site, render, text, named):
     write(site / "lectures" / "01-a.qmd", text)
-    done = render(site)
-    assert done.returncode == 1
-    assert named in done.stderr.decode("utf-8")
+    done = render("lectures/01-a.qmd")
+    assert done.status == 1
+    assert named in done.err
     assert not (site / "_site" / "lectures").exists()
 
 
-def test_unknown_citation(site):
+def test_unknown_citation(site, render):
     write(site / "r.bib", "@book{known, title={T}, author={A}, year={2000}}\n")
     write(site / "lectures" / "01-a.qmd", "---\nbibliography: ../r.bib\n---\n\nx\n\n[@unknown]\n")
-    done = render(site)
-    assert done.returncode == 1
-    message = done.stderr.decode("utf-8")
+    done = render("lectures/01-a.qmd")
+    assert done.status == 1
+    message = done.err
     assert "lectures/01-a.qmd:7: the citation @unknown is not in the bibliography" in message
 
 
-def test_references_end_the_notes_where_no_place_is_given(site):
+def test_references_end_the_notes_where_no_place_is_given(site, render):
     write(site / "r.bib", "@book{known, title={T}, author={Ann Bee}, year={2000}}\n")
     write(
         site / "lectures" / "01-a.qmd",
         "---\nbibliography: ../r.bib\n---\n\n## First\n\nSee [@known].[^n]\n\n[^n]: Note.\n",
     )
-    stdout(render(site))
+    stdout(render())
     text = (site / "_site" / "lectures" / "01-a.html").read_text(encoding="utf-8")
     soup = BeautifulSoup(text, "lxml")
     ends = soup.select("main > div#quarto-appendix > section")
@@ -366,10 +399,10 @@ def test_references_end_the_notes_where_no_place_is_given(site):
 
 
 @needs_ctrl_c
-def test_interrupted_render_leaves_the_page_whole_and_ends_the_kernel(site, tmp_path):
+def test_interrupted_render_leaves_the_page_whole_and_ends_the_kernel(site, render, tmp_path):
     lecture = site / "lectures" / "01-a.qmd"
     write(lecture, "## T\n\nFirst.\n")
-    stdout(render(site))
+    stdout(render())
     page = site / "_site" / "lectures" / "01-a.html"
     before = page.read_bytes()
     mark = tmp_path / "kernel"
@@ -406,12 +439,12 @@ def test_interrupted_render_leaves_the_page_whole_and_ends_the_kernel(site, tmp_
         time.sleep(0.1)
 
 
-def test_old_pages_go(site):
+def test_old_pages_go(site, render):
     write(site / "lectures" / "01-a.qmd", "x\n")
     write(site / "lectures" / "02-b.qmd", "x\n")
-    stdout(render(site))
+    stdout(render())
     (site / "lectures" / "02-b.qmd").unlink()
-    assert "removed lectures/02-b.html" in stdout(render(site))
+    assert "removed lectures/02-b.html" in stdout(render())
     assert sorted(path.name for path in (site / "_site" / "lectures").glob("*.html")) == [
         "01-a.html",
         "01-a.slides.html",
@@ -437,19 +470,21 @@ needs_shell = pytest.mark.skipif(os.name == "nt", reason="Quarto's stand-in is a
 
 
 @needs_shell
-def test_quarto_is_used_where_it_is_new_enough(site, tmp_path):
+def test_quarto_is_used_where_it_is_new_enough(site, tmp_path, here, monkeypatch, capfd):
     tools = tmp_path / "tools"
     fake_quarto(tools, "1.7.0")
-    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
-    output = stdout(run_render(site, PATH=path))
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    assert main([]) == 0
+    output = capfd.readouterr().out
     assert "Rendering with Quarto 1.7.0" in output
     assert f"fake: render with {sys.executable}" in output
-    output = stdout(run_render(site, "--engine", "pip", PATH=path))
+    assert main(["--engine", "pip"]) == 0
+    output = capfd.readouterr().out
     assert "pip-only" in output and "fake" not in output
     fake_quarto(tools, "1.10.3", status=3)
-    done = run_render(site, "index.qmd", PATH=path)
-    assert done.returncode == 1 and "status 3" in done.stderr.decode("utf-8")
-    assert f"fake: render {site / 'index.qmd'}" in done.stdout.decode("utf-8")
+    assert main(["index.qmd"]) == 1
+    written = capfd.readouterr()
+    assert "status 3" in written.err and f"fake: render {site / 'index.qmd'}" in written.out
 
 
 @needs_shell
@@ -511,10 +546,10 @@ shown_only
 """
 
 
-def test_notebooks(site):
+def test_notebooks(site, command):
     write(site / "lectures" / "01-a.qmd", LECTURE)
     write(site / "data" / "a.txt", "x")
-    assert "01-a.ipynb" in stdout(run_render(site, "notebooks", "out folder"))
+    assert "01-a.ipynb" in stdout(command("notebooks", "out folder"))
     path = site / "out folder" / "01-a.ipynb"
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
@@ -531,7 +566,7 @@ def test_notebooks(site):
     assert "shown_only" in notebook.cells[4].source
     assert "index" not in {each.stem for each in path.parent.iterdir()}
     before = path.stat().st_mtime_ns
-    stdout(run_render(site, "notebooks", "out folder"))
+    stdout(command("notebooks", "out folder"))
     assert path.stat().st_mtime_ns == before
 
 
@@ -539,7 +574,9 @@ def test_plain_run_prints_as_it_goes_and_stops_at_a_failure(site):
     first, second = site / "lectures" / "01-a.qmd", site / "lectures" / "02-b.qmd"
     write(first, LECTURE)
     write(second, "```{python}\nx = 1\n```\n\n```{python}\n#| label: no\nassert x == 2\n```\n")
-    output = stdout(run_render(site, "run", "lectures/01-a.qmd"))
+    done = run_render(site, "run", "lectures/01-a.qmd")
+    output = done.stdout.decode("utf-8")
+    assert done.returncode == 0, done.stderr.decode("utf-8")
     assert "live 42" in output and "--- lectures/01-a.qmd:21 cell 1 (fine)" in output
     done = run_render(site, "run", "lectures/02-b.qmd", "lectures/01-a.qmd")
     assert done.returncode == 1
@@ -575,17 +612,30 @@ def test_interrupted_plain_run_stops_at_once(site):
     assert b"next cell" not in output and b"Stopped." in errors
 
 
-def test_pages_can_be_named(site):
+def test_pages_can_be_named(site, render):
     write(site / "lectures" / "01-a.qmd", "x\n")
-    output = stdout(render(site, "lectures/01-a.qmd"))
+    output = stdout(render("lectures/01-a.qmd"))
     assert "[1/1] lectures/01-a.qmd" in output
     assert not (site / "_site" / "index.html").exists()
-    done = render(site, "lectures/09-none.qmd")
-    assert done.returncode == 1
-    assert "the page 'lectures/09-none.qmd' does not exist" in done.stderr.decode("utf-8")
+    done = render("lectures/09-none.qmd")
+    assert done.status == 1
+    assert "the page 'lectures/09-none.qmd' does not exist" in done.err
 
 
-def test_record_of_a_page_is_json(site):
-    stdout(render(site))
+def test_a_new_drawing_is_written_though_the_text_is_the_same(site, render):
+    lecture = site / "lectures" / "01-a.qmd"
+    plot = "```{{python}}\n#| echo: false\nimport helper\n\nhelper.SVG(helper.drawing({}))\n```\n"
+    helper = "from IPython.display import SVG\n\ndrawing = '<svg id=\"a{}\"/>'.format\n"
+    write(site / "helper.py", helper)
+    write(lecture, plot.format(1))
+    stdout(render("lectures/01-a.qmd"))
+    write(lecture, plot.format(2))
+    stdout(render("lectures/01-a.qmd"))
+    drawing = site / "_site" / "lectures" / "01-a_files" / "figure-html" / "cell-2-output-1.svg"
+    assert "a2" in drawing.read_text(encoding="utf-8")
+
+
+def test_record_of_a_page_is_json(site, render):
+    stdout(render())
     record = site / ".render-cache" / "pages" / "index.qmd.json"
     assert set(json.loads(record.read_text(encoding="utf-8"))) == {"inputs", "outputs", "copies"}

@@ -1,0 +1,243 @@
+"""The last changes to a page's HTML: what Quarto does after pandoc, and links inside the site."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+
+from bs4 import BeautifulSoup, Tag
+
+from .project import PageFormat
+from .quarto_post_render import is_chinese
+
+REFERENCES = (
+    ("img", "src", "image"),
+    ("video", "src", "image"),
+    ("audio", "src", "image"),
+    ("source", "src", "image"),
+    ("iframe", "src", "resource"),
+    ("object", "data", "resource"),
+    ("embed", "src", "resource"),
+    ("link", "href", "resource"),
+    ("script", "src", "resource"),
+    ("a", "href", "link"),
+    (True, "data-background-image", "image"),
+    (True, "data-src", "image"),
+)
+
+
+def finish(
+    text: str, page: PageFormat, resolve: Callable[[str, str], str], references_placed: bool = False
+) -> str:
+    """Finish the HTML that pandoc made of one page.
+
+    Parameters
+    ----------
+    resolve : callable
+        Called with the kind ("image", "resource" or "link") and target of each local reference;
+        returns the reference as it shall be written, and may raise.
+    references_placed : bool
+        Whether the page itself says where its list of references stands.
+    """
+    soup = BeautifulSoup(text, "lxml")
+    _tables(soup, page)
+    _code(soup)
+    if page.name == "revealjs":
+        _slides(soup)
+    else:
+        _notes(soup, references_placed)
+    for name, attribute, kind in REFERENCES:
+        for tag in soup.find_all(name, attrs={attribute: True}):
+            if tag[attribute]:
+                tag[attribute] = resolve(kind, tag[attribute])
+    return "<!DOCTYPE html>\n" + str(soup.html) + "\n"
+
+
+def _add_class(tag: Tag, *names: str) -> None:
+    classes = tag.get("class", [])
+    tag["class"] = classes + [name for name in names if name not in classes]
+
+
+def _new(soup: BeautifulSoup, name: str, text: str = "", **attributes: str) -> Tag:
+    """A new tag; `class_` stands for `class`."""
+    tag = soup.new_tag(name, attrs={key.rstrip("_"): value for key, value in attributes.items()})
+    if text:
+        tag.string = text
+    return tag
+
+
+def _tables(soup: BeautifulSoup, page: PageFormat) -> None:
+    # No browser keeps the rules of a `scoped` style to the table that pandas wrote them for.
+    for style in soup.select(".cell-output style[scoped]"):
+        style.decompose()
+    for table in soup.find_all("table"):
+        if table.find_parent("svg") or table.get("role") == "presentation":
+            continue
+        _add_class(table, "caption-top")
+        if page.name == "html":
+            _add_class(table, "table")
+            if table.find_parent(class_="cell-output"):
+                _add_class(table, "table-sm", "table-striped", "small")
+        del table["border"]
+        for number, row in enumerate(table.select("thead tr")):
+            del row["style"]
+            _add_class(row, "even" if number % 2 else "header" if number == 0 else "odd")
+        for number, row in enumerate(table.select("tbody tr"), 1):
+            _add_class(row, "odd" if number % 2 else "even")
+        for part, scope in (("thead", "col"), ("tbody", "row")):
+            for cell in table.select(f"{part} th"):
+                if not cell.get("scope"):
+                    cell["scope"] = scope
+        for cell in table.select("th, td"):
+            # What a cell of the lecture printed: nobody could mark it in the text.
+            if cell.string and is_chinese(cell.string) and not cell.get("lang"):
+                cell["lang"] = "zh"
+
+
+def _code(soup: BeautifulSoup) -> None:
+    """Class names where Quarto has them, and the marks of code annotations."""
+    for block in soup.select("div.sourceCode > pre.cell-code"):
+        block["class"] = [name for name in block["class"] if name != "cell-code"]
+        _add_class(block.parent, "cell-code")
+    for note in soup.select("span[data-code-annotation]"):
+        term = note.find_parent("dd").find_previous_sibling("dt")
+        _add_class(note.find_parent("dl"), "code-annotation-container-grid")
+        cell, number = note["data-code-cell"], note["data-code-annotation"]
+        term.attrs |= {"data-target-cell": cell, "data-target-annotation": number}
+        term["aria-label"] = term.get_text()
+        term.string = number
+        for index, line in enumerate(note["data-code-lines"].split(",")):
+            target = soup.find(id=f"{cell}-{line}")
+            if target is None:
+                continue
+            _add_class(target, "code-annotation-target")
+            _add_class(target.find_parent("pre"), "code-annotated")
+            if index == 0:
+                mark = _new(soup, "a", number, class_="code-annotation-anchor")
+                mark.attrs |= {"data-target-cell": cell, "data-target-annotation": number}
+                target.insert_before(mark)
+
+
+def _heading(slide: Tag) -> Tag | None:
+    first = next((each for each in slide.children if isinstance(each, Tag)), None)
+    return first if first is not None and first.name in ("h1", "h2") else None
+
+
+def _slides(soup: BeautifulSoup) -> None:
+    for output in soup.select(".output-location-slide"):
+        _own_slide(soup, output)
+    for slide in soup.select("section.slide"):
+        if heading := _heading(slide):
+            heading.attrs = {}
+    for slide in soup.select("#title-slide, .title-slide"):
+        _add_class(slide, "center")
+    for slide in soup.select("section.slide"):
+        if not slide.find("section", class_="slide"):
+            _asides(soup, slide)
+    for section in soup.select('section[role="doc-endnotes"]'):
+        section.decompose()
+    _reference_slide(soup)
+    for anchor in soup.select("span[id^=cb] > a[href^='#c']"):
+        del anchor["href"]
+    for column in soup.select("section.slide div.column"):
+        while isinstance(column.next_sibling, str) and not column.next_sibling.strip():
+            column.next_sibling.extract()
+
+
+def _own_slide(soup: BeautifulSoup, output: Tag) -> None:
+    """Give an output a slide of its own after the one with the code."""
+    slide = output.find_parent("section", class_="slide")
+    if slide is None:
+        return
+    fresh = soup.new_tag("section", attrs={"id": f"{slide.get('id', '')}-output"})
+    fresh["class"] = [*slide.get("class", []), "output-location-slide"]
+    if heading := _heading(slide):
+        fresh.append(copy.copy(heading))
+    fresh.append(output.extract())
+    slide.insert_after(fresh)
+
+
+def _asides(soup: BeautifulSoup, slide: Tag) -> None:
+    """One aside for the slide, with its asides and the texts of its footnotes."""
+    asides = [each for each in slide.find_all("aside") if "notes" not in each.get("class", [])]
+    asides += slide.select("div.aside")
+    notes = slide.select('a[role="doc-noteref"]')
+    if not asides and not notes:
+        return
+    box = soup.new_tag("aside")
+    for each in asides:
+        part = soup.new_tag("div")
+        part.extend(list(each.children))
+        box.append(part)
+        each.decompose()
+    if notes:
+        items = _new(soup, "ol", class_="aside-footnotes")
+        for number, note in enumerate(notes, 1):
+            item = soup.find(id=re.sub(r"^#/?", "", note.get("href", "")))
+            if item is not None:
+                for back in item.select(".footnote-back"):
+                    back.decompose()
+                items.append(item.extract())
+            note.replace_with(_new(soup, "sup", str(number)))
+        box.append(items)
+    slide.append(box)
+
+
+def _reference_slide(soup: BeautifulSoup) -> None:
+    references = soup.find(id="refs")
+    slide = references.find_parent("section", class_="slide") if references else None
+    if slide is not None:
+        slide["id"] = slide.get("id") or "references"
+        _add_class(slide, "smaller", "scrollable")
+        slide["class"] = [name for name in slide["class"] if name != "center"]
+    for cite in soup.select('a[role="doc-biblioref"]'):
+        if slide is not None:
+            cite["href"] = f"#/{slide['id']}"
+        else:
+            del cite["href"]
+
+
+def _notes(soup: BeautifulSoup, references_placed: bool) -> None:
+    # Long lines are scrolled sideways, which the keyboard can do only where it has the focus.
+    for block in soup.find_all("pre"):
+        block["tabindex"] = block.get("tabindex", "0")
+    for image in soup.select("main img"):
+        _add_class(image, "img-fluid")
+        if image.find_parent("figure") or image.find_parent(class_="cell-output-display"):
+            _add_class(image, "figure-img")
+    for figure in soup.select("main figure"):
+        _add_class(figure, "figure")
+    for heading in soup.select("main section > :is(h2, h3, h4, h5, h6):first-child"):
+        _add_class(heading, "anchored")
+        if heading.parent.get("id"):
+            link = _new(soup, "a", href=f"#{heading.parent['id']}", class_="anchorjs-link")
+            link["aria-label"] = "Link to this section"
+            heading.append(link)
+    for quotation in soup.select("main blockquote"):
+        _add_class(quotation, "blockquote")
+    ends = [("Footnotes", soup.find("section", role="doc-endnotes"))]
+    if not references_placed:
+        ends.append(("References", soup.find(id="refs")))
+    ends = [(title, end) for title, end in ends if end is not None]
+    if ends:
+        appendix = _new(soup, "div", id="quarto-appendix", class_="default")
+        soup.find("main").append(appendix)
+        for title, end in ends:
+            appendix.append(_appendix_section(soup, title, end))
+    for box in soup.select("main div.aside"):
+        box["class"] = ["margin-aside"]
+        margin = soup.new_tag("div")
+        margin["class"] = ["no-row-height", "column-margin", "column-container"]
+        box.wrap(margin)
+
+
+def _appendix_section(soup: BeautifulSoup, title: str, end: Tag) -> Tag:
+    section = end
+    if end.name != "section":
+        section = _new(soup, "section", id="quarto-bibliography", role="doc-bibliography")
+        end.wrap(section)
+    for rule in section.find_all("hr", recursive=False):
+        rule.decompose()
+    section.insert(0, _new(soup, "h2", title, class_="anchored quarto-appendix-heading"))
+    return section.extract()
