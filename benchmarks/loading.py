@@ -35,10 +35,11 @@ def measure(variant: str, folder: str, store: str) -> None:
     import time
 
     from course import loaders
+    from course.copies import packed
 
     import numpy as np
 
-    loaders.PACKED = loaders.USER_CACHE = Path(store)
+    packed.STORES = (Path(store),)
     start = time.perf_counter()
     if variant == "plain":
         images = []

@@ -82,13 +82,15 @@ def _installed() -> list[str]:
     """
     from packaging.requirements import InvalidRequirement, Requirement  # matplotlib needs it as well
 
-    found = set()
+    found: dict[str, str] = {}
     for each in importlib.metadata.distributions():
         try:
-            found.add(str(Requirement(f"{each.metadata['Name']}=={each.version}")))
+            requirement = Requirement(f"{each.metadata['Name']}=={each.version}")
         except InvalidRequirement:
             continue
-    return sorted(found)
+        # Of a package that is there twice, the first is the one that Python imports.
+        found.setdefault(re.sub(r"[-_.]+", "-", requirement.name).lower(), str(requirement))
+    return sorted(found.values())
 
 
 def _specified() -> dict[str, str]:

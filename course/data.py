@@ -8,29 +8,16 @@ folder, or from the repository when it is not there.
 
 import errno
 import functools
-import hashlib
-import io
-import json
-import lzma
 import os
-import secrets
-import shutil
-import sys
-import tarfile
-import tempfile
 import warnings
-import zlib
 from pathlib import Path
 
-from course.loaders import USER_CACHE, class_folders
-from course.paths import DATA, REPOSITORY, is_junk
-from course.store.files import locked
+from course.copies import archive
+from course.loaders import class_folders
+from course.paths import DATA, REPOSITORY, USER_CACHE
 
 ARCHIVE = DATA / "handwriting.tar.xz"
 LAYOUT = "Train/<character>/<image>.png and Test/<character>/<image>.png"
-
-_MANIFEST = "manifest.json"
-_STAMP = ".unpacked.json"
 
 
 def handwriting_folder() -> Path:
@@ -130,7 +117,7 @@ def _shipped_folder() -> Path:
     places = [DATA / "handwriting", USER_CACHE / "handwriting"]
     if not ARCHIVE.exists():
         for place in places:
-            if _read_stamp(place):
+            if archive.read_stamp(place):
                 return place
         raise FileNotFoundError(
             errno.ENOENT,
@@ -138,15 +125,15 @@ def _shipped_folder() -> Path:
             f"rebuild it with `make data`, or set COURSE_DATA to a folder that holds {LAYOUT}",
             str(ARCHIVE),
         )
-    archive_hash = _sha256(ARCHIVE)
+    archive_hash = archive.file_hash(ARCHIVE)
     for place in places:
-        if _read_stamp(place).get("archive_sha256") == archive_hash:
+        if archive.read_stamp(place).get("archive_sha256") == archive_hash:
             _warn_of_changes(place, archive_hash)
             return place
     failures = []
     for place in places:
         try:
-            unpack(ARCHIVE, place)
+            archive.unpack(ARCHIVE, place)
         except FileExistsError:
             raise
         except OSError as error:
@@ -161,148 +148,10 @@ def _shipped_folder() -> Path:
     )
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_stamp(folder: Path) -> dict:
-    """What `unpack` noted: the archive's hash and {file: [size, CRC-32]}; empty where it never was."""
-    try:
-        stamp = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stamp if isinstance(stamp, dict) else {}
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a .tar.xz archive into `folder`, which appears whole or not at all.
-
-    Every image is checked against the SHA-256 sums in the archive's manifest.json. An earlier
-    unpacking is replaced; one whose files were changed by hand is kept under another name,
-    which is printed. Of several processes that want to, one does it.
-
-    Raises
-    ------
-    ValueError
-        The archive is damaged or does not agree with its manifest.
-    FileExistsError
-        `folder` is there but was not unpacked by this function.
-    OSError
-        `folder` cannot be written.
-    """
-    try:
-        "人".encode(sys.getfilesystemencoding())
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"File names here are in {sys.getfilesystemencoding()}, which has no Chinese "
-            "characters. Set the environment variable PYTHONUTF8=1."
-        ) from error
-    with locked(folder.parent, folder.name):
-        archive_hash = _sha256(archive)
-        if _read_stamp(folder).get("archive_sha256") == archive_hash:
-            return  # another process was quicker
-        for left in folder.parent.glob(f"{folder.name}-unpacking-*"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}-unpacking-"))
-        try:
-            files = _unpack_files(archive, fresh)
-            stamp = {"archive_sha256": archive_hash, "files": files}
-            (fresh / _STAMP).write_text(json.dumps(stamp, ensure_ascii=False), encoding="utf-8")
-            fresh.chmod(0o755)  # mkdtemp lets nobody else read
-            _make_room(folder)
-            os.replace(fresh, folder)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _make_room(folder: Path) -> None:
-    """Remove an earlier unpacking, or move it aside where files in it were changed."""
-    if not folder.exists():
-        return
-    if not _read_stamp(folder) and any(folder.iterdir()):
-        raise FileExistsError(
-            errno.EEXIST,
-            "This folder is in the way of the shipped handwriting. Move it elsewhere; to use it as "
-            "data, set COURSE_DATA to its path",
-            str(folder),
-        )
-    if _read_stamp(folder) and _changes(folder):
-        aside = folder.with_name(f"{folder.name}-changed-{secrets.token_hex(4)}")
-        print(f"{folder} had files changed by hand; they are kept in {aside}.")
-        os.replace(folder, aside)
-    else:
-        # Under a name that the next unpacking clears, should this one be killed.
-        aside = folder.with_name(f"{folder.name}-unpacking-old")
-        os.replace(folder, aside)
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _unpack_files(archive: Path, folder: Path) -> dict[str, list[int]]:
-    """Write the archive's files under `folder`; return {name: [size, CRC-32]}."""
-    try:
-        content = lzma.decompress(archive.read_bytes())
-        with tarfile.open(fileobj=io.BytesIO(content)) as opened:
-            # It refuses links and paths that lead out of the folder. Python 3.11.3 lacks it.
-            opened.extraction_filter = getattr(tarfile, "data_filter", None)
-            opened.extractall(folder)
-        listed = json.loads((folder / _MANIFEST).read_bytes())["sha256"]
-    except (tarfile.TarError, lzma.LZMAError, EOFError, FileNotFoundError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"The archive {archive} is damaged ({error}). Nothing is unpacked. Restore it with "
-            "`git checkout`, or rebuild it with `make data`."
-        ) from error
-    data = {name: path.read_bytes() for name, path in _files(folder).items()}
-    images = {name for name in data if name.endswith(".png")}
-    wrong = [
-        name
-        for name in sorted(listed.keys() | images)
-        if name not in data or hashlib.sha256(data[name]).hexdigest() != listed.get(name)
-    ]
-    if wrong:
-        raise ValueError(
-            f"{len(wrong)} files of {archive} are missing, changed or not in its {_MANIFEST}, the first "
-            f"being {wrong[0]}. Restore it with `git checkout`, or rebuild it with `make data`."
-        )
-    return {name: [len(content), zlib.crc32(content)] for name, content in data.items()}
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """The files below `folder`, without what systems leave there, by their names in it."""
-    found = {}
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not is_junk(name)]
-        paths = [Path(parent, name) for name in names if not is_junk(name)]
-        found |= {path.relative_to(folder).as_posix(): path for path in paths}
-    return found
-
-
-# --- Changes made by hand ----------------------------------------------------------------
-
-
-def _changes(folder: Path) -> list[str]:
-    """Files that differ from what was unpacked: changed, added or removed since.
-
-    Sizes are compared for all; contents only for files written since the unpacking.
-    """
-    expected = _read_stamp(folder).get("files", {})
-    unpacked_at = (folder / _STAMP).stat().st_mtime_ns
-    found = _files(folder)
-    changed = [f"{name} (removed)" for name in expected.keys() - found.keys()]
-    changed += [f"{name} (added)" for name in found.keys() - expected.keys()]
-    for name in expected.keys() & found.keys():
-        size, checksum = expected[name]
-        status = found[name].stat()
-        written = status.st_mtime_ns > unpacked_at
-        if status.st_size != size or written and zlib.crc32(found[name].read_bytes()) != checksum:
-            changed.append(f"{name} (changed)")
-    return sorted(changed)
-
-
 @functools.lru_cache
 def _warn_of_changes(folder: Path, archive_hash: str) -> None:
     """Say once in a session when the unpacked files are not what the archive holds."""
-    changed = _changes(folder)
+    changed = archive.changes(folder)
     if changed:
         shown = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
         warnings.warn(

@@ -5,36 +5,22 @@ last pixel, and keeps a packed copy of the result, so that loading the same fold
 a fraction of a second. The packed copy is made anew whenever a file is added, removed or changed.
 """
 
-import contextlib
 import errno
-import hashlib
 import os
-import shutil
-import tempfile
-import time
 import unicodedata
 import warnings
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from course import photos
-from course.paths import DATA, is_junk
+from course.copies import packed
+from course.paths import is_junk
 
 import numpy as np
-import PIL
-from PIL import Image
-from platformdirs import user_cache_path
 
 if TYPE_CHECKING:  # pandas is only imported by the two functions that return its tables
     import pandas as pd
-
-PACKED = DATA / ".packed"
-USER_CACHE = user_cache_path("computer-vision-course", appauthor=False)
-
-_BLOCK = 1024  # images resized together: about 6 MB
-_LARGE = 2**18  # pixels
 
 
 # --- Which files belong to which class ---------------------------------------------------
@@ -160,7 +146,7 @@ def get_image_dimensions(root_folder: str | Path) -> "pd.DataFrame":
                 rows.append((label, *photos.picture_size(entry.path)))
             except photos.PhotoError as error:
                 failures.append(str(error))
-    _raise_unreadable(failures, len(rows) + len(failures), root_folder)
+    packed.raise_unreadable(failures, len(rows) + len(failures), root_folder)
     _check_images_exist(root_folder, len(rows))
     return pd.DataFrame(rows, columns=["class", "height", "width"])
 
@@ -193,7 +179,7 @@ def preprocess_image(img_path: str | Path, img_height: int = 80, img_width: int 
     if not os.path.exists(img_path):
         raise FileNotFoundError(errno.ENOENT, "No such image", str(img_path))
     grey = photos.read_picture(img_path).convert("L")
-    return _resize(grey, img_height, img_width)[:, :, np.newaxis]
+    return packed.resize(grey, img_height, img_width)[:, :, np.newaxis]
 
 
 def _check_size(img_height: int, img_width: int) -> None:
@@ -201,93 +187,11 @@ def _check_size(img_height: int, img_width: int) -> None:
         raise ValueError(f"An image needs at least one row and one column, not {img_height} by {img_width}.")
 
 
-def _resize(grey: Image.Image, height: int, width: int) -> np.ndarray:
-    # In two steps, since which direction Pillow takes first depends on its version.
-    rows = grey.resize((width, grey.height), Image.Resampling.BICUBIC)
-    return np.array(rows.resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _resize_together(images: list[np.ndarray], height: int, width: int) -> np.ndarray:
-    """Resize grey images exactly as `_resize` does each, into (n, height, width)."""
-    narrowed = _resize_rows(images, width)
-    resized = _resize_rows([image.T for image in narrowed], height)
-    return np.ascontiguousarray(np.stack(resized).swapaxes(1, 2))
-
-
-def _resize_rows(images: list[np.ndarray], width: int) -> list[np.ndarray]:
-    """Resize along rows, all images of one width in one call of Pillow, which takes less time."""
-    by_width = defaultdict(list)
-    for index, image in enumerate(images):
-        by_width[image.shape[1]].append(index)
-    result = images.copy()
-    for indices in by_width.values():
-        stack = Image.fromarray(np.concatenate([images[index] for index in indices]))
-        resized = np.asarray(stack.resize((width, stack.height), Image.Resampling.BICUBIC))
-        ends = np.cumsum([len(images[index]) for index in indices])
-        for index, part in zip(indices, np.split(resized, ends)):
-            result[index] = part
-    return result
-
-
-def _read_grey_array(path: str) -> np.ndarray:
-    """The grey levels of a picture, (height, width), as `read_picture` gives them.
-
-    OpenCV decodes the usual kind of PNG in half of Pillow's time; it too checks every checksum.
-    """
-    import cv2
-
-    try:
-        with open(path, "rb", buffering=0) as file:
-            data = file.read()
-    except OSError:
-        data = b""  # the other reader says what is wrong
-    pixels = int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
-    eight_bits_grey = data.startswith(b"\x89PNG\r\n\x1a\n") and data[24:29] == b"\x08\0\0\0\0"
-    unusual = (b"tRNS", b"eXIf", b"acTL")  # transparent, turned, animated
-    if eight_bits_grey and pixels < 2**24 and not any(chunk in data for chunk in unusual):
-        grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-        if grey is not None:
-            return grey
-    return np.asarray(photos.read_picture(path).convert("L"))
-
-
-def _read_images(paths: list[str], height: int, width: int, folder: Path) -> Iterator[np.ndarray]:
-    """Yield the images in blocks, (n, height, width); after a bad one only look for more of them."""
-    failures: list[str] = []
-    for start in range(0, len(paths), _BLOCK):
-        images = []
-        for path in paths[start : start + _BLOCK]:
-            try:
-                image = _read_grey_array(path)
-            except photos.PhotoError as error:
-                failures.append(str(error))
-                continue
-            if image.size > _LARGE:  # photographs: many together would fill the memory
-                image = _resize(Image.fromarray(image), height, width)
-            images.append(image)
-        if not failures:
-            yield _resize_together(images, height, width)
-    _raise_unreadable(failures, len(paths), folder)
-
-
-def _raise_unreadable(failures: list[str], number: int, root_folder: str | Path) -> None:
-    """Name the first of the files that failed, if any did."""
-    if failures:
-        shown = failures[:5]
-        if len(failures) > len(shown):
-            shown.append(f"and {len(failures) - len(shown)} more")
-        raise ValueError(
-            f"{len(failures)} of {number} images in {root_folder} cannot be read. Replace or delete:\n  "
-            + "\n  ".join(shown)
-        )
-
-
 class _Class(NamedTuple):
     """The images of one class folder, and a row for each: bytes, times of modification and change (ns)."""
 
     label: str
-    folder: str
-    names: list[str]
+    paths: list[str]
     stats: np.ndarray
 
 
@@ -300,7 +204,7 @@ def _scan(root_folder: Path) -> list[_Class]:
         stats = [os.stat(entry.path) if os.name == "nt" else entry.stat() for entry in entries]
         rows = [(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in stats]
         table = np.array(rows, np.int64).reshape(-1, 3)
-        classes.append(_Class(label, str(path), [entry.name for entry in entries], table))
+        classes.append(_Class(label, [entry.path for entry in entries], table))
     return classes
 
 
@@ -349,13 +253,15 @@ def load_images_from_directory(
     _check_size(img_height, img_width)
     folder = Path(directory)
     found = {each.label: each for each in _scan(folder)}
-    _check_images_exist(folder, sum(len(each.names) for each in found.values()))
+    _check_images_exist(folder, sum(len(each.paths) for each in found.values()))
     names = _order_of_classes(found, class_names, skip_unknown, folder)
-    classes = [found[name] for name in names if name in found and found[name].names]
+    classes = [found[name] for name in names if name in found and found[name].paths]
 
-    X = _packed_images(folder, classes, img_height, img_width)
+    paths = [path for each in classes for path in each.paths]
+    stats = np.concatenate([each.stats for each in classes])
+    X = packed.packed_images(folder, paths, stats, img_height, img_width)
     labels = [names.index(each.label) for each in classes]
-    y = np.repeat(np.array(labels, dtype=np.int64), [len(each.names) for each in classes])
+    y = np.repeat(np.array(labels, dtype=np.int64), [len(each.paths) for each in classes])
     return X, y, names
 
 
@@ -363,7 +269,7 @@ def _order_of_classes(
     found: dict[str, _Class], class_names: Sequence[str] | None, skip_unknown: bool, folder: Path
 ) -> list[str]:
     """The class names to use, checked against the folders that are there."""
-    with_images = [label for label, each in found.items() if each.names]
+    with_images = [label for label, each in found.items() if each.paths]
     if class_names is None:
         if empty := [label for label in found if label not in with_images]:
             warnings.warn(
@@ -394,81 +300,3 @@ def _order_of_classes(
 def _listing(labels: Sequence[str]) -> str:
     shown = ", ".join(labels[:10])
     return shown if len(labels) <= 10 else f"{shown} and {len(labels) - 10} more classes"
-
-
-# --- The packed copy ---------------------------------------------------------------------
-
-
-def _packed_images(folder: Path, classes: list[_Class], height: int, width: int) -> np.ndarray:
-    """The images of `classes`, in order: from the packed copy, or decoded and packed."""
-    signature = _signature(classes)
-    shape = (sum(len(each.names) for each in classes), height, width, 1)
-    # A sub-folder for each image folder, so that its outdated copies can be found.
-    place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    targets = [
-        store / place / f"{height}x{width}-{signature}.npy" for store in (PACKED, USER_CACHE / "packed")
-    ]
-    for target in targets:
-        if (packed := _open_packed(target, shape)) is not None:
-            return packed
-
-    paths = [os.path.join(each.folder, name) for each in classes for name in each.names]
-    for target in targets:
-        try:
-            _write_packed(target, _read_images(paths, height, width, folder), shape)
-        except OSError:
-            continue  # read-only, full, no such drive; files that cannot be read are a ValueError
-        _remove_outdated(target, folder, signature)
-        return _open_packed(target, shape)
-    return np.concatenate(list(_read_images(paths, height, width, folder)))[..., np.newaxis]
-
-
-def _signature(classes: list[_Class]) -> str:
-    """What a packed copy depends on: the reading code, Pillow, every file's name, size and times.
-
-    The change time is part of it, so that an edit which puts size and modification time back is
-    noticed too (where the system keeps a change time; on Windows it is the creation time). A file
-    that changes while it is read leaves a copy that no later signature fits.
-    """
-    code = [Path(file).read_bytes() for file in (__file__, photos.__file__)]
-    digest = hashlib.blake2b(b"".join(code) + PIL.__version__.encode(), digest_size=16)
-    for each in classes:
-        digest.update("\0".join(["", each.label, *each.names]).encode("utf-8", "surrogatepass"))
-        digest.update(each.stats.tobytes())
-    return digest.hexdigest()
-
-
-def _open_packed(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The packed copy, mapped and private (copy on write), or None when it is not usable."""
-    try:
-        images = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return images.view(np.ndarray) if (images.dtype, images.shape) == (np.uint8, shape) else None
-
-
-def _write_packed(target: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:
-    """Write the images, block by block, into an .npy file, which appears whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as fresh:
-        with open(Path(fresh, target.name), "wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            file.writelines(blocks)
-        os.replace(Path(fresh, target.name), target)
-
-
-def _remove_outdated(kept: Path, folder: Path, signature: str) -> None:
-    """Remove packed copies of earlier states of `folder`, and those of folders now gone."""
-    # Tidying up is never worth an error: a file may be in use by another process (Windows).
-    with contextlib.suppress(OSError):
-        (kept.parent / "folder.txt").write_bytes(os.fsencode(folder.resolve()))
-        for path in kept.parent.glob("*.npy"):
-            if not path.stem.endswith(signature):
-                path.unlink()
-        for path in kept.parent.glob(".new-*"):  # left by a process that was killed
-            if time.time() - path.stat().st_mtime > 86_400:
-                shutil.rmtree(path)
-        for note in kept.parent.parent.glob("*/folder.txt"):
-            if not os.path.isdir(os.fsdecode(note.read_bytes())):
-                shutil.rmtree(note.parent)

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 ASSETS = REPOSITORY / "assets"
 CACHE = REPOSITORY / "cache"
 DATA = REPOSITORY / "data"
+# For what cannot be kept in the repository, because it cannot be written.
+USER_CACHE = user_cache_path("computer-vision-course", appauthor=False)
 
 # What systems, disk stations and unpackers leave in folders, in small letters.
 _LEFT_BEHIND = {

@@ -151,6 +151,7 @@ def test_packages_with_odd_versions_constrain_nothing(monkeypatch):
         distribution("numpy", "2.4.6"),
         distribution("odd", "1.0-local"),
         distribution("older", "unknown"),
+        distribution("NumPy", "1.0"),  # hidden by the other
         distribution("", "1.0"),
         distribution(None, None),
     ]

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from course import data
 from course.characters import CHARACTERS, MEANINGS
-from course.data import handwriting_folder, notebook_folder, unpack
+from course.copies import archive as archive_module
+from course.copies.archive import _STAMP, unpack
+from course.data import handwriting_folder, notebook_folder
 from course.paths import REPOSITORY
 
 import numpy as np
@@ -55,7 +57,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != data._STAMP
+        if path.is_file() and path.name != _STAMP
     }
 
 
@@ -99,9 +101,9 @@ def test_the_archive_is_unpacked_on_first_use(archive):
     assert folder == archive.parent / "handwriting"
     assert files_in(folder) == shipped_files()
     assert notebook_folder() == folder / "Notebook"
-    stamp = (folder / data._STAMP).stat().st_mtime_ns
+    stamp = (folder / _STAMP).stat().st_mtime_ns
     assert handwriting_folder() == folder
-    assert (folder / data._STAMP).stat().st_mtime_ns == stamp
+    assert (folder / _STAMP).stat().st_mtime_ns == stamp
     assert names_in(archive.parent) == ["handwriting", archive.name]
 
 
@@ -227,14 +229,14 @@ def test_an_archive_that_disagrees_with_its_manifest_is_refused(archive, change)
 
 
 def test_where_data_cannot_be_written_the_user_cache_serves(archive, tmp_path, monkeypatch, capsys):
-    real = data.tempfile.mkdtemp
+    real = archive_module.tempfile.mkdtemp
 
     def read_only(*arguments, dir, **options):
         if Path(dir) == archive.parent:
             raise OSError(errno.EROFS, "Read-only file system")
         return real(*arguments, dir=dir, **options)
 
-    monkeypatch.setattr(data.tempfile, "mkdtemp", read_only)
+    monkeypatch.setattr(archive_module.tempfile, "mkdtemp", read_only)
     folder = handwriting_folder()
     assert folder == tmp_path / "user cache" / "handwriting"
     assert files_in(folder) == shipped_files()
@@ -281,7 +283,7 @@ def test_what_a_killed_process_left_is_cleared_and_never_used(archive):
 
 
 def test_a_system_without_chinese_file_names_is_told(archive, monkeypatch):
-    monkeypatch.setattr(data.sys, "getfilesystemencoding", lambda: "iso8859-1")
+    monkeypatch.setattr(archive_module.sys, "getfilesystemencoding", lambda: "iso8859-1")
     with pytest.raises(ValueError, match="PYTHONUTF8=1"):
         handwriting_folder()
 

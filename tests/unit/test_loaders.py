@@ -12,7 +12,8 @@ import unicodedata
 import warnings
 from pathlib import Path
 
-from course import loaders, photos
+from course import photos
+from course.copies import packed
 from course.loaders import (
     class_folders,
     count_images_in_folders,
@@ -35,8 +36,7 @@ CLASSES = ["人", "大", "虫", "鱼"]
 def own_stores(tmp_path_factory, monkeypatch):
     """Packed copies of test folders go to temporary folders."""
     store = tmp_path_factory.mktemp("stores")
-    monkeypatch.setattr(loaders, "PACKED", store / "packed")
-    monkeypatch.setattr(loaders, "USER_CACHE", store / "user")
+    monkeypatch.setattr(packed, "STORES", (store / "packed", store / "user"))
     return store
 
 
@@ -71,7 +71,7 @@ def plain_loop(root: Path, height: int = 80, width: int = 60) -> np.ndarray:
 
 
 def packed_copies() -> list[Path]:
-    return sorted(loaders.PACKED.glob("*/*.npy"))
+    return sorted(packed.STORES[0].glob("*/*.npy"))
 
 
 # --- What is loaded ----------------------------------------------------------------------
@@ -102,15 +102,15 @@ def test_second_load_and_other_sizes_are_equal_to_the_plain_loop(folder):
 )
 def test_resizing_together_equals_resizing_one_by_one(sizes, height, width, seed):
     images = [grey_image(seed, *size) for size in sizes]
-    together = loaders._resize_together(images, height, width)
+    together = packed._resize_together(images, height, width)
     assert together.flags.c_contiguous
     for image, result in zip(images, together):
-        np.testing.assert_array_equal(result, loaders._resize(Image.fromarray(image), height, width))
+        np.testing.assert_array_equal(result, packed.resize(Image.fromarray(image), height, width))
 
 
 def test_many_blocks_keep_their_order(folder, monkeypatch):
-    monkeypatch.setattr(loaders, "_BLOCK", 5)
-    monkeypatch.setattr(loaders, "_LARGE", 90 * 90)
+    monkeypatch.setattr(packed, "_BLOCK", 5)
+    monkeypatch.setattr(packed, "_LARGE", 90 * 90)
     X, _, _ = load_images_from_directory(folder)
     np.testing.assert_array_equal(X, plain_loop(folder))
 
@@ -155,7 +155,7 @@ def test_an_unreadable_image_is_named(folder, content):
     with pytest.raises(ValueError) as caught:
         load_images_from_directory(folder)
     assert str(bad) in str(caught.value) and "1 of 49 images" in str(caught.value)
-    assert [path for path in loaders.PACKED.rglob("*") if path.is_file()] == []
+    assert [path for path in packed.STORES[0].rglob("*") if path.is_file()] == []
 
 
 def test_the_quick_decoder_believes_no_damaged_file(folder):
@@ -172,9 +172,9 @@ def test_the_quick_decoder_believes_no_damaged_file(folder):
             expected = np.asarray(photos.read_picture(path).convert("L"))
         except photos.PhotoError:
             with pytest.raises(photos.PhotoError):
-                loaders._read_grey_array(str(path))
+                packed._read_grey_array(str(path))
             continue
-        np.testing.assert_array_equal(loaders._read_grey_array(str(path)), expected)
+        np.testing.assert_array_equal(packed._read_grey_array(str(path)), expected)
 
 
 def test_all_unreadable_images_are_counted_and_the_first_named(folder):
@@ -324,13 +324,13 @@ def test_counts_and_dimensions(folder):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
 def test_chinese_folders_under_the_c_locale(folder):
     code = (
-        "import sys; from pathlib import Path; from course import loaders; "
-        "loaders.PACKED = loaders.USER_CACHE = Path(sys.argv[2]); "
+        "import sys; from pathlib import Path; from course import loaders; from course.copies import packed; "
+        "packed.STORES = (Path(sys.argv[2]),); "
         "print(ascii(loaders.load_images_from_directory(Path(sys.argv[1]))[2]))"
     )
     for settings_ in ({"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
         result = subprocess.run(
-            [sys.executable, "-c", code, os.fspath(folder), os.fspath(loaders.PACKED)],
+            [sys.executable, "-c", code, os.fspath(folder), os.fspath(packed.STORES[0])],
             env={**os.environ, **settings_},
             cwd=REPOSITORY,
             capture_output=True,
@@ -392,10 +392,10 @@ def test_a_change_of_the_folder_is_noticed(folder, change):
 
 def test_the_packed_copy_is_what_is_read(folder):
     load_images_from_directory(folder)
-    packed = np.load(packed_copies()[0], mmap_mode="r+", allow_pickle=False)
-    packed[0] = 7
-    packed.flush()
-    del packed
+    copy = np.load(packed_copies()[0], mmap_mode="r+", allow_pickle=False)
+    copy[0] = 7
+    copy.flush()
+    del copy
     assert (load_images_from_directory(folder)[0][0] == 7).all()
 
 
@@ -412,15 +412,15 @@ def test_a_damaged_packed_copy_is_made_anew(folder, damage):
     np.testing.assert_array_equal(load_images_from_directory(folder)[0], plain_loop(folder))
 
 
-@pytest.mark.parametrize("part", ["loaders.py", "photos.py", "Pillow"])
+@pytest.mark.parametrize("part", ["packed.py", "photos.py", "Pillow"])
 def test_a_change_of_the_reading_code_renews_the_copy(folder, tmp_path, monkeypatch, part):
     load_images_from_directory(folder)
     before = packed_copies()
     (tmp_path / part).write_bytes(b"changed")
     changed = {
-        "loaders.py": (loaders, "__file__", str(tmp_path / part)),
+        "packed.py": (packed, "__file__", str(tmp_path / part)),
         "photos.py": (photos, "__file__", str(tmp_path / part)),
-        "Pillow": (loaders.PIL, "__version__", "another"),
+        "Pillow": (packed.PIL, "__version__", "another"),
     }
     monkeypatch.setattr(*changed[part])
     load_images_from_directory(folder)
@@ -428,16 +428,16 @@ def test_a_change_of_the_reading_code_renews_the_copy(folder, tmp_path, monkeypa
 
 
 def test_a_file_changed_while_it_is_read_is_read_again(folder, monkeypatch):
-    real = loaders._read_grey_array
+    real = packed._read_grey_array
 
     def read_and_change(path):
         result = real(path)
         save(folder / "人" / "1.png", grey_image(50))
         return result
 
-    monkeypatch.setattr(loaders, "_read_grey_array", read_and_change)
+    monkeypatch.setattr(packed, "_read_grey_array", read_and_change)
     assert len(load_images_from_directory(folder)[0]) == 48
-    monkeypatch.setattr(loaders, "_read_grey_array", real)
+    monkeypatch.setattr(packed, "_read_grey_array", real)
     for _ in range(2):
         np.testing.assert_array_equal(load_images_from_directory(folder)[0], plain_loop(folder))
     assert len(packed_copies()) == 1
@@ -459,16 +459,15 @@ def test_copies_of_folders_that_are_gone_are_removed(folder, tmp_path):
 
 def test_where_the_repository_cannot_be_written_the_user_cache_serves(folder, own_stores, monkeypatch):
     (own_stores / "a file").write_bytes(b"")
-    monkeypatch.setattr(loaders, "PACKED", own_stores / "a file" / "packed")
+    monkeypatch.setattr(packed, "STORES", (own_stores / "a file" / "packed", own_stores / "user"))
     for _ in range(2):
         np.testing.assert_array_equal(load_images_from_directory(folder)[0], plain_loop(folder))
-    assert len(list((own_stores / "user" / "packed").glob("*/*.npy"))) == 1
+    assert len(list((own_stores / "user").glob("*/*.npy"))) == 1
 
 
 def test_without_any_place_for_a_copy_the_images_load_all_the_same(folder, own_stores, monkeypatch):
     (own_stores / "a file").write_bytes(b"")
-    monkeypatch.setattr(loaders, "PACKED", own_stores / "a file" / "packed")
-    monkeypatch.setattr(loaders, "USER_CACHE", own_stores / "a file" / "user")
+    monkeypatch.setattr(packed, "STORES", (own_stores / "a file" / "packed",))
     np.testing.assert_array_equal(load_images_from_directory(folder)[0], plain_loop(folder))
 
 
@@ -487,7 +486,7 @@ def _open_on_a_full_disk(path, mode, **options):
 
 def test_a_full_disk_leaves_nothing_behind_and_loads_all_the_same(folder, own_stores, monkeypatch):
     with monkeypatch.context() as full:
-        full.setattr(loaders, "open", _open_on_a_full_disk, raising=False)
+        full.setattr(packed, "open", _open_on_a_full_disk, raising=False)
         X, _, _ = load_images_from_directory(folder)
     np.testing.assert_array_equal(X, plain_loop(folder))
     assert [path for path in own_stores.rglob("*") if path.is_file()] == []
@@ -497,10 +496,10 @@ def test_an_interrupt_leaves_no_partial_copy(folder, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loaders, "_read_grey_array", interrupted)
+    monkeypatch.setattr(packed, "_read_grey_array", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_images_from_directory(folder)
-    assert [path for path in loaders.PACKED.rglob("*") if path.is_file()] == []
+    assert [path for path in packed.STORES[0].rglob("*") if path.is_file()] == []
 
 
 def test_loading_warns_of_nothing_without_cause(folder):

@@ -8,7 +8,8 @@ import warnings
 import zlib
 from pathlib import Path
 
-from course import loaders, photos
+from course import photos
+from course.copies import packed
 from course.loaders import get_image_dimensions, load_images_from_directory, preprocess_image
 from course.models.teach import find_photos
 from course.paths import is_junk
@@ -44,7 +45,7 @@ def check(path: Path, grey: np.ndarray, tolerance: int = 0) -> None:
 
 @pytest.fixture(autouse=True)
 def own_store(tmp_path_factory, monkeypatch) -> None:
-    monkeypatch.setattr(loaders, "PACKED", tmp_path_factory.mktemp("packed"))
+    monkeypatch.setattr(packed, "STORES", (tmp_path_factory.mktemp("packed"),))
 
 
 @pytest.fixture

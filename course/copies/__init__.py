@@ -1,0 +1,1 @@
+"""Copies that make work quick: the shipped archive unpacked, folders of images packed."""

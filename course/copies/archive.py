@@ -1,0 +1,157 @@
+"""The shipped archive, unpacked: whole or not at all, checked, and with an eye on later changes."""
+
+import errno
+import hashlib
+import io
+import json
+import lzma
+import os
+import secrets
+import shutil
+import sys
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path
+
+from course.paths import is_junk
+from course.store.files import locked
+
+_MANIFEST = "manifest.json"
+_STAMP = ".unpacked.json"
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_stamp(folder: Path) -> dict:
+    """What `unpack` noted: the archive's hash and {file: [size, CRC-32]}; empty where it never was."""
+    try:
+        stamp = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a .tar.xz archive into `folder`, which appears whole or not at all.
+
+    Every image is checked against the SHA-256 sums in the archive's manifest.json. An earlier
+    unpacking is replaced; one whose files were changed by hand is kept under another name,
+    which is printed. Of several processes that want to, one does it.
+
+    Raises
+    ------
+    ValueError
+        The archive is damaged or does not agree with its manifest.
+    FileExistsError
+        `folder` is there but was not unpacked by this function.
+    OSError
+        `folder` cannot be written.
+    """
+    try:
+        "人".encode(sys.getfilesystemencoding())
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"File names here are in {sys.getfilesystemencoding()}, which has no Chinese "
+            "characters. Set the environment variable PYTHONUTF8=1."
+        ) from error
+    with locked(folder.parent, folder.name):
+        archive_hash = file_hash(archive)
+        if read_stamp(folder).get("archive_sha256") == archive_hash:
+            return  # another process was quicker
+        for left in folder.parent.glob(f"{folder.name}-unpacking-*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}-unpacking-"))
+        try:
+            files = _unpack_files(archive, fresh)
+            stamp = {"archive_sha256": archive_hash, "files": files}
+            (fresh / _STAMP).write_text(json.dumps(stamp, ensure_ascii=False), encoding="utf-8")
+            fresh.chmod(0o755)  # mkdtemp lets nobody else read
+            _make_room(folder)
+            os.replace(fresh, folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _make_room(folder: Path) -> None:
+    """Remove an earlier unpacking, or move it aside where files in it were changed."""
+    if not folder.exists():
+        return
+    if not read_stamp(folder) and any(folder.iterdir()):
+        raise FileExistsError(
+            errno.EEXIST,
+            "This folder is in the way of the shipped handwriting. Move it elsewhere; to use it as "
+            "data, set COURSE_DATA to its path",
+            str(folder),
+        )
+    if read_stamp(folder) and changes(folder):
+        aside = folder.with_name(f"{folder.name}-changed-{secrets.token_hex(4)}")
+        print(f"{folder} had files changed by hand; they are kept in {aside}.")
+        os.replace(folder, aside)
+    else:
+        # Under a name that the next unpacking clears, should this one be killed.
+        aside = folder.with_name(f"{folder.name}-unpacking-old")
+        os.replace(folder, aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _unpack_files(archive: Path, folder: Path) -> dict[str, list[int]]:
+    """Write the archive's files under `folder`; return {name: [size, CRC-32]}."""
+    try:
+        content = lzma.decompress(archive.read_bytes())
+        with tarfile.open(fileobj=io.BytesIO(content)) as opened:
+            # It refuses links and paths that lead out of the folder. Python 3.11.3 lacks it.
+            opened.extraction_filter = getattr(tarfile, "data_filter", None)
+            opened.extractall(folder)
+        listed = json.loads((folder / _MANIFEST).read_bytes())["sha256"]
+    except (tarfile.TarError, lzma.LZMAError, EOFError, FileNotFoundError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"The archive {archive} is damaged ({error}). Nothing is unpacked. Restore it with "
+            "`git checkout`, or rebuild it with `make data`."
+        ) from error
+    data = {name: path.read_bytes() for name, path in _files(folder).items()}
+    images = {name for name in data if name.endswith(".png")}
+    wrong = [
+        name
+        for name in sorted(listed.keys() | images)
+        if name not in data or hashlib.sha256(data[name]).hexdigest() != listed.get(name)
+    ]
+    if wrong:
+        raise ValueError(
+            f"{len(wrong)} files of {archive} are missing, changed or not in its {_MANIFEST}, the first "
+            f"being {wrong[0]}. Restore it with `git checkout`, or rebuild it with `make data`."
+        )
+    return {name: [len(content), zlib.crc32(content)] for name, content in data.items()}
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The files below `folder`, without what systems leave there, by their names in it."""
+    found = {}
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_junk(name)]
+        paths = [Path(parent, name) for name in names if not is_junk(name)]
+        found |= {path.relative_to(folder).as_posix(): path for path in paths}
+    return found
+
+
+def changes(folder: Path) -> list[str]:
+    """Files that differ from what was unpacked: changed, added or removed since.
+
+    Sizes are compared for all; contents only for files written since the unpacking.
+    """
+    expected = read_stamp(folder).get("files", {})
+    unpacked_at = (folder / _STAMP).stat().st_mtime_ns
+    found = _files(folder)
+    changed = [f"{name} (removed)" for name in expected.keys() - found.keys()]
+    changed += [f"{name} (added)" for name in found.keys() - expected.keys()]
+    for name in expected.keys() & found.keys():
+        size, checksum = expected[name]
+        status = found[name].stat()
+        written = status.st_mtime_ns > unpacked_at
+        if status.st_size != size or written and zlib.crc32(found[name].read_bytes()) != checksum:
+            changed.append(f"{name} (changed)")
+    return sorted(changed)
