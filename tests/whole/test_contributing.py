@@ -119,3 +119,9 @@ def test_commands_and_files_exist(text) -> None:
     for name in re.findall(r"`((?:assets|tests|docs|course|data|tools)/[\w./-]+)`", prose):
         if "NAME" not in name and "NN" not in name and "exercise_08" not in name:
             assert (ROOT / name).exists(), name
+
+
+def test_pre_commit_takes_the_ruff_of_the_tests() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    (pinned,) = re.findall(r"(?m)^ruff~=.*$", (ROOT / "requirements-tests.txt").read_text(encoding="utf-8"))
+    assert re.findall(r'"(ruff[^"]*)"', hooks) == [pinned, pinned]
