@@ -1,7 +1,7 @@
 """Import speed and memory of `python -m tools.casia` on synthetic `.gnt` files.
 
-    python benchmarks/casia.py             # 1 GB, needs about 3 GB of disk for a few minutes
-    python benchmarks/casia.py --size 50   # 50 MB
+    python -m benchmarks.casia             # 1 GB, needs about 3 GB of disk for a few minutes
+    python -m benchmarks.casia --size 50   # 50 MB
 
 Writes `--size` megabytes of samples with CASIA's sizes and grey levels into a temporary folder,
 imports all of them in a process of its own, and sets the time against plainly reading the same

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from course.characters import CHARACTERS
 from course.loaders import load_images_from_directory
-from course.store.artefacts import load_artefact
+from course.models.fitting import load_artefact
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ SOME = "人口鱼国"
 def folder(tmp_path_factory) -> Path:
     """Writers of another seed than the shipped ones, whom no stored network has seen."""
     out = tmp_path_factory.mktemp("手 写") / "set"
-    generate.write_folder(out, generate.plan(SOME, 12, 5, seed=99), workers=1, progress=False)
+    generate.write_folder(out, generate.plan(SOME, 12, 5, seed=99), workers=1)
     return out
 
 

@@ -95,6 +95,8 @@ def _characters(options: argparse.Namespace) -> tuple[str, ...] | None:
 def _print_result(result: Result, keep_going: bool) -> int:
     for note in result.notes:
         print(note)
+    if result.others:
+        print(f"{result.others:,} files of other kinds were left alone.")
     for problem in result.reports[:_SHOWN]:
         print(f"  {problem}", file=sys.stderr)
     if result.problems:

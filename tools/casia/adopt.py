@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from course.paths import is_junk
 from course.store.files import move_together, write_whole
 
 from PIL import Image
@@ -21,7 +22,6 @@ from tools.casia.layout import (
     character_of_folder,
     describe,
     folder_of,
-    is_junk,
     read_manifest,
     whole_folder,
 )

@@ -76,11 +76,6 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             yield relative, digest
 
 
-def is_junk(name: str) -> bool:
-    """Is this a hidden file or folder, or one that an operating system leaves behind?"""
-    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
-
-
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
     """Yield a folder to fill, which becomes `out` if any image is in it; after an error nothing is left.

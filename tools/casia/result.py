@@ -15,6 +15,7 @@ class Result:
 
     folder: Path | None = None  # where the images are, None when there were none
     manifest: dict = field(default_factory=dict)
+    others: int = 0  # files of other kinds, which were left alone
     notes: list[str] = field(default_factory=list)  # sentences worth printing
     reports: list[Problem] = field(default_factory=list)  # the first 100 problems
     kinds: Counter[str] = field(default_factory=Counter)  # all problems by kind

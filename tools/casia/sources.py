@@ -15,8 +15,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from course.paths import is_junk
+
 from tools.casia.gnt import Problem
-from tools.casia.layout import CasiaError, is_junk
+from tools.casia.layout import CasiaError
 from tools.casia.result import Result
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz")
@@ -26,14 +28,14 @@ _HEAD = 1 << 16
 
 @dataclass
 class Member:
-    """One `.gnt` file to import, on its own or inside an archive."""
+    """One file on its own or inside an archive; in the end, one `.gnt` file to import."""
 
     file: Path  # the file on disk
     inside: str | None  # where in the archive it is
-    name: str  # its own name
+    names: Sequence[str]  # its own name last, before it those of what it lies in
     size: int  # bytes when unpacked
     open: Callable[[], BinaryIO]
-    split: str | None  # "Train" or "Test"
+    split: str | None = None  # "Train" or "Test"
     prefix: str = ""  # how its images' names begin
 
     @property
@@ -42,9 +44,14 @@ class Member:
         return str(self.file) if self.inside is None else f"{self.file}!{self.inside}"
 
     @property
+    def suffix(self) -> str:
+        """The end of its name, in small letters."""
+        return PurePosixPath(self.names[-1]).suffix.lower()
+
+    @property
     def writer(self) -> str | None:
         """The writer's number, where the name gives one."""
-        match = re.fullmatch(r"([0-9]{1,5})(-[A-Za-z])?\.gnt", self.name, re.IGNORECASE)
+        match = re.fullmatch(r"([0-9]{1,5})(-[A-Za-z])?\.gnt", self.names[-1], re.IGNORECASE)
         return match.group(1) if match else None
 
 
@@ -86,22 +93,16 @@ def find_members(
     for given, split in sources:
         if not given.exists():
             raise CasiaError(f"{given} does not exist; check the path.")
-        search = _Search(split, stack, result, members)
         # What is given tells by its own name, and a file by its folder's as well.
         above = given.absolute().parent if given.is_dir() else given.absolute().parent.parent
         for file in _walk(given) if given.is_dir() else [given]:
-            try:
-                size = file.stat().st_size
-            except OSError as error:
-                result.report(Problem("unreadable file", str(file), None, f"{error.strerror}; left out"))
-                continue
             names = file.absolute().relative_to(above).parts
-            search.look(file, None, names, size, partial(file.open, "rb"))
-        if search.others and given.suffix.lower() not in _ARCHIVES and not given.is_dir():
-            message = "nor a zip or tar archive of them; left out"
-            result.report(Problem("not a .gnt file", str(given), None, message))
-        elif search.others:
-            result.notes.append(f"{given}: {search.others:,} files of other kinds were left alone.")
+            size = file.stat().st_size if file.exists() else 0
+            for member in _gnt_files(
+                Member(file, None, names, size, partial(file.open, "rb")), stack, result
+            ):
+                member.split = split or split_of(reversed(member.names))
+                members.append(member)
     undecided = [member.label for member in members if member.split is None]
     if undecided:
         more = f" and {len(undecided) - 1:,} more" if len(undecided) > 1 else ""
@@ -121,58 +122,41 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield Path(parent, name)
 
 
-@dataclass
-class _Search:
-    """Adds to `members` what one source holds, and counts its files of other kinds."""
+def _gnt_files(found: Member, stack: ExitStack, result: Result) -> Iterator[Member]:
+    """What of `.gnt` files a file is or holds, at whatever depth."""
+    if found.suffix == ".gnt":
+        yield found
+    elif found.suffix in (*_ARCHIVES, *_OTHER_ARCHIVES):
+        try:
+            for name, size, opens in _entries(found, stack):
+                parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
+                if parts and not any(map(is_junk, parts)):
+                    inside = name if found.inside is None else f"{found.inside}!{name}"
+                    entry = Member(found.file, inside, [*found.names, *parts], size, opens)
+                    yield from _gnt_files(entry, stack, result)
+        except Exception as error:  # whatever a damaged archive raises
+            advice = "get it again, or unpack it with another tool (.alz: unalz or Bandizip), give the folder"
+            message = f"{str(error).partition(chr(10))[0]}; {advice}"
+            result.report(Problem("unreadable archive", found.label, None, message))
+    else:
+        result.others += 1
 
-    split: str | None
-    stack: ExitStack
-    result: Result
-    members: list[Member]
-    others: int = 0
 
-    def look(
-        self, file: Path, inside: str | None, names: Sequence[str], size: int, opens: Callable[[], BinaryIO]
-    ) -> None:
-        """Take a file, or what an archive holds; `names` are its own and those of what it lies in."""
-        label = str(file) if inside is None else f"{file}!{inside}"
-        suffix = PurePosixPath(names[-1]).suffix.lower()
-        if suffix == ".gnt":
-            split = self.split or split_of(reversed(names))
-            self.members.append(Member(file, inside, names[-1], size, opens, split))
-        elif suffix in (*_ARCHIVES, *_OTHER_ARCHIVES):
-            try:
-                for name, its_size, its_opens in self._entries(opens, suffix):
-                    parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
-                    if parts and not any(map(is_junk, parts)):
-                        within = name if inside is None else f"{inside}!{name}"
-                        self.look(file, within, [*names, *parts], its_size, its_opens)
-            except Exception as error:  # whatever a damaged archive raises
-                advice = (
-                    "get it again, or unpack it with another tool (.alz: unalz or Bandizip), give the folder"
-                )
-                message = f"{str(error).partition(chr(10))[0]}; {advice}"
-                self.result.report(Problem("unreadable archive", label, None, message))
-        else:
-            self.others += 1
-
-    def _entries(
-        self, opens: Callable[[], BinaryIO], suffix: str
-    ) -> Iterator[tuple[str, int, Callable[[], BinaryIO]]]:
-        """(name, size, how to open it) of each file in an archive."""
-        stream = self.stack.enter_context(opens())
-        if suffix in _OTHER_ARCHIVES:
-            raise NotImplementedError(f"{suffix} is not read here")
-        if suffix == ".zip":
-            archive = self.stack.enter_context(zipfile.ZipFile(stream))
-            for entry in archive.infolist():
-                if not entry.is_dir():
-                    yield entry.filename, entry.file_size, partial(archive.open, entry)
-        else:
-            archive = self.stack.enter_context(tarfile.open(fileobj=stream))
-            for entry in archive:
-                if entry.isfile():
-                    yield entry.name, entry.size, partial(archive.extractfile, entry)
+def _entries(found: Member, stack: ExitStack) -> Iterator[tuple[str, int, Callable[[], BinaryIO]]]:
+    """(name, size, how to open it) of each file in an archive."""
+    if found.suffix in _OTHER_ARCHIVES:
+        raise NotImplementedError(f"{found.suffix} is not read here")
+    stream = stack.enter_context(found.open())
+    if found.suffix == ".zip":
+        archive = stack.enter_context(zipfile.ZipFile(stream))
+        for entry in archive.infolist():
+            if not entry.is_dir():
+                yield entry.filename, entry.file_size, partial(archive.open, entry)
+    else:
+        archive = stack.enter_context(tarfile.open(fileobj=stream))
+        for entry in archive:
+            if entry.isfile():
+                yield entry.name, entry.size, partial(archive.extractfile, entry)
 
 
 def _named(members: list[Member], result: Result) -> list[Member]:
@@ -192,7 +176,7 @@ def _named(members: list[Member], result: Result) -> list[Member]:
             head = member.label.encode("utf-8")  # reported when it is imported
         finally:
             stream.close()
-        key = member.name.lower(), member.size, hashlib.sha256(head).digest()
+        key = member.names[-1].lower(), member.size, hashlib.sha256(head).digest()
         twin = known.setdefault(key, member)
         if twin.split != member.split:
             raise CasiaError(
@@ -202,7 +186,7 @@ def _named(members: list[Member], result: Result) -> list[Member]:
         if twin is not member:
             result.notes.append(f"{member.label} is the same file as {twin.label}; taken once.")
             continue
-        member.prefix = base = re.sub(r"[^\w.-]+", "_", member.name[:-4])[:60].strip("._") or "gnt"
+        member.prefix = base = re.sub(r"[^\w.-]+", "_", member.names[-1][:-4])[:60].strip("._") or "gnt"
         number = 1
         # Case does not count, for file systems where it doesn't.
         while (member.split, member.prefix.lower()) in used:
