@@ -18,8 +18,10 @@ _MOST_IMAGES = 4_000
 def stored_network(name: str, class_names: Sequence[str]) -> keras.Model:
     """A network of lecture 4 as the repository stores it, compiled.
 
-    Raises:
-        ArtefactError: it is missing or damaged, or reads another number of characters.
+    Raises
+    ------
+    ArtefactError
+        It is missing or damaged, or reads another number of characters.
     """
     model, _ = load_artefact(name)
     if model.output_shape[-1] != len(class_names):
@@ -37,16 +39,20 @@ def reading_network(X: np.ndarray, y: np.ndarray, class_names: Sequence[str]) ->
     it is one of the same layers, fitted here to a part of the given images in less than a minute on
     two cores and kept in the cache; it reads worse than one that is fitted in full.
 
-    Args:
-        X: training images, shape (n, height, width, 1), 0 to 255.
-        y: labels, shape (n,).
-        class_names: the character of each label.
+    Parameters
+    ----------
+    X : training images, shape (n, height, width, 1), 0 to 255.
+    y : labels, shape (n,).
+    class_names : the character of each label.
 
-    Returns:
-        A compiled model with an input of the images' shape and one output for each character.
+    Returns
+    -------
+    A compiled model with an input of the images' shape and one output for each character.
 
-    Raises:
-        ArtefactError: the stored network is missing or damaged, or reads other characters.
+    Raises
+    ------
+    ArtefactError
+        The stored network is missing or damaged, or reads other characters.
     """
     if not os.environ.get("COURSE_DATA", "").strip():
         return stored_network("cnn", class_names)
