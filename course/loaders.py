@@ -74,7 +74,7 @@ def _label(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _image_entries(folder: str) -> list[os.DirEntry]:
+def image_entries(folder: str) -> list[os.DirEntry]:
     """Image files of one class folder; shorter names first, so that 2.png precedes 10.png."""
     images, others = [], []
     with os.scandir(folder) as entries:
@@ -118,7 +118,7 @@ def count_images_in_folders(root_folder: str | Path) -> "pd.Series":
     """
     import pandas as pd
 
-    counts = {label: len(_image_entries(str(path))) for label, path in class_folders(root_folder)}
+    counts = {label: len(image_entries(str(path))) for label, path in class_folders(root_folder)}
     return pd.Series(counts, name="images", dtype="int64").rename_axis("class")
 
 
@@ -141,7 +141,7 @@ def get_image_dimensions(root_folder: str | Path) -> "pd.DataFrame":
 
     rows, failures = [], []
     for label, path in class_folders(root_folder):
-        for entry in _image_entries(str(path)):
+        for entry in image_entries(str(path)):
             try:
                 rows.append((label, *photos.picture_size(entry.path)))
             except photos.PhotoError as error:
@@ -199,7 +199,7 @@ def _scan(root_folder: Path) -> list[_Class]:
     """Every class folder of `root_folder` with its image files."""
     classes = []
     for label, path in class_folders(root_folder):
-        entries = _image_entries(str(path))
+        entries = image_entries(str(path))
         # On Windows DirEntry.stat() may be stale for hard links; os.stat() never is.
         stats = [os.stat(entry.path) if os.name == "nt" else entry.stat() for entry in entries]
         rows = [(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in stats]

@@ -31,6 +31,7 @@ from course import data, loaders, plots
 from course.characters import MEANINGS
 from course.models import fitting
 from course.paths import ASSETS, CACHE
+from course.photos import read_picture
 from course.store import artefacts, files, recipes
 from course.store.artefacts import ArtefactError
 
@@ -211,8 +212,8 @@ def look(train_folder: Path) -> dict[str, float]:
     """
     rows = []
     for _, path in loaders.class_folders(train_folder):
-        for entry in loaders._image_entries(str(path))[::EVERY]:
-            image = np.asarray(loaders._read_grey_array(entry.path))
+        for entry in loaders.image_entries(str(path))[::EVERY]:
+            image = np.asarray(read_picture(entry.path).convert("L"))
             inked = np.argwhere(image < PAPER)
             if not (image < 200).any():
                 continue
@@ -244,7 +245,7 @@ def _picture(model: keras.Model, folder: Path, class_names: list[str]) -> str:
     """One handwritten character, its five likeliest classes and its first feature maps, as SVG."""
     name = EXAMPLE if EXAMPLE in class_names else class_names[0]
     height, width = model.input_shape[1:3]
-    entries = loaders._image_entries(str(folder / "Test" / name))
+    entries = loaders.image_entries(str(folder / "Test" / name))
     images = np.stack([loaders.preprocess_image(each.path, height, width) for each in entries])
     probabilities = plots.predicted_probabilities(model, images)
     # The first one that it reads right: this picture explains, it is no score.
