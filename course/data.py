@@ -7,9 +7,7 @@ folder, or from the repository when it is not there.
 """
 
 import errno
-import functools
 import os
-import warnings
 from pathlib import Path
 
 from course.copies import archive
@@ -109,53 +107,6 @@ def _folder_from_environment(variable: str) -> Path | None:
     return path
 
 
-# --- The shipped archive -----------------------------------------------------------------
-
-
 def _shipped_folder() -> Path:
     """The shipped archive's folder, unpacked where that is still to be done."""
-    places = [DATA / "handwriting", USER_CACHE / "handwriting"]
-    if not ARCHIVE.exists():
-        for place in places:
-            if archive.read_stamp(place):
-                return place
-        raise FileNotFoundError(
-            errno.ENOENT,
-            "The shipped handwriting is missing. Restore it with `git checkout`, "
-            f"rebuild it with `make data`, or set COURSE_DATA to a folder that holds {LAYOUT}",
-            str(ARCHIVE),
-        )
-    archive_hash = archive.file_hash(ARCHIVE)
-    for place in places:
-        if archive.read_stamp(place).get("archive_sha256") == archive_hash:
-            _warn_of_changes(place, archive_hash)
-            return place
-    failures = []
-    for place in places:
-        try:
-            archive.unpack(ARCHIVE, place)
-        except FileExistsError:
-            raise
-        except OSError as error:
-            failures.append(f"{place}: {error.strerror or error}")
-            continue
-        if failures:
-            print(f"The handwriting is unpacked into {place}, for want of {failures[0]}")
-        return place
-    raise OSError(
-        f"{ARCHIVE.name} cannot be unpacked:\n  " + "\n  ".join(failures) + "\nIt needs some "
-        "100 MB. Make one of these folders writable, free space there, or set COURSE_DATA."
-    )
-
-
-@functools.lru_cache
-def _warn_of_changes(folder: Path, archive_hash: str) -> None:
-    """Say once in a session when the unpacked files are not what the archive holds."""
-    changed = archive.changes(folder)
-    if changed:
-        shown = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
-        warnings.warn(
-            f"{len(changed)} files in {folder} differ from the shipped archive: {shown}. Results "
-            "will differ as well. To undo, delete the folder: it is unpacked again.",
-            stacklevel=4,
-        )
+    return archive.unpacked(ARCHIVE, [DATA / "handwriting", USER_CACHE / "handwriting"])

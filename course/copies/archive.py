@@ -1,6 +1,7 @@
 """The shipped archive, unpacked: whole or not at all, checked, and with an eye on later changes."""
 
 import errno
+import functools
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import warnings
 import zlib
 from pathlib import Path
 
@@ -21,13 +23,58 @@ _MANIFEST = "manifest.json"
 _STAMP = ".unpacked.json"
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
+def unpacked(archive: Path, places: list[Path]) -> Path:
+    """The first of these folders that the archive was unpacked into, or now is.
+
+    A warning says once in a session when files in it differ from those of the archive. Without the
+    archive, an earlier unpacking serves.
+
+    Raises
+    ------
+    FileNotFoundError, FileExistsError, ValueError
+        The archive is missing; a folder of the same name is in the way; or see `unpack`.
+    OSError
+        No place can be written; each and its reason are named.
+    """
+    if not archive.exists():
+        for place in places:
+            if _read_stamp(place):
+                return place
+        raise FileNotFoundError(
+            errno.ENOENT,
+            "The shipped handwriting is missing. Restore it with `git checkout`, rebuild it with "
+            "`make data`, or set COURSE_DATA to a folder of your own",
+            str(archive),
+        )
+    archive_hash = _sha256(archive)
+    for place in places:
+        if _read_stamp(place).get("archive_sha256") == archive_hash:
+            _warn_of_changes(place, archive_hash)
+            return place
+    failures = []
+    for place in places:
+        try:
+            unpack(archive, place)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            failures.append(f"{place}: {error.strerror or error}")
+            continue
+        if failures:
+            print(f"The handwriting is unpacked into {place}, for want of {failures[0]}")
+        return place
+    raise OSError(
+        f"{archive.name} cannot be unpacked:\n  " + "\n  ".join(failures) + "\nIt needs some "
+        "100 MB. Make one of these folders writable, free space there, or set COURSE_DATA."
+    )
+
+
+def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_stamp(folder: Path) -> dict:
+def _read_stamp(folder: Path) -> dict:
     """What `unpack` noted: the archive's hash and {file: [size, CRC-32]}; empty where it never was."""
     try:
         stamp = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
@@ -60,8 +107,8 @@ def unpack(archive: Path, folder: Path) -> None:
             "characters. Set the environment variable PYTHONUTF8=1."
         ) from error
     with locked(folder.parent, folder.name):
-        archive_hash = file_hash(archive)
-        if read_stamp(folder).get("archive_sha256") == archive_hash:
+        archive_hash = _sha256(archive)
+        if _read_stamp(folder).get("archive_sha256") == archive_hash:
             return  # another process was quicker
         for left in folder.parent.glob(f"{folder.name}-unpacking-*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
@@ -81,14 +128,14 @@ def _make_room(folder: Path) -> None:
     """Remove an earlier unpacking, or move it aside where files in it were changed."""
     if not folder.exists():
         return
-    if not read_stamp(folder) and any(folder.iterdir()):
+    if not _read_stamp(folder) and any(folder.iterdir()):
         raise FileExistsError(
             errno.EEXIST,
             "This folder is in the way of the shipped handwriting. Move it elsewhere; to use it as "
             "data, set COURSE_DATA to its path",
             str(folder),
         )
-    if read_stamp(folder) and changes(folder):
+    if _read_stamp(folder) and _changes(folder):
         aside = folder.with_name(f"{folder.name}-changed-{secrets.token_hex(4)}")
         print(f"{folder} had files changed by hand; they are kept in {aside}.")
         os.replace(folder, aside)
@@ -138,12 +185,12 @@ def _files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def changes(folder: Path) -> list[str]:
+def _changes(folder: Path) -> list[str]:
     """Files that differ from what was unpacked: changed, added or removed since.
 
     Sizes are compared for all; contents only for files written since the unpacking.
     """
-    expected = read_stamp(folder).get("files", {})
+    expected = _read_stamp(folder).get("files", {})
     unpacked_at = (folder / _STAMP).stat().st_mtime_ns
     found = _files(folder)
     changed = [f"{name} (removed)" for name in expected.keys() - found.keys()]
@@ -155,3 +202,15 @@ def changes(folder: Path) -> list[str]:
         if status.st_size != size or written and zlib.crc32(found[name].read_bytes()) != checksum:
             changed.append(f"{name} (changed)")
     return sorted(changed)
+
+
+@functools.lru_cache
+def _warn_of_changes(folder: Path, archive_hash: str) -> None:
+    changed = _changes(folder)
+    if changed:
+        shown = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+        warnings.warn(
+            f"{len(changed)} files in {folder} differ from the shipped archive: {shown}. Results "
+            "will differ as well. To undo, delete the folder: it is unpacked again.",
+            stacklevel=5,
+        )

@@ -77,7 +77,7 @@ def archive(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(data, "DATA", data_folder)
     monkeypatch.setattr(data, "ARCHIVE", path)
     monkeypatch.setattr(data, "USER_CACHE", tmp_path / "user cache")
-    data._warn_of_changes.cache_clear()
+    archive_module._warn_of_changes.cache_clear()
     return path
 
 
@@ -121,7 +121,7 @@ def test_files_changed_by_hand_are_reported_and_kept(archive, capsys):
     changed.write_bytes(bytes(size))
     removed.unlink()
     added.write_bytes(b"mine")
-    data._warn_of_changes.cache_clear()
+    archive_module._warn_of_changes.cache_clear()
     with pytest.warns(UserWarning, match="3 files .* differ") as caught:
         handwriting_folder()
     message = str(caught[0].message)
@@ -138,7 +138,7 @@ def test_touched_but_equal_files_are_no_change(archive, recwarn):
     folder = handwriting_folder()
     for path in folder.rglob("*.png"):
         os.utime(path)
-    data._warn_of_changes.cache_clear()
+    archive_module._warn_of_changes.cache_clear()
     handwriting_folder()
     assert len(recwarn) == 0
 
