@@ -1,0 +1,135 @@
+"""CONTRIBUTING.md followed to the end, in a copy of the course: `make ready`, then the tests, all green.
+
+The copy lies in a folder with a space and Chinese characters in its path, with a user's own folders in it.
+It borrows the packages of this environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests import guide
+from tools.fonts import chinese
+from tools.ledger import repository_files
+
+EXISTING = "lectures/02-convolution.qmd"
+RARE = chr(0x9CB8)  # a whale, which no text of the course needs
+MADE = [
+    "assets/ledger.toml",
+    "cache/digits_example.keras",
+    "cache/digits_example_history.json",
+    "cache/manifest.json",
+    "exercises/08-claims.ipynb",
+    "exercises/solutions/08-claims.ipynb",
+    "notebooks/02-convolution.ipynb",
+    "notebooks/08-claims.ipynb",
+]
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run a command in the copy; it must end well. Returns what it said."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("COURSE_", "PYTEST_"))}
+    own |= {"PYTHONPATH": str(folder), "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=own,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-8000:]}"
+    return done.stdout
+
+
+def make(folder: Path, *targets: str) -> str:
+    """`make` with this environment in place of the copy's .venv, which it does not set up."""
+    binaries = Path(sys.executable).parent.as_posix()
+    return run(folder, "make", f"BIN={binaries}", "READY=.git/ready", *targets)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return run(folder, "git", "-c", "user.name=A reader", "-c", "user.email=reader@example.org", *arguments)
+
+
+def content(folder: Path) -> dict[str, str]:
+    """The hash of each file of the copy that git does not ignore."""
+    names = repository_files(folder)
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """A copy with all recipes followed, one after the other, and `make ready`; and what git knew before."""
+    folder = guide.copy_of_the_course(tmp_path_factory.mktemp("a reader") / "the course 课程")
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "As it was")
+    (folder / ".git/ready").touch()
+    before = content(folder)
+
+    (folder / ".vscode").mkdir()
+    (folder / ".vscode/settings.json").write_text("{}", encoding="utf-8")
+    (folder / "my-photos/dogs").mkdir(parents=True)
+    Image.new("RGB", (40, 40), "brown").save(folder / "my-photos/dogs/1.jpg")
+
+    add_package(folder)
+    guide.add_slides(folder, EXISTING, "# Summary", ("slide", "figure"))
+    guide.add_lecture(folder)
+    guide.add_slides(folder, guide.LECTURE, "# Summary", ("slide", "figure", "file", "fitted model"))
+    guide.add_file(folder)
+    add_character(folder)
+    written = content(folder)
+    make(folder, "ready")
+    return folder, before, written
+
+
+def add_package(folder: Path) -> None:
+    """One that is installed already: the copy shares its environment."""
+    with open(folder / "requirements-tests.txt", "a", encoding="utf-8") as file:
+        file.write(f"click~={importlib.metadata.version('click')}\n")
+    guide.insert(folder / "README.md", "| ruff |", "| click | this test |\n")
+
+
+def add_character(folder: Path) -> None:
+    """A new Chinese character on a slide, where the font that has it is installed."""
+    if any(path.is_file() for path in chinese.SOURCES):
+        guide.insert(folder / guide.LECTURE, "# Summary\n", f"A whale: {RARE}\n\n")
+        run(folder, sys.executable, "-m", "tools.fonts.chinese")
+
+
+def test_ready_makes_what_is_generated_and_nothing_else(followed) -> None:
+    folder, _, written = followed
+    after = content(folder)
+    changed = sorted(name for name in after.keys() | written.keys() if after.get(name) != written.get(name))
+    assert changed == MADE
+
+
+def test_a_second_time_changes_nothing(followed) -> None:
+    folder, *_ = followed
+    before = content(folder)
+    make(folder, "ready")
+    assert content(folder) == before
+
+
+def test_the_quick_tests_are_green(followed) -> None:
+    make(followed[0], "test-quick")
+
+
+def test_the_new_pages_and_answers_are_green(followed) -> None:
+    """Of `make test` what is new: the notebooks, right and wrong answers, each slide in a browser."""
+    lax = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300"]
+    notebooks = ["notebooks/02-convolution.ipynb", "notebooks/08-claims.ipynb"]
+    run(followed[0], sys.executable, "-m", "pytest", "-q", *lax, *notebooks)
+    tests = ["tests/whole/test_answers.py", "tests/site/test_site.py", "tests/site/test_links.py"]
+    said = run(followed[0], sys.executable, "-m", "pytest", "-q", "-k", "08-claims or index or link", *tests)
+    assert " passed" in said
