@@ -100,6 +100,32 @@ def saving(function):
         expect(value, ratio, mistakes, otherwise, rtol=1e-9)
 
 
+def _convolutions(model, side: int) -> list:
+    kernels = [(layer, getattr(layer, "kernel_size", None)) for layer in model.layers]
+    return [layer for layer, size in kernels if size == (side, side)]
+
+
+def _silence(layers) -> None:
+    for layer in layers:
+        layer.set_weights([np.zeros_like(each) for each in layer.get_weights()])
+
+
+def _build(function, channels: int, filters: int, stride: int):
+    import keras
+
+    keras.utils.clear_session(free_memory=False)
+    x = keras.Input((8, 8, channels))
+    shown = f"residual_block(x, {filters}, {stride}) with {channels} channels in x"
+    y = call(function, x, filters, stride, shown=shown, on_copies=False)  # a copy belongs to no graph
+    if not isinstance(y, keras.KerasTensor):
+        fail(f"{shown} should return a Keras tensor, not {brief(y)}.")
+    wanted = (None, -(-8 // stride), -(-8 // stride), filters)
+    if y.shape != wanted:
+        returns = f"{shown} returns a tensor of shape {y.shape}, not {wanted}."
+        fail(f"{returns} Which convolutions take the stride?")
+    return keras.Model(x, y)
+
+
 @task(4, "the bugs in a residual block")
 def block(function):
     """A function (x, filters, stride) -> Keras tensor, by what it does when its kernels are 0."""
@@ -107,32 +133,11 @@ def block(function):
 
     rng = np.random.default_rng(2026)
 
-    def build(channels: int, filters: int, stride: int):
-        keras.utils.clear_session(free_memory=False)
-        x = keras.Input((8, 8, channels))
-        shown = f"residual_block(x, {filters}, {stride}) with {channels} channels in x"
-        y = call(function, x, filters, stride, shown=shown, on_copies=False)  # a copy belongs to no graph
-        if not isinstance(y, keras.KerasTensor):
-            fail(f"{shown} should return a Keras tensor, not {brief(y)}.")
-        wanted = (None, -(-8 // stride), -(-8 // stride), filters)
-        if y.shape != wanted:
-            returns = f"{shown} returns a tensor of shape {y.shape}, not {wanted}."
-            fail(f"{returns} Which convolutions take the stride?")
-        return keras.Model(x, y)
-
-    def convolutions(model, side: int) -> list:
-        all_of_them = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-        return [layer for layer in all_of_them if layer.kernel_size == (side, side)]
-
-    def silence(layers) -> None:
-        for layer in layers:
-            layer.set_weights([np.zeros_like(each) for each in layer.get_weights()])
-
-    plain = build(4, 4, 1)
-    threes = convolutions(plain, 3)
+    plain = _build(function, 4, 4, 1)
+    threes = _convolutions(plain, 3)
     if len(threes) != 2:
         fail(f"It has {len(threes)} convolutions with kernel 3 and should have two.")
-    if convolutions(plain, 1):
+    if _convolutions(plain, 1):
         fail(
             "With equal shapes the shortcut should be the input itself, without any weights of "
             "its own. That is what lets a signal pass unchanged."
@@ -141,7 +146,7 @@ def block(function):
     if len(norms) != 2 or any(layer.use_bias for layer in threes):
         fail("Each convolution should be without bias and be followed by a batch normalisation.")
     images = rng.normal(size=(2, 8, 8, 4)).astype("float32")
-    silence(threes)
+    _silence(threes)
     out = plain.predict(images, verbose=0)
     if not out.any():
         fail("With kernels of zero nothing comes through. Where is the shortcut?")
@@ -164,11 +169,11 @@ def block(function):
     if not np.allclose(out, np.maximum(images, 0), atol=0.05):
         fail("Between the two convolutions stands something else than a batch normalisation and a ReLU.")
     for channels, filters, stride in ((4, 6, 1), (4, 4, 2), (4, 8, 2)):
-        wide = build(channels, filters, stride)
-        ones = convolutions(wide, 1)
+        wide = _build(function, channels, filters, stride)
+        ones = _convolutions(wide, 1)
         if len(ones) != 1 or ones[0].use_bias:
             fail("Where shapes differ, the shortcut should be one 1 × 1 convolution without bias.")
-        silence(convolutions(wide, 3))
+        _silence(_convolutions(wide, 3))
         if not wide.predict(images, verbose=0).any():
             fail("Where shapes differ, nothing comes through the shortcut.")
 
