@@ -11,7 +11,7 @@ import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from course import photos
 from course.copies import packed
@@ -187,27 +187,6 @@ def _check_size(img_height: int, img_width: int) -> None:
         raise ValueError(f"An image needs at least one row and one column, not {img_height} by {img_width}.")
 
 
-class _Class(NamedTuple):
-    """The images of one class folder, and a row for each: bytes, times of modification and change (ns)."""
-
-    label: str
-    paths: list[str]
-    stats: np.ndarray
-
-
-def _scan(root_folder: Path) -> list[_Class]:
-    """Every class folder of `root_folder` with its image files."""
-    classes = []
-    for label, path in class_folders(root_folder):
-        entries = image_entries(str(path))
-        # On Windows DirEntry.stat() may be stale for hard links; os.stat() never is.
-        stats = [os.stat(entry.path) if os.name == "nt" else entry.stat() for entry in entries]
-        rows = [(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in stats]
-        table = np.array(rows, np.int64).reshape(-1, 3)
-        classes.append(_Class(label, [entry.path for entry in entries], table))
-    return classes
-
-
 def load_images_from_directory(
     directory: str | Path,
     img_height: int = 80,
@@ -252,24 +231,23 @@ def load_images_from_directory(
     """
     _check_size(img_height, img_width)
     folder = Path(directory)
-    found = {each.label: each for each in _scan(folder)}
-    _check_images_exist(folder, sum(len(each.paths) for each in found.values()))
+    found = {
+        label: [entry.path for entry in image_entries(str(path))] for label, path in class_folders(folder)
+    }
+    _check_images_exist(folder, sum(map(len, found.values())))
     names = _order_of_classes(found, class_names, skip_unknown, folder)
-    classes = [found[name] for name in names if name in found and found[name].paths]
+    counts = [len(found.get(name, [])) for name in names]
 
-    paths = [path for each in classes for path in each.paths]
-    stats = np.concatenate([each.stats for each in classes])
-    X = packed.packed_images(folder, paths, stats, img_height, img_width)
-    labels = [names.index(each.label) for each in classes]
-    y = np.repeat(np.array(labels, dtype=np.int64), [len(each.paths) for each in classes])
-    return X, y, names
+    paths = [path for name in names for path in found.get(name, [])]
+    X = packed.packed_images(folder, paths, img_height, img_width)
+    return X, np.repeat(np.arange(len(names)), counts), names
 
 
 def _order_of_classes(
-    found: dict[str, _Class], class_names: Sequence[str] | None, skip_unknown: bool, folder: Path
+    found: dict[str, list[str]], class_names: Sequence[str] | None, skip_unknown: bool, folder: Path
 ) -> list[str]:
     """The class names to use, checked against the folders that are there."""
-    with_images = [label for label, each in found.items() if each.paths]
+    with_images = [label for label, paths in found.items() if paths]
     if class_names is None:
         if empty := [label for label in found if label not in with_images]:
             warnings.warn(

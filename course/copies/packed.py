@@ -24,7 +24,7 @@ _BLOCK = 1024  # images resized together: about 6 MB
 _LARGE = 2**18  # pixels
 
 
-def packed_images(folder: Path, paths: list[str], stats: np.ndarray, height: int, width: int) -> np.ndarray:
+def packed_images(folder: Path, paths: list[str], height: int, width: int) -> np.ndarray:
     """The images in grey at one size, from the packed copy of the folder, or decoded and packed.
 
     Parameters
@@ -32,8 +32,6 @@ def packed_images(folder: Path, paths: list[str], stats: np.ndarray, height: int
     folder : Path
     paths : list of str
         Files below `folder`.
-    stats : ndarray, shape (n, 3), int64
-        Of each file the size and the times of modification and change.
 
     Returns
     -------
@@ -45,7 +43,7 @@ def packed_images(folder: Path, paths: list[str], stats: np.ndarray, height: int
     ValueError
         Files cannot be read; they are named.
     """
-    signature = _signature(folder, paths, stats)
+    signature = _signature(folder, paths)
     shape = (len(paths), height, width, 1)
     # A sub-folder for each image folder, so that its outdated copies can be found.
     place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
@@ -63,7 +61,7 @@ def packed_images(folder: Path, paths: list[str], stats: np.ndarray, height: int
     return np.concatenate(list(_read_images(paths, height, width, folder)))[..., np.newaxis]
 
 
-def _signature(folder: Path, paths: list[str], stats: np.ndarray) -> str:
+def _signature(folder: Path, paths: list[str]) -> str:
     """What a packed copy depends on: the reading code, Pillow, every file's name, size and times.
 
     The change time is part of it, so that an edit which puts size and modification time back is
@@ -73,7 +71,8 @@ def _signature(folder: Path, paths: list[str], stats: np.ndarray) -> str:
     code = [Path(file).read_bytes() for file in (__file__, photos.__file__)]
     names = "\0".join(path[len(str(folder)) :] for path in paths)
     digest = hashlib.blake2b(b"".join(code) + PIL.__version__.encode(), digest_size=16)
-    digest.update(names.encode("utf-8", "surrogatepass") + stats.tobytes())
+    stats = [(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in map(os.stat, paths)]
+    digest.update(names.encode("utf-8", "surrogatepass") + np.array(stats, np.int64).tobytes())
     return digest.hexdigest()
 
 
