@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course.characters import CHARACTERS
+from course.paths import is_junk
 from course.store.files import write_whole
 
 import cv2
@@ -89,8 +90,8 @@ def _read_manifest(folder: Path) -> dict:
     if folder.exists() and not folder.is_dir():
         raise SheetError(f"{folder} is a file, not a folder. Choose another --out.")
     if not path.exists():
-        others = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
-        others = [name for name in others if not name.startswith(".")]
+        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        others = [name for name in names if not is_junk(name)]
         if others:
             raise SheetError(
                 f"{folder} already holds {others[0]} and more that was not read from a sheet. "
