@@ -27,12 +27,14 @@ from collections.abc import Callable
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course import speed
-from course.store import artefacts
+from course.models import fitting
 
 import keras
 import numpy as np
 import torch
 from keras import layers
+from tqdm import tqdm
+from tqdm.keras import TqdmCallback
 
 BATCH = 32
 CLASSES = 55
@@ -168,10 +170,9 @@ def variants(kind: str, X: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], 
             model.fit(X, y, batch_size=BATCH, verbose=0)
 
         def fit_fast(model=model):
-            bar = artefacts.ProgressBar("benchmark", 1, -(-len(X) // BATCH), io.StringIO())
+            bar = TqdmCallback(verbose=0, desc="benchmark", tqdm_class=tqdm, file=io.StringIO())
             with speed.fast_convolutions():
                 model.fit(X, y, batch_size=BATCH, verbose=0, callbacks=[bar])
-            bar.close()
 
         found[f"Keras as it comes, {suffix}"] = fit
         found[f"Keras in fit_or_load, {suffix}"] = fit_fast
@@ -182,7 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=artefacts.DEFAULT_THREADS)
+    parser.add_argument("--threads", type=int, default=fitting.DEFAULT_THREADS)
     parser.add_argument("--models", nargs="+", choices=list(PARAMETERS), default=list(PARAMETERS))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from course import speed
+from course.models.ingredients import model_recipe
 from course.store import artefacts, files, recipes
 from course.store.artefacts import ArtefactError
 
@@ -179,94 +180,6 @@ def _score_again(name: str, model: keras.Model, sets: Mapping, prints: Mapping, 
     artefacts.say(f"Scoring '{name}' again on changed data: {', '.join(stale)}.")
     changes = {"metrics": score(model, stale, batch_size), "score_data": {key: hashes[key] for key in stale}}
     artefacts.update_entry(name, changes, keep=not own)
-
-
-# --- the recipe of a model ---------------------------------------------------------------------
-
-
-def model_recipe(
-    build_model: Callable[[], keras.Model],
-    data: Mapping[str, Mapping],
-    *,
-    augment: Callable | None = None,
-    prepared_by: Sequence[Callable] = (),
-    **options: Any,
-) -> dict[str, Any]:
-    """Return every ingredient of a fit, ready for JSON.
-
-    `data` holds the fingerprints of "train" and, if there is one, "validation"; the other arguments are
-    those of `fit_or_load`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        `build_model` or `prepared_by` are of no use, or a function has no source.
-    """
-    brief = {key: {k: v for k, v in value.items() if k != "row_codes"} for key, value in data.items()}
-    model, start = _first_model(build_model)
-    compiled = recipes.describe(model.get_compile_config())
-    return {
-        "architecture": _architecture(model),
-        "starting weights": start,
-        "optimiser": {key: value for key, value in compiled["optimizer"].items() if key != "name"},
-        "loss": _with_code(compiled["loss"], model.loss),
-        "metrics": _with_code(compiled.get("metrics"), getattr(model, "_compile_metrics", None)),
-        "weights in the loss": [compiled.get(key) for key in ("loss_weights", "weighted_metrics")],
-        "epochs": options["epochs"],
-        "batch size": options["batch_size"],
-        "callbacks": [recipes.describe(callback) for callback in options["callbacks"]],
-        "augmentation": None if augment is None else recipes.code_of([augment]),
-        "seed": options["seed"],
-        "training data": brief["train"],
-        "validation data": brief.get("validation"),
-        "preparation code": recipes.code_of(prepared_by),
-    }
-
-
-def _first_model(build_model: Callable[[], keras.Model]) -> tuple[keras.Model, dict[str, Any]]:
-    """Build under two fixed seeds; return a model and its starting weights that are not random.
-
-    Weights that come out equal are constants or were loaded, as in transfer learning. Random ones follow
-    from the seed and the initialisers, which are ingredients already.
-    """
-    weights = []
-    for seed in (0, 1):
-        keras.utils.set_random_seed(seed)
-        model = build_model()
-        if not isinstance(model, keras.Model) or not getattr(model, "compiled", False):
-            raise TypeError(f"build_model must return a compiled Keras model, not {model!r}")
-        if not model.built:
-            raise ValueError("build_model must return a built model: give it a keras.Input")
-        weights.append([np.asarray(value) for value in model.get_weights()])
-    fixed = [a if np.array_equal(a, b) else None for a, b in zip(*weights, strict=True)]
-    given = sum(value.size for value in fixed if value is not None and value.size and np.ptp(value) > 0)
-    return model, {"given": int(given), "sha256s": recipes.content_hash(recipes.describe(fixed))}
-
-
-def _architecture(model: keras.Model) -> dict[str, Any]:
-    nested = list(model._flatten_layers(include_self=False))
-    text = json.dumps(recipes.describe(model.get_config()))
-    # That Keras calls a layer conv2d_3 because two others were built before it changes nothing.
-    for number, layer in enumerate((model, *nested)):
-        text = text.replace(f'"{layer.name}"', f'"layer {number}"')
-    code = {}
-    for layer in (model, *nested):
-        # What a model holds besides its layers (its loss, say) is another ingredient.
-        held = [] if isinstance(layer, keras.Model) else [*vars(layer).values()]
-        code |= _code([type(layer), *held])
-    return {"class": type(model).__name__, **json.loads(text), "code": code}
-
-
-def _code(values: Sequence[Any]) -> dict[str, str]:
-    """Hashes of those of the values that are functions or classes of the lecture or the course."""
-    ours = [value for value in values if recipes.is_code(value) and not recipes.is_library(value)]
-    return {value.__qualname__: recipes.code_hash(value) for value in ours}
-
-
-def _with_code(config: Any, objects: Any) -> Any:
-    """Add the code of the lecture's own losses and metrics, which Keras stores by name only."""
-    code = _code([item for one in keras.tree.flatten(objects) for item in (one, type(one))])
-    return {"config": config, "code": code} if code else config
 
 
 # --- fitting -----------------------------------------------------------------------------------

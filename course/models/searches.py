@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from course.models import fitting
+from course.models.ingredients import describe, model_recipe
 from course.store import artefacts, recipes
 
 import keras
@@ -312,11 +313,11 @@ def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
     own = {
         "search space": [
             {"class": " if ".join([hp.name, *map(_condition, hp.conditions)]), "kind": type(hp).__name__}
-            | {k: v for k, v in recipes.describe(hp.get_config()).items() if k not in {"name", "conditions"}}
+            | {k: v for k, v in describe(hp.get_config()).items() if k not in {"name", "conditions"}}
             for hp in space
         ],
         "tuner": search.tuner.__name__,
-        "tuner options": recipes.describe(known),
+        "tuner options": describe(known),
         "code of build_model": recipes.code_of([search.build_model]),
     }
     return own | recipe, rows
@@ -333,9 +334,7 @@ def _network_recipe(search: Search, build: Callable, prepared_by: Sequence[Calla
         "validation": recipes.fingerprint(data.X_val, data.y_val),
     }
     options = dict(seed=search.seed, epochs=search.epochs, batch_size=search.batch_size)
-    recipe = fitting.model_recipe(
-        build, prints, **options, callbacks=search.callbacks, prepared_by=prepared_by
-    )
+    recipe = model_recipe(build, prints, **options, callbacks=search.callbacks, prepared_by=prepared_by)
     return recipe, {each["sha256"]: each["row_codes"] for each in prints.values()}
 
 

@@ -39,6 +39,7 @@ from tqdm import tqdm
 
 MANIFEST = "manifest.json"
 FORMAT = 2
+EMPTY: dict[str, Any] = {"format": FORMAT, "artefacts": {}, "data": {}}
 REMEDY = "Make the folder writable, free some space, or set COURSE_CACHE to another one."
 
 Loaded = TypeVar("Loaded")
@@ -161,7 +162,7 @@ def update_entry(name: str, changes: Mapping[str, Mapping], keep: bool) -> None:
     for key, values in changes.items():
         entry[key] = {**entry.get(key, {}), **values}
     try:
-        with files.locked(folder, "manifest") if keep else contextlib.nullcontext():
+        with files.locked(folder, MANIFEST) if keep else contextlib.nullcontext():
             manifest = read_manifest(folder)
             if keep and manifest["artefacts"].get(name, {}).get("recipe") == entry["recipe"]:
                 manifest["artefacts"][name] = entry
@@ -230,10 +231,9 @@ def compute_or_load(
 def _described(key: str, value: Any) -> Any:
     def other(part: Any) -> Any:
         if isinstance(part, np.ndarray | np.generic):
-            return recipes.describe(part)
-        raise TypeError(
-            f"argument {key!r} holds a {type(part).__name__}; use arrays, numbers, texts, lists or dictionaries"
-        )
+            return recipes.array_in_words(np.asarray(part))
+        kind = type(part).__name__
+        raise TypeError(f"argument {key!r} holds a {kind}; use arrays, numbers, texts, lists or dictionaries")
 
     return json.loads(json.dumps(value, default=other))
 
@@ -290,7 +290,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             if any(Path(name).is_absolute() or ".." in Path(name).parts for name in entry["files"]):
                 raise ValueError("a file lies outside of the folder")
     except (FileNotFoundError, NotADirectoryError):
-        return {"format": FORMAT, "artefacts": {}, "data": {}}
+        return copy.deepcopy(EMPTY)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(
             f"{path} is damaged ({type(error).__name__}: {error}); restore it from git"
@@ -324,7 +324,7 @@ def _try_to_load(folder: Path, name: str, recipe: dict, rows: Mapping, load: Cal
         entry = manifest["artefacts"].get(name)
         if entry is None:
             return None, ["there is no stored artefact of this name"]
-        if entry["recipe"] != recipe:
+        if not recipes.same(entry["recipe"], recipe):
             return None, recipes.differences(entry["recipe"], recipe, manifest["data"] | rows)
         found = _load(folder, entry, load)
     except ArtefactError as error:
@@ -363,68 +363,69 @@ def _make(folder: Path, name: str, recipe: dict, rows: Mapping, make: Callable, 
         raise ArtefactError(f"COURSE_REFIT is set, but {folder} cannot be written: {blocked}. {REMEDY}")
     if blocked:
         warn(f"{folder} cannot be written ({blocked}): '{name}' will be made, but not stored. {REMEDY}")
-    # Beside the result, so that the last step is a renaming.
-    made = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=None if blocked else folder))
-    kept = False
+    # Not in the folder: whatever happens to that one, what was made can be used.
+    made = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
     try:
         started = time.perf_counter()
         about = make(made)
         names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
-        machine = {
-            "python": platform.python_version(),
-            "machine": f"{platform.system()} {platform.machine()}",
-        }
+        versions = {each: metadata.version(each) for each in ("keras", "keras-tuner", "numpy", "torch")}
+        machine = f"{platform.system()} {platform.machine()}"
         entry = {
             "recipe": recipe,
             "files": {each: _recorded((made / each).read_bytes()) for each in names},
             "seconds": round(time.perf_counter() - started, 1),
             **about,
-            "versions": machine
-            | {each: metadata.version(each) for each in ("keras", "keras-tuner", "numpy", "torch")},
+            "versions": {"python": platform.python_version(), "machine": machine, **versions},
             "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         alone = {"format": FORMAT, "artefacts": {name: entry}, "data": dict(rows)}
         files.write_whole(made / MANIFEST, files.as_json(alone))
-        kept = bool(blocked)
         if not blocked:
             _store(folder, made, name, alone)
     except KeyboardInterrupt:
         say(f"Interrupted: '{name}' was not stored; what was stored before is unchanged.")
         raise
-    except OSError as error:
-        message = f"'{name}' could not be stored in {folder}: {error}. What was stored before is unchanged. {REMEDY}"
-        if refit or not (made / MANIFEST).is_file():
-            raise ArtefactError(message) from error
-        warn(message)
-        kept = True
-    finally:
-        if not kept:
-            shutil.rmtree(made, ignore_errors=True)
-    if kept:
-        atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return made if kept else folder
+    except _NotStored as error:
+        message = f"'{name}' could not be stored in {folder}: {error}. What was stored before is unchanged."
+        if refit:
+            raise ArtefactError(f"{message} {REMEDY}") from error
+        warn(f"{message} {REMEDY}")
+        return made
+    return made if blocked else folder
+
+
+class _NotStored(OSError):
+    """The folder did not take the files; unlike an OSError of what makes them."""
 
 
 def _store(folder: Path, made: Path, name: str, alone: dict) -> None:
     """Put the files and their entry in the place of those of before: all, or none."""
-    with files.locked(folder, "manifest"):
-        try:
-            manifest = read_manifest(folder)
-        except ArtefactError:
-            # Somebody may want to mend it by hand: it also spoke of the other artefacts.
-            os.replace(folder / MANIFEST, folder / f"{MANIFEST}.damaged")
-            manifest = read_manifest(folder)
-        old = manifest["artefacts"].get(name, {})
-        new = alone["artefacts"][name]
-        manifest["artefacts"][name] = new
-        used = {sha for entry in manifest["artefacts"].values() for sha in _data_in(entry["recipe"])}
-        rows = manifest["data"] | alone["data"]
-        manifest["data"] = {sha: codes for sha, codes in rows.items() if sha in used}
-        files.write_whole(made / MANIFEST, files.as_json(manifest))
-        gone = set(old.get("files", {})) - set(new["files"])
-        files.move_together([*new["files"], MANIFEST], made, folder, gone)
-    if "metrics" in new and "metrics" in old:
-        for key, scores in new["metrics"].items():
-            for metric, value in scores.items():
-                before = old["metrics"].get(key, {}).get(metric, float("nan"))
-                say(f"  {name + ' ' + key + ' ' + metric:<46}old {before:8.4f}   new {value:8.4f}")
+    new = alone["artefacts"][name]
+    try:
+        with (
+            files.locked(folder, MANIFEST),
+            tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as near,
+        ):
+            try:
+                manifest = read_manifest(folder)
+            except ArtefactError:
+                # Somebody may want to mend it by hand: it also spoke of the other artefacts.
+                files.write_whole(folder / f"{MANIFEST}.damaged", (folder / MANIFEST).read_bytes())
+                manifest = copy.deepcopy(EMPTY)
+            old = manifest["artefacts"].get(name, {})
+            manifest["artefacts"][name] = new
+            used = {sha for entry in manifest["artefacts"].values() for sha in _data_in(entry["recipe"])}
+            rows = manifest["data"] | alone["data"]
+            manifest["data"] = {sha: codes for sha, codes in rows.items() if sha in used}
+            shutil.copytree(made, near, dirs_exist_ok=True)
+            files.write_whole(Path(near, MANIFEST), files.as_json(manifest))
+            gone = set(old.get("files", {})) - set(new["files"])
+            files.move_together([*new["files"], MANIFEST], Path(near), folder, gone)
+    except (OSError, shutil.Error) as error:
+        raise _NotStored(str(error)) from error
+    for key, scores in new.get("metrics", {}).items():
+        for metric, value in scores.items() if "metrics" in old else ():
+            before = old["metrics"].get(key, {}).get(metric, float("nan"))
+            say(f"  {name + ' ' + key + ' ' + metric:<46}old {before:8.4f}   new {value:8.4f}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
 import shutil
@@ -40,15 +39,6 @@ def write_whole(path: Path, content: bytes | str) -> None:
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
-
-
-def left_by_write_whole(path: Path) -> list[Path]:
-    """The temporary files of a `write_whole` of `path` whose process was killed meanwhile.
-
-    A write that is still under way looks the same. Locks and other neighbours are not listed.
-    """
-    # mkstemp appends eight characters.
-    return sorted(path.parent.glob(f".{glob.escape(path.name)}." + "?" * 8))
 
 
 def move_together(names: Collection[str], source: Path, target: Path, gone: Collection[str] = ()) -> None:

@@ -9,26 +9,23 @@ from __future__ import annotations
 import ast
 import base64
 import contextlib
+import copy
+import dataclasses
 import difflib
-import dis
+import enum
 import functools
 import hashlib
-import importlib
+import importlib.util
 import inspect
 import json
+import symtable
 import sys
-import sysconfig
-import textwrap
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
-
-import keras
 import numpy as np
-import torch
 
 
 def content_hash(value: Any) -> str:
@@ -36,14 +33,22 @@ def content_hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8")).hexdigest()
 
 
+def same(one: Any, other: Any) -> bool:
+    """Are two plain values the same? True and 1 are not, but NaN and NaN are."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
 # --- code --------------------------------------------------------------------------------------
+
+INNER = ("__wrapped__", "pyfunc")  # where functools and np.vectorize keep the function that they wrap
 
 
 def code_of(functions: Iterable[Callable]) -> dict[str, dict[str, str]]:
     """Return a hash for each given function and for all that it uses of `course` and of the lecture.
 
-    Followed are functions, classes and CONSTANTS (in capitals, so that they are no caches), by the names
-    that Python would look up: a local variable that is named like a function stands for itself.
+    Followed are functions, classes, CONSTANTS (in capitals, so that they are no caches), default arguments
+    and the variables of enclosing functions, by the names that Python would look up: a local variable that
+    is named like a function stands for itself.
 
     Returns
     -------
@@ -59,240 +64,319 @@ def code_of(functions: Iterable[Callable]) -> dict[str, dict[str, str]]:
     waiting = [("", function) for function in functions]
     while waiting:
         name, value = waiting.pop()
+        if name and not is_code(value):
+            with contextlib.suppress(TypeError):  # it is no constant
+                inner: list[Any] = []
+                value = content_hash(_exact(value, inner))
+                found.setdefault(name, set()).add(value)
+                waiting += [("", each) for each in inner]
+            continue
         if any(value is each for each in seen):
             continue
         seen.append(value)
-        if isinstance(value, functools.partial):
-            waiting.append(("", value.func))
-            name, value = f"arguments of {_name(value.func)}", [value.args, value.keywords]
-        if name and not is_code(value):
-            found.setdefault(name, set()).add(content_hash(describe(value)))
-            continue
-        value = inspect.unwrap(value) if callable(value) else value
-        if not is_code(value) and not is_library(value):
+        if not is_code(value) and not (callable(value) and is_library(value) and hasattr(value, "__name__")):
             raise TypeError(f"a recipe is made of functions, not of {value!r}")
-        found.setdefault(_name(value), set())
+        if isinstance(value, functools.partial | types.MethodType):
+            waiting += _wrapped_in(value)
+        elif is_library(value):
+            found.setdefault(name_of(value), set())
+        elif isinstance(value, types.FunctionType | type) and not _is_elsewhere(_module(value)):
+            found.setdefault(name_of(value), set()).add(_own_hash(value))
+            used = _held_by(value) if isinstance(value, type) else _looked_up_by(value)
+            waiting += [(name, each) for name, each in used if not (is_code(each) and is_library(each))]
         if not is_library(value):
-            found[_name(value)].add(code_hash(value))
-            waiting += _used_by(value)
+            waiting += [("", getattr(value, key)) for key in INNER if hasattr(value, key)]
     # Functions of one name in two files count together.
     return {"functions": {name: content_hash(sorted(found[name])) for name in sorted(found)}}
 
 
+def _wrapped_in(value: functools.partial | types.MethodType) -> list[tuple[str, Any]]:
+    """The function of a partial or a method, and what it is bound to."""
+    if isinstance(value, functools.partial):
+        given = {**dict(enumerate(value.args, start=1)), **value.keywords}
+        bound = {f"argument {key} of {name_of(value.func)}": each for key, each in given.items()}
+    elif is_code(value.__self__):
+        bound = {"": value.__self__}
+    else:
+        bound = {"": type(value.__self__), f"state of {name_of(value)}": vars(value.__self__)}
+    _exact(bound, [])  # a TypeError if something in it cannot be part of a recipe
+    return [("", value.func if isinstance(value, functools.partial) else value.__func__), *bound.items()]
+
+
 def code_hash(value: Any) -> str:
-    """Hash the syntax of a function, or of a class's functions, constants and bases."""
-    functions = {each.__qualname__: _plain(_tree(each)) for each in _functions_of(value)}
-    if not isinstance(value, type):
-        return content_hash([*functions.values()])
-    constants = {k: describe(v) for k, v in vars(value).items() if k[:2] != "__" and _is_constant(v)}
-    bases, fields = [_name(base) for base in value.__bases__], list(inspect.get_annotations(value))
-    return content_hash({"functions": functions, "bases": bases, "fields": fields, "constants": constants})
+    """Return one hash of a function or class and of all that it uses."""
+    return content_hash(code_of([value]))
 
 
 def is_code(value: Any) -> bool:
-    """Is this a function or a class, perhaps one that a decorator has wrapped?"""
-    return isinstance(value, types.FunctionType | type) or hasattr(value, "__wrapped__")
+    """Is this a function, a class or a method, or something around one?"""
+    kinds = types.FunctionType | types.MethodType | type | functools.partial
+    return isinstance(value, kinds) or any(hasattr(value, key) for key in INNER)
 
 
 def is_library(value: Any) -> bool:
-    """Is this function, class or module neither the lecture's nor the course's?"""
-    module = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
-    top = (module or "").partition(".")[0]
+    """Does this function, class or module, with what it is wrapped around, come from another package?"""
+    if isinstance(value, functools.partial):
+        return False
+    inner = [getattr(value, key) for key in INNER if hasattr(value, key)]
+    return _is_elsewhere(_module(value)) and all(is_library(each) for each in inner)
+
+
+def _module(value: Any) -> str:
+    if isinstance(value, types.FunctionType):  # a wrapper claims to come from where the wrapped one does
+        return value.__globals__.get("__name__") or ""
+    own = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+    return own or type(value).__module__
+
+
+@functools.cache
+def _is_elsewhere(module: str) -> bool:
+    top = module.partition(".")[0]
     if top in {"course", "__main__", ""}:
-        return (module or "").startswith("course.store")  # what keeps a result does not change it
-    file = getattr(sys.modules.get(module), "__file__", None)
-    places = {sysconfig.get_path(key) for key in ("purelib", "platlib")}
-    return top in sys.stdlib_module_names or bool(file and any(Path(file).is_relative_to(p) for p in places))
+        return module.startswith("course.store")  # what keeps a result does not change it
+    with contextlib.suppress(ImportError, ValueError, AttributeError):
+        file = getattr(sys.modules.get(top), "__file__", None) or importlib.util.find_spec(top).origin
+        return top in sys.stdlib_module_names or bool(
+            {"site-packages", "dist-packages"} & {*Path(file).parts}
+        )
+    return top in sys.stdlib_module_names
 
 
-def _name(value: Any) -> str:
-    return f"{value.__module__.partition('.')[0]}." * is_library(value) + value.__qualname__
+def name_of(value: Any) -> str:
+    """Return the name of a function or class, with its package if that is another one."""
+    while isinstance(value, functools.partial):
+        value = value.func
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", type(value).__name__)
+    return f"{_module(value).partition('.')[0]}.{name}" if is_library(value) else name
 
 
-def _used_by(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a function or class uses of the lecture and of `course`, each with a name."""
-    used = {base.__qualname__: base for base in value.__bases__} if isinstance(value, type) else {}
-    for function in _functions_of(value):
-        tree = _tree(function)
-        scope = dict(function.__globals__)
-        for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
-            with contextlib.suppress(ValueError):  # a cell that is still empty
-                scope[variable] = cell.cell_contents
-        names = _global_names(compile(tree, "recipe", "exec"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and not node.level and node.module.startswith("course"):
-                module = importlib.import_module(node.module)
-                scope |= {each.asname or each.name: getattr(module, each.name, None) for each in node.names}
-                names |= {each.asname or each.name for each in node.names}
-        used |= {name: scope[name] for name in names if name in scope}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
-                *way, last = ast.unparse(node).split(".")
-                owner = scope.get(way[0]) if way[0] in names else None
-                for each in way[1:]:
-                    owner = getattr(owner, each, None) if isinstance(owner, types.ModuleType) else None
-                if isinstance(owner, types.ModuleType) and not is_library(owner) and hasattr(owner, last):
-                    used[last] = getattr(owner, last)
-    for name, thing in sorted(used.items()):
-        if (
-            not is_library(inspect.unwrap(thing))
-            if is_code(thing)
-            else name.isupper() and _is_constant(thing)
-        ):
-            yield name, thing
+def _own_hash(value: Any) -> str:
+    """Hash the syntax of a function, or the names of a class's bases and fields."""
+    if isinstance(value, types.FunctionType):
+        return content_hash(_plain(_tree(value)))
+    return content_hash([[name_of(base) for base in value.__bases__], list(inspect.get_annotations(value))])
 
 
-def _global_names(code: types.CodeType) -> set[str]:
-    """The names that the compiler looks up outside of the functions' own scopes."""
-    found = {
-        each.argval for each in dis.get_instructions(code) if each.opname in {"LOAD_GLOBAL", "LOAD_NAME"}
-    }
-    inner = (_global_names(each) for each in code.co_consts if isinstance(each, types.CodeType))
-    return found.union(*inner)
+def _held_by(kind: type) -> Iterator[tuple[str, Any]]:
+    """What a class is derived from, its functions, classes and constants, and what makes defaults for it."""
+    factories = [each.default_factory for each in getattr(kind, "__dataclass_fields__", {}).values()]
+    yield from (("", each) for each in (*kind.__bases__, type(kind), *factories) if is_code(each))
+    for key, member in (kind.__members__ if issubclass(kind, enum.Enum) else vars(kind)).items():
+        parts = [getattr(member, part, None) for part in ("fget", "fset", "func")]
+        for each in (member, *filter(is_code, parts)):
+            code = getattr(inspect.unwrap(each), "__code__", None) if is_code(each) else None
+            # Methods that @dataclass writes have no source; they follow from the fields.
+            if code.co_filename != "<string>" if code else is_code(each) or key[:2] != "__":
+                yield f"{kind.__qualname__}.{key}", each
 
 
-def _is_constant(value: Any) -> bool:
+def _looked_up_by(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """What the names in a function mean: functions, classes, and what counts as a constant."""
+    tree = _tree(function)
+    scope, names = dict(function.__globals__), _global_names(tree)
+    for each in inspect.signature(function, follow_wrapped=False).parameters.values():
+        # A list that is a default is in the source, and may be filled meanwhile.
+        if not isinstance(each.default, list | dict | set) and each.default is not each.empty:
+            yield from _counted(f"default of {each.name}", each.default, True)
+    for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # a cell that is still empty
+            scope[variable] = cell.cell_contents
+            yield from _counted(variable, cell.cell_contents, variable in names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for name, own_name, value in _imported(node, function.__globals__.get("__package__")):
+                scope[name] = value
+                names.add(name)
+                yield from _counted(own_name, value)
+    for name in names & scope.keys():
+        yield from _counted(name, scope[name])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            root, *way, last = ast.unparse(node).split(".")
+            owner = scope.get(root) if root in names else None
+            for each in way:
+                owner = getattr(owner, each, None) if isinstance(owner, types.ModuleType) else None
+            if isinstance(owner, types.ModuleType) and not is_library(owner):
+                yield from _counted(last, getattr(owner, last, None))
+            elif last == "__doc__" and is_code(owner) and not is_library(owner):
+                yield from _counted(f"{root}.__doc__", owner.__doc__, True)
+
+
+def _counted(name: str, value: Any, always: bool = False) -> list[tuple[str, Any]]:
+    return [(name, value)] if is_code(value) or always or name.isupper() else []
+
+
+def _imported(node: ast.Import | ast.ImportFrom, package: str | None) -> Iterator[tuple[str, str, Any]]:
+    """Yield what an import inside a function binds of ours: the name here, the name there, the thing."""
+    base = ""
+    if isinstance(node, ast.ImportFrom):
+        base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+    for each in node.names:
+        if _is_elsewhere(base or each.name):
+            continue
+        value = importlib.import_module(base or each.name)
+        if base:
+            value = getattr(value, each.name, None) or importlib.import_module(f"{base}.{each.name}")
+        elif not each.asname:  # `import a.b` binds a
+            value = sys.modules[each.name.partition(".")[0]]
+        yield each.asname or each.name.partition(".")[0], each.name, value
+
+
+def _global_names(tree: ast.AST) -> set[str]:
+    """The names that Python looks up outside of the functions' own scopes."""
+
+    def names(table: symtable.SymbolTable) -> set[str]:
+        outer = table.get_type() == "module"
+        own = {s.get_name() for s in table.get_symbols() if s.is_referenced() and (outer or s.is_global())}
+        return own.union(*map(names, table.get_children()))
+
+    return names(symtable.symtable(ast.unparse(tree), "recipe", "exec"))
+
+
+def _exact(value: Any, code: list[Any]) -> Any:
+    """A constant as plain values that no other constant has; `code` collects what functions are in it.
+
+    TypeError if it holds anything else.
+    """
+    kind = type(value).__name__
+    if is_code(value):
+        code.append(value)
+        return {"code": name_of(value)}
+    if isinstance(value, enum.Enum):
+        return [kind, value.name, _exact(value.value, code)]
+    if isinstance(value, set | frozenset):
+        return [kind, *sorted(repr(_exact(each, code)) for each in value)]
     if isinstance(value, Mapping):
-        return all(_is_constant(item) for pair in value.items() for item in pair)
-    if isinstance(value, list | tuple | set | frozenset):
-        return all(_is_constant(item) for item in value)
-    return value is None or isinstance(value, bool | int | float | complex | str | bytes | np.ndarray)
+        value = list(value.items())
+    if dataclasses.is_dataclass(value):
+        value = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    if isinstance(value, list | tuple):
+        return [kind, *(_exact(each, code) for each in value)]
+    if hasattr(value, "detach"):  # a tensor
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray | np.generic):
+        return array_in_words(np.asarray(value))
+    if isinstance(value, float | complex | bytes | range | slice):
+        return [kind, repr(value)]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise TypeError(f"a {kind} cannot be part of a recipe: use numbers, texts, arrays, lists or dictionaries")
 
 
-def _functions_of(value: Any) -> list[types.FunctionType]:
-    found = [value]
-    if isinstance(value, type):
-        members = [member for _, member in sorted(vars(value).items())]
-        found = [getattr(m, part, None) for m in members for part in ("fget", "fset", "func", "__func__")]
-        found += [member for member in members if getattr(member, "__module__", None) == value.__module__]
-    found = [inspect.unwrap(each) for each in found if callable(each)]
-    # Methods that @dataclass writes have no source; they follow from the fields.
-    return [f for f in found if isinstance(f, types.FunctionType) and f.__code__.co_filename != "<string>"]
+@functools.lru_cache(maxsize=64)
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
 
 
 @functools.lru_cache(maxsize=1024)
 def _tree(function: types.FunctionType) -> ast.Module:
     """The syntax of a function, less what changes no number."""
+    code = function.__code__
     try:
-        source = textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError) as error:
+        tree = _parsed("".join(inspect.findsource(code)[0]))
+    except (OSError, TypeError, SyntaxError) as error:
         raise TypeError(
             f"the source of {function.__qualname__} cannot be read ({error}); define it in a file or a cell"
         ) from error
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:  # a lambda in the middle of a statement: its text stands for it
-        tree = ast.parse(repr(" ".join(source.split())))
-    return ast.fix_missing_locations(_Essential().visit(tree))
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+    found = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, kinds)
+        and min(each.lineno for each in (node, *getattr(node, "decorator_list", ()))) == code.co_firstlineno
+        and getattr(node, "name", "<lambda>") == code.co_name
+    ]
+    if len(found) > 1:  # several lambdas in a line: by the columns of what they return
+        spots, bodies = {*code.co_positions()}, [node.body for node in found]
+        ends = [(n.lineno, n.end_lineno, n.col_offset, n.end_col_offset) for n in bodies]
+        found = [node for node, end in zip(found, ends, strict=True) if end in spots] or found
+    if not found:
+        raise TypeError(f"the source of {function.__qualname__} has changed since it was run; run it again")
+    body = [ast.Expr(each) if isinstance(each, ast.Lambda) else each for each in copy.deepcopy(found)]
+    return ast.fix_missing_locations(_essential(ast.Module(body, [])))
 
 
-class _Essential(ast.NodeTransformer):
-    """Drops docstrings, annotations, what a `raise` says, and texts that nothing else reads."""
-
-    def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        return ast.Raise(exc=node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        return ast.arg(arg=node.arg)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        return self.visit(ast.Assign(targets=[node.target], value=node.value)) if node.value else ast.Pass()
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        self.generic_visit(node)
-        read = {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and not _is_stored(each)}
-        for each in ast.walk(node):
-            for part in ("body", "orelse"):
-                if isinstance(body := getattr(each, part, None), list) and body:
-                    body[:] = [one for one in body if not _is_text_for(one, read)] or [ast.Pass()]
-        return node
-
-    visit_AsyncFunctionDef = visit_FunctionDef
-
-
-def _is_stored(name: ast.Name) -> bool:
-    return isinstance(name.ctx, ast.Store)
+def _essential(tree: ast.Module) -> ast.Module:
+    """Drop docstrings, annotations, and texts that only reach a `raise`, `assert`, `print` or `warn`."""
+    for node in ast.walk(tree):
+        for field in {"annotation", "returns", "msg"} & {*node._fields}:
+            setattr(node, field, None)
+        if isinstance(node, ast.Raise):
+            raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            # A constant, since nothing is looked up for it.
+            node.exc, node.cause = raised and ast.Constant(ast.unparse(raised)), None
+        elif isinstance(node, ast.Expr):
+            call = isinstance(node.value, ast.Call) and ast.unparse(node.value.func).split(".")[-1]
+            if call in {"print", "warn"} or _is_text(node.value):
+                node.value = ast.Tuple(_calls(node.value, call in {"print", "warn"}), ast.Load())
+    names = [each for each in ast.walk(tree) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)]
+    shared = [each.names for each in ast.walk(tree) if isinstance(each, ast.Global | ast.Nonlocal)]
+    read = {each.id for each in names}.union(*shared)
+    for node in ast.walk(tree):
+        for part in ("body", "orelse", "finalbody"):
+            if isinstance(block := getattr(node, part, None), list) and block:
+                kept = [_kept(each, read if not isinstance(node, ast.ClassDef) else None) for each in block]
+                block[:] = [each for each in kept if each] or [ast.Pass()]
+    return tree
 
 
-def _is_text_for(node: ast.AST, read: set[str]) -> bool:
-    """Is this a docstring, or does it put a text into a variable that is not among those that are read?"""
-    if not isinstance(node, ast.Expr | ast.Assign | ast.AugAssign):
-        return False
-    if not isinstance(node.value, ast.Constant | ast.JoinedStr | ast.BinOp | ast.IfExp):
-        return False
-    texts = [each for each in ast.walk(node.value) if isinstance(getattr(each, "value", None), str)]
-    stored = [each for each in ast.walk(node) if isinstance(each, ast.Name) and _is_stored(each)]
-    return (
-        bool(texts)
-        and not any(isinstance(each, ast.Call) for each in ast.walk(node))
-        and not ({each.id for each in stored} & read)
-    )
+def _kept(node: ast.AST, read: Collection[str] | None) -> ast.AST | None:
+    """A statement, or what is left of it when nothing reads the text that it puts into variables."""
+    if isinstance(node, ast.AnnAssign):
+        node = ast.Assign([node.target], node.value) if node.value else None
+    if isinstance(node, ast.Assign | ast.AugAssign) and read is not None:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        error = isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith(
+            ("Error", "Exception")
+        )
+        if (error or _is_text(node.value)) and all(
+            isinstance(each, ast.Name) and each.id not in read for each in targets
+        ):
+            node = ast.Expr(ast.Tuple(_calls(node.value, error), ast.Load()))
+    empty = isinstance(node, ast.Expr) and isinstance(node.value, ast.Tuple) and not node.value.elts
+    return None if empty else node
+
+
+def _is_text(node: ast.AST) -> bool:
+    if isinstance(node, ast.BinOp):
+        return _is_text(node.left) or isinstance(node.op, ast.Add) and _is_text(node.right)
+    if isinstance(node, ast.IfExp):
+        return _is_text(node.body) and _is_text(node.orelse)
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Attribute) and _is_text(node.func.value)
+    return isinstance(node, ast.JoinedStr) or isinstance(getattr(node, "value", None), str)
+
+
+def _calls(node: ast.AST, inside: bool = False) -> list[ast.AST]:
+    """What may do something in a text that nobody reads."""
+    kinds = ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr
+    if isinstance(node, kinds) and not inside and not _is_text(node):
+        return [node]
+    found = [each for child in ast.iter_child_nodes(node) for each in _calls(child)]
+    return [node] if found and hasattr(node, "generators") else found
 
 
 def _plain(node: Any) -> Any:
     """A syntax tree as lists, the same in all Python versions of this course, unlike `ast.dump`."""
     if isinstance(node, ast.AST):
         skipped = {"ctx", "kind", "type_comment", "type_params"}
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom) and (node.level or not _is_elsewhere(node.module)):
             skipped |= {"module", "level"}  # a function may move to another file
         fields = [(key, _plain(value)) for key, value in ast.iter_fields(node) if key not in skipped]
         return [type(node).__name__] + [[key, value] for key, value in fields if value not in (None, [])]
     if isinstance(node, list):
         return [_plain(item) for item in node]
-    return node if isinstance(node, str | int | bool) or node is None else repr(node)
+    exact = isinstance(node, str | int | bool) or node is None
+    return node if exact else [type(node).__name__, repr(node)]
 
 
 # --- values and data ---------------------------------------------------------------------------
 
 
-def describe(value: Any) -> Any:
-    """Turn configurations, Keras objects, arrays and functions into plain values, ready for JSON."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        # Keras keeps learning rates as float32: 0.0010000000474974513 is meant to be 0.001.
-        return float(f"{value:.7g}")
-    if isinstance(value, Mapping):
-        if value.get("class_name") in {"DTypePolicy", "function"}:
-            config = value["config"]
-            return config["name"] if isinstance(config, Mapping) else config
-        if isinstance(value.get("config"), Mapping):
-            rest = {k: v for k, v in value.items() if k not in {"class_name", "config"}}
-            value = {"class": value.get("class_name"), **value["config"], **rest}
-        # An option that is not used may as well not exist: Keras adds some now and then.
-        noise = {"module", "registered_name", "build_config", "compile_config"}
-        return {str(k): describe(v) for k, v in value.items() if k not in noise and v is not None}
-    if isinstance(value, list | tuple):
-        return [describe(item) for item in value]
-    if isinstance(value, set | frozenset):
-        return sorted((describe(item) for item in value), key=repr)
-    if isinstance(value, np.ndarray) or torch.is_tensor(value):
-        value = keras.ops.convert_to_numpy(value) if torch.is_tensor(value) else value
-        return {"array": _shape(value), "sha256": array_hash(value)}
-    if isinstance(value, functools.partial):
-        return {"function": describe(value.func), "arguments": describe([value.args, value.keywords])}
-    if isinstance(value, types.MethodType):
-        return {"method": value.__name__, "of": describe(value.__self__)}
-    if callable(value) and hasattr(value, "__qualname__"):
-        return _name(value) if is_library(value) else {"function": _name(value), "code": code_hash(value)}
-    if isinstance(value, bytes | complex):
-        return repr(value)
-    state = {k: v for k, v in vars(value).items() if not k.startswith("_")}
-    if isinstance(value, keras.callbacks.Callback):
-        # What the constructors were given, not what an earlier fit left behind.
-        given = {name for cls in type(value).__mro__ for name in inspect.signature(cls.__init__).parameters}
-        state = {k.lstrip("_"): v for k, v in vars(value).items() if k.lstrip("_") in given - {"model"}}
-    elif hasattr(value, "get_config"):
-        state = value.get_config()
-    code = {} if is_library(type(value)) else {"code": code_hash(type(value))}
-    return {"class": type(value).__name__, **code, **describe(state)}
-
-
-def _shape(array: np.ndarray) -> str:
-    return f"{array.dtype.name} {'×'.join(f'{size:,}' for size in array.shape)}"
+def array_in_words(array: np.ndarray) -> dict[str, str]:
+    """Return dtype, shape and SHA-256 of an array; TypeError if it holds Python objects."""
+    shape = "×".join(f"{size:,}" for size in array.shape)
+    return {"array": f"{array.dtype.name} {shape}", "sha256": array_hash(array)}
 
 
 def array_hash(array: np.ndarray) -> str:
@@ -323,8 +407,8 @@ def fingerprint(X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     return {
         "sha256": total.hexdigest(),
         "rows": len(X),
-        "inputs": describe(X),
-        "targets": describe(y),
+        "inputs": array_in_words(X),
+        "targets": array_in_words(y),
         "row_codes": base64.b64encode(bytes(codes)).decode("ascii"),
     }
 
@@ -340,7 +424,7 @@ def differences(old: Mapping, new: Mapping, rows: Mapping[str, str]) -> list[str
     reasons = []
     for key in {**new, **old}:
         before, after = old.get(key), new.get(key)
-        if before == after:
+        if same(before, after):
             continue
         both = isinstance(before, Mapping) and isinstance(after, Mapping)
         if both and "targets" in after:
@@ -378,7 +462,7 @@ def _code_words(before: Mapping, after: Mapping) -> list[str]:
 
 def _changes(before: Any, after: Any, path: str) -> Iterator[str]:
     """Yield in words where two plain values differ, each with the way that leads to it."""
-    if before == after:
+    if same(before, after):
         return
     kinds = [each.get("class") if isinstance(each, Mapping) else None for each in (before, after)]
     if isinstance(before, Mapping) and isinstance(after, Mapping) and kinds[0] == kinds[1]:
@@ -407,6 +491,6 @@ def _brief(value: Any) -> str:
         return str(value.get("class") or value.get("function") or "given")
     if isinstance(value, list) and value:
         return "[" + ", ".join(_brief(item) for item in value) + "]"
-    text = value if isinstance(value, str) else json.dumps(value or None, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = "none" if value in (None, [], {}) else text
     return text if len(text) <= 60 else text[:57] + "…"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
-import tracemalloc
 
 from course.store import files
 
@@ -46,95 +46,73 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path) -> None:
     path = tmp_path / "a"
     files.write_whole(path, b"old")
     code = (
-        "import os, pathlib, sys\nfrom course import files\n"
+        "import os, pathlib, sys\nfrom course.store import files\n"
         "os.replace = lambda *_: os._exit(9)\n"
         "files.write_whole(pathlib.Path(sys.argv[1]), b'new')\n"
     )
     ended = subprocess.run([sys.executable, "-c", code, str(path)], timeout=60)
     assert ended.returncode == 9
     assert path.read_bytes() == b"old"
-    for neighbour in (".a.lock", ".a.b.12345678", ".b.12345678", "a.12345678"):
-        (tmp_path / neighbour).touch()
-    (left,) = files.left_by_write_whole(path)
-    assert left.read_bytes() == b"new"
+    (left,) = set(tmp_path.iterdir()) - {path}
+    assert left.name.startswith(".a.") and left.read_bytes() == b"new"
 
 
-def test_several_files_are_replaced_together(tmp_path) -> None:
-    (tmp_path / "a").write_text("old a", encoding="utf-8")
-    with files.replaced_together(tmp_path, ["a", "b"]) as staged:
-        for name in ("a", "b"):
-            staged[name].write_text(f"new {name}", encoding="utf-8")
-        assert (tmp_path / "a").read_text(encoding="utf-8") == "old a"
-    assert {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()} == {
-        "a": "new a",
-        "b": "new b",
-    }
+@pytest.fixture
+def folders(tmp_path):
+    """Three new files beside a folder with two of them, one that shall go, and one that shall stay."""
+    for folder, names in {"new": ("a", "deep/b", "c"), "old": ("a", "deep/b", "gone", "stays")}.items():
+        for name in names:
+            files.write_whole(tmp_path / folder / name, f"{folder} {name}")
+    return tmp_path / "new", tmp_path / "old"
 
 
-def test_no_file_is_read_whole_to_replace_it(tmp_path) -> None:
-    """The checksums of a whole CASIA collection have some hundred megabytes."""
-    with open(tmp_path / "a", "wb") as file:
-        file.truncate(64 * 2**20)
-    tracemalloc.start()
-    try:
-        with files.replaced_together(tmp_path, ["a"]) as staged:
-            staged["a"].write_bytes(b"new")
-        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
-    finally:
-        tracemalloc.stop()
+def texts(folder):
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
 
-@pytest.mark.parametrize("failing", ["a", "b"])
-def test_if_one_of_several_fails_all_are_as_before(tmp_path, monkeypatch, failing) -> None:
-    (tmp_path / "a").write_text("old", encoding="utf-8")
-    replace = os.replace
-
-    def fail_on_one(source, target):
-        if os.path.basename(target) == failing and ".new-" in os.path.basename(source):
-            full()
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", fail_on_one)
-    with pytest.raises(OSError, match="No space left"):
-        with files.replaced_together(tmp_path, ["a", "b"]) as staged:
-            for name in ("a", "b"):
-                staged[name].write_text("new", encoding="utf-8")
-    assert {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()} == {"a": "old"}
+def test_several_files_are_moved_together(folders) -> None:
+    new, old = folders
+    files.move_together(["a", "deep/b", "c"], new, old, {"gone"})
+    assert texts(old) == {"a": "new a", "deep/b": "new deep/b", "c": "new c", "stays": "old stays"}
+    assert {path.name for path in old.iterdir()} == {"a", "deep", "c", "stays"}
 
 
-def folder_with(path, text):
-    path.mkdir(parents=True)
-    (path / "file").write_text(text, encoding="utf-8")
-    return path
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_if_one_of_several_fails_all_are_as_before(folders, monkeypatch, error) -> None:
+    new, old = folders
+    before = texts(old)
+    replace, mkdir, number, reached = os.replace, type(old).mkdir, 0, 0
+    while reached == number:
+        number, reached = number + 1, 0
 
+        def step(function):
+            def wrapped(*arguments, **options):
+                nonlocal reached
+                reached += 1
+                if reached == number:
+                    raise error
+                return function(*arguments, **options)
 
-def test_a_folder_takes_the_place_of_another(tmp_path) -> None:
-    old = folder_with(tmp_path / "kept" / "result", "old")
-    files.replace_folder(folder_with(tmp_path / "work" / "result", "new"), old)
-    assert (old / "file").read_text(encoding="utf-8") == "new"
-    files.replace_folder(folder_with(tmp_path / "work" / "first", "new"), tmp_path / "x" / "first")
-    assert (tmp_path / "x" / "first" / "file").exists()
+            return wrapped
 
-
-def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch) -> None:
-    old = folder_with(tmp_path / "result", "old")
-    new = folder_with(tmp_path / "work" / "result", "new")
-    replace = os.replace
-
-    def fail_on_new(source, target):
-        if source == new:
-            full()
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", fail_on_new)
-    with pytest.raises(OSError, match="No space left"):
-        files.replace_folder(new, old)
-    assert (old / "file").read_text(encoding="utf-8") == "old"
+        shutil.copytree(new, new.with_name(f"try {number}"))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", step(replace))
+            patch.setattr(type(old), "mkdir", step(mkdir))
+            try:
+                files.move_together(["a", "deep/b", "c"], new.with_name(f"try {number}"), old, {"gone"})
+            except (OSError, KeyboardInterrupt):
+                assert reached >= number and texts(old) == before, f"step {number}"
+                reached = number
+            else:
+                reached = 0
+    assert number > 8 and texts(old)["c"] == "new c"
 
 
 def test_a_second_process_waits_for_the_lock_and_says_so(tmp_path) -> None:
     code = (
-        "import pathlib, sys\nfrom course import files\n"
+        "import pathlib, sys\nfrom course.store import files\n"
         "with files.locked(pathlib.Path(sys.argv[1]), 'result') as held:\n    print(held)\n"
     )
     with files.locked(tmp_path, "result") as held:

@@ -1,4 +1,4 @@
-"""The fitted models that the repository ships score what their manifest says.
+"""Every artefact that the repository ships is whole, and what can be scored scores what is recorded.
 
 Each data set of the lectures is made here with the lectures' own loaders and recognised in the
 manifest by its fingerprint, so a metric can only be compared on the very data it was scored on.
@@ -6,15 +6,15 @@ manifest by its fingerprint, so a metric can only be compared on the very data i
 
 import functools
 import json
-from pathlib import Path
 
 import course  # noqa: F401
 from course import speed
-from course.models import fitting
+from course.models import claims, fitting, searches
 from course.paths import CACHE
 from course.store import artefacts
 
 import numpy as np
+import pandas as pd
 import pytest
 
 # Another CPU or version sums floats in another order, which can tip an image that lies on the
@@ -31,11 +31,10 @@ def shipped_manifest():
     return json.loads((CACHE / artefacts.MANIFEST).read_text(encoding="utf-8"))
 
 
-def shipped_models():
-    """The entries of fitted models: results and searches have no scores."""
-    path = CACHE / artefacts.MANIFEST
-    entries = shipped_manifest()["artefacts"] if path.exists() else {}
-    return {name: entry for name, entry in sorted(entries.items()) if "metrics" in entry}
+def shipped(ending=""):
+    """The entries of those artefacts that have a file with this ending."""
+    entries = shipped_manifest()["artefacts"] if (CACHE / artefacts.MANIFEST).exists() else {}
+    return {name: e for name, e in sorted(entries.items()) if any(f.endswith(ending) for f in e["files"])}
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +89,7 @@ def sets_by_fingerprint():
 
 
 def test_the_models_of_the_lectures_are_shipped():
-    assert SCORED_AGAIN <= set(shipped_models())
+    assert SCORED_AGAIN <= set(shipped(".keras"))
 
 
 def test_cache_holds_the_manifests_files_and_no_others():
@@ -102,7 +101,38 @@ def test_cache_holds_the_manifests_files_and_no_others():
     assert sorted(recorded - present) == [], "these are missing: run `make slides`, or restore them with git"
 
 
-@pytest.mark.parametrize("name", shipped_models())
+@pytest.mark.parametrize("name", shipped())
+def test_files_are_those_that_were_stored(name):
+    files = artefacts.load_stored(name, lambda folder, entry: [folder / each for each in entry["files"]])
+    assert files and all(each.is_relative_to(CACHE) for each in files)
+
+
+@pytest.mark.parametrize("name", shipped(".npz"))
+def test_arrays_are_numbers(name):
+    with np.load(CACHE / f"{name}.npz", allow_pickle=False) as stored:
+        for key in stored.files:
+            assert stored[key].size, key
+            assert stored[key].dtype.kind != "f" or np.isfinite(stored[key]).all(), key
+
+
+@pytest.mark.parametrize("name", shipped("scores.csv"))
+def test_a_table_has_a_row_for_each_fit(name):
+    table = pd.read_csv(CACHE / "tuning" / name / "scores.csv")
+    assert len(table) == len(table.drop_duplicates(["network", "seed"])) > 1 and table.notna().all(axis=None)
+
+
+@pytest.mark.parametrize("name", shipped(".weights.h5"))
+def test_the_best_network_of_a_search_scores_what_its_trial_says(name):
+    search = getattr(claims, name)()
+    tuner = searches.reload(search, CACHE / "tuning")
+    trials = searches.trials_table(tuner)
+    assert len(trials) == search.max_trials == 10
+    data = search.data()
+    loss = tuner.get_best_models(1)[0].evaluate(data.X_val, data.y_val, batch_size=8192, verbose=0)
+    assert loss == pytest.approx(trials["score"].min(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", shipped(".keras"))
 def test_shipped_artefact_scores_what_the_manifest_says(name):
     entry = artefacts.artefact_entry(name)
     model, history = fitting.load_artefact(name)  # also compares the files' SHA-256
@@ -132,7 +162,7 @@ def test_shipped_artefact_scores_what_the_manifest_says(name):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, entry in shipped_models().items() if "validation" in entry["metrics"]]
+    "name", [name for name, entry in shipped(".keras").items() if "validation" in entry["metrics"]]
 )
 def test_recorded_metrics_belong_to_the_stored_history(name):
     """The validation loss in the manifest is one that an epoch of the history reached."""
@@ -148,5 +178,6 @@ def test_better_cnn_has_no_more_parameters_than_the_cnn():
 
 
 def test_shipped_files_are_small():
-    sizes = [path.stat().st_size for path in Path(CACHE).iterdir() if path.is_file()]
-    assert sum(sizes) < 20e6
+    sizes = {f: about["bytes"] for entry in shipped().values() for f, about in entry["files"].items()}
+    assert sum(sizes.values()) < 20e6
+    assert 0 < sum(size for name, size in sizes.items() if name.startswith("tuning/")) < 1e6

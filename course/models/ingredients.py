@@ -1,0 +1,147 @@
+"""What a model and its fit are made of, as plain JSON: what Keras objects add to `course.store.recipes`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from course.store import recipes
+
+import keras
+import numpy as np
+import torch
+
+
+def model_recipe(
+    build_model: Callable[[], keras.Model],
+    data: Mapping[str, Mapping],
+    *,
+    augment: Callable | None = None,
+    prepared_by: Sequence[Callable] = (),
+    **options: Any,
+) -> dict[str, Any]:
+    """Return every ingredient of a fit, ready for JSON.
+
+    `data` holds the fingerprints of "train" and, if there is one, "validation"; the other arguments are
+    those of `fit_or_load`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `build_model` or `prepared_by` are of no use, or a function has no source.
+    """
+    brief = {key: {k: v for k, v in value.items() if k != "row_codes"} for key, value in data.items()}
+    model, start = _first_model(build_model)
+    compiled = describe(model.get_compile_config())
+    optimiser = {key: value for key, value in compiled["optimizer"].items() if key != "name"}
+    return {
+        "architecture": _architecture(model),
+        "starting weights": start,
+        "optimiser": _with_code(optimiser, [model.optimizer, *vars(model.optimizer).values()]),
+        "loss": _with_code(compiled["loss"], model.loss),
+        "metrics": _with_code(compiled.get("metrics"), getattr(model, "_compile_metrics", None)),
+        "weights in the loss": [compiled.get(key) for key in ("loss_weights", "weighted_metrics")],
+        "epochs": options["epochs"],
+        "batch size": options["batch_size"],
+        "callbacks": [describe(callback) for callback in options["callbacks"]],
+        "augmentation": None if augment is None else recipes.code_of([augment]),
+        "seed": options["seed"],
+        "training data": brief["train"],
+        "validation data": brief.get("validation"),
+        "preparation code": recipes.code_of(prepared_by),
+    }
+
+
+def _first_model(build_model: Callable[[], keras.Model]) -> tuple[keras.Model, dict[str, Any]]:
+    """Build under two fixed seeds; return a model and its starting weights that are not random.
+
+    Weights that come out equal are constants or were loaded, as in transfer learning. Random ones follow
+    from the seed and the initialisers, which are ingredients already.
+    """
+    weights = []
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        model = build_model()
+        if not isinstance(model, keras.Model) or not getattr(model, "compiled", False):
+            raise TypeError(f"build_model must return a compiled Keras model, not {model!r}")
+        if not model.built:
+            raise ValueError("build_model must return a built model: give it a keras.Input")
+        weights.append([np.asarray(value) for value in model.get_weights()])
+    fixed = [a if np.array_equal(a, b) else None for a, b in zip(*weights, strict=True)]
+    given = sum(value.size for value in fixed if value is not None and value.size and np.ptp(value) > 0)
+    return model, {"given": int(given), "sha256s": recipes.content_hash(describe(fixed))}
+
+
+def _architecture(model: keras.Model) -> dict[str, Any]:
+    layers = [model, *model._flatten_layers(include_self=False)]
+    text = json.dumps(describe(model.get_config()))
+    # That Keras calls a layer conv2d_3 because two others were built before it changes nothing.
+    for number, layer in enumerate(layers):
+        text = text.replace(f'"{layer.name}"', f'"layer {number}"')
+    # What a model holds besides its layers (its loss, say) is another ingredient.
+    held = [vars(layer) for layer in layers if not isinstance(layer, keras.Model)]
+    code = _code([*map(type, layers), *(value for each in held for value in each.values())])
+    return {"class": type(model).__name__, **json.loads(text), "code": code}
+
+
+def _code(values: Sequence[Any]) -> dict[str, str]:
+    """Hashes of the lecture's and the course's functions and classes among the values and their types."""
+    found = [each for value in values for each in (value, type(value)) if recipes.is_code(each)]
+    # A layer's own methods, which Keras wraps, belong to its class.
+    found = [each for each in found if not isinstance(inspect.unwrap(each), types.MethodType)]
+    return {recipes.name_of(each): recipes.code_hash(each) for each in found if not recipes.is_library(each)}
+
+
+def _with_code(config: Any, objects: Any) -> Any:
+    """Add the code of the lecture's own objects, which Keras stores by name only."""
+    code = _code(keras.tree.flatten(objects))
+    return {"config": config, "code": code} if code else config
+
+
+def describe(value: Any) -> Any:
+    """Turn configurations, Keras objects, arrays and functions into plain values, ready for JSON."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        # Keras keeps learning rates as float32: 0.0010000000474974513 is meant to be 0.001.
+        return float(f"{value:.7g}")
+    if isinstance(value, Mapping):
+        if value.get("class_name") in {"DTypePolicy", "function"}:
+            config = value["config"]
+            return config["name"] if isinstance(config, Mapping) else config
+        if isinstance(value.get("config"), Mapping):
+            rest = {k: v for k, v in value.items() if k not in {"class_name", "config"}}
+            value = {"class": value.get("class_name"), **value["config"], **rest}
+        # An option that is not used may as well not exist: Keras adds some now and then.
+        noise = {"module", "registered_name", "build_config", "compile_config"}
+        return {str(k): describe(v) for k, v in value.items() if k not in noise and v is not None}
+    if isinstance(value, list | tuple):
+        return [describe(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((describe(item) for item in value), key=repr)
+    if isinstance(value, np.ndarray) or torch.is_tensor(value):
+        return recipes.array_in_words(keras.ops.convert_to_numpy(value))
+    if isinstance(value, functools.partial):
+        return {"function": describe(value.func), "arguments": describe([value.args, value.keywords])}
+    if isinstance(value, types.MethodType):
+        return {"method": value.__name__, "of": describe(value.__self__)}
+    if callable(value) and hasattr(value, "__qualname__"):
+        name = recipes.name_of(value)
+        return name if recipes.is_library(value) else {"function": name, "code": recipes.code_hash(value)}
+    if isinstance(value, bytes | complex):
+        return repr(value)
+    state = {k: v for k, v in vars(value).items() if not k.startswith("_")}
+    if isinstance(value, keras.callbacks.Callback):
+        # What the constructors were given, not what an earlier fit left behind.
+        given = {name for cls in type(value).__mro__ for name in inspect.signature(cls.__init__).parameters}
+        state = {k.lstrip("_"): v for k, v in vars(value).items() if k.lstrip("_") in given - {"model"}}
+    elif hasattr(value, "get_config"):
+        state = value.get_config()
+    code = {} if recipes.is_library(type(value)) else {"code": recipes.code_hash(type(value))}
+    return {"class": type(value).__name__, **code, **describe(state)}
