@@ -324,7 +324,7 @@ def _try_to_load(folder: Path, name: str, recipe: dict, rows: Mapping, load: Cal
         entry = manifest["artefacts"].get(name)
         if entry is None:
             return None, ["there is no stored artefact of this name"]
-        if not recipes.same(entry["recipe"], recipe):
+        if not recipes.content_hash(entry["recipe"]) == recipes.content_hash(recipe):
             return None, recipes.differences(entry["recipe"], recipe, manifest["data"] | rows)
         found = _load(folder, entry, load)
     except ArtefactError as error:

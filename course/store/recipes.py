@@ -18,6 +18,7 @@ import hashlib
 import importlib.util
 import inspect
 import json
+import re
 import symtable
 import sys
 import types
@@ -29,13 +30,8 @@ import numpy as np
 
 
 def content_hash(value: Any) -> str:
-    """Return the SHA-256 of a value that JSON can hold."""
+    """Return the SHA-256 of a value that JSON can hold: 1 is neither 1.0 nor true, but NaN is NaN."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8")).hexdigest()
-
-
-def same(one: Any, other: Any) -> bool:
-    """Are two plain values the same? True and 1 are not, but NaN and NaN are."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 # --- code --------------------------------------------------------------------------------------
@@ -263,9 +259,7 @@ def _exact(value: Any, code: list[Any]) -> Any:
     raise TypeError(f"a {kind} cannot be part of a recipe: use numbers, texts, arrays, lists or dictionaries")
 
 
-@functools.lru_cache(maxsize=64)
-def _parsed(source: str) -> ast.Module:
-    return ast.parse(source)
+_parsed = functools.lru_cache(maxsize=64)(ast.parse)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -309,29 +303,40 @@ def _essential(tree: ast.Module) -> ast.Module:
             call = isinstance(node.value, ast.Call) and ast.unparse(node.value.func).split(".")[-1]
             if call in {"print", "warn"} or _is_text(node.value):
                 node.value = ast.Tuple(_calls(node.value, call in {"print", "warn"}), ast.Load())
-    names = [each for each in ast.walk(tree) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)]
-    shared = [each.names for each in ast.walk(tree) if isinstance(each, ast.Global | ast.Nonlocal)]
-    read = {each.id for each in names}.union(*shared)
+    read = _names_read(tree)
     for node in ast.walk(tree):
         for part in ("body", "orelse", "finalbody"):
             if isinstance(block := getattr(node, part, None), list) and block:
-                kept = [_kept(each, read if not isinstance(node, ast.ClassDef) else None) for each in block]
+                kept = [_kept(each, None if isinstance(node, ast.ClassDef) else read) for each in block]
                 block[:] = [each for each in kept if each] or [ast.Pass()]
     return tree
 
 
+def _names_read(tree: ast.AST) -> set[str]:
+    """The variables that something reads, perhaps elsewhere or by a text: pandas's `query` takes "@name"."""
+    read: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            read.add(node.id)
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            read.update(node.names)
+        elif isinstance(node, ast.Constant):
+            read.update(re.findall(r"@(\w+)", str(node.value)))
+    everything = {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)}
+    return everything if {"locals", "vars", "eval", "exec"} & read else read
+
+
 def _kept(node: ast.AST, read: Collection[str] | None) -> ast.AST | None:
-    """A statement, or what is left of it when nothing reads the text that it puts into variables."""
+    """A statement, or what is left of it if nothing reads the text in it; in a class (None), all is read."""
     if isinstance(node, ast.AnnAssign):
-        node = ast.Assign([node.target], node.value) if node.value else None
+        declared = ast.Constant(None) if read is None else None
+        node = ast.Assign([node.target], node.value or declared) if node.value or declared else None
     if isinstance(node, ast.Assign | ast.AugAssign) and read is not None:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        error = isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith(
-            ("Error", "Exception")
-        )
-        if (error or _is_text(node.value)) and all(
-            isinstance(each, ast.Name) and each.id not in read for each in targets
-        ):
+        unread = all(isinstance(each, ast.Name) and each.id not in read for each in targets)
+        called = ast.unparse(node.value.func) if isinstance(node.value, ast.Call) else ""
+        error = called.endswith(("Error", "Exception"))
+        if unread and (error or _is_text(node.value)):
             node = ast.Expr(ast.Tuple(_calls(node.value, error), ast.Load()))
     empty = isinstance(node, ast.Expr) and isinstance(node.value, ast.Tuple) and not node.value.elts
     return None if empty else node
@@ -424,7 +429,7 @@ def differences(old: Mapping, new: Mapping, rows: Mapping[str, str]) -> list[str
     reasons = []
     for key in {**new, **old}:
         before, after = old.get(key), new.get(key)
-        if same(before, after):
+        if content_hash(before) == content_hash(after):
             continue
         both = isinstance(before, Mapping) and isinstance(after, Mapping)
         if both and "targets" in after:
@@ -462,7 +467,7 @@ def _code_words(before: Mapping, after: Mapping) -> list[str]:
 
 def _changes(before: Any, after: Any, path: str) -> Iterator[str]:
     """Yield in words where two plain values differ, each with the way that leads to it."""
-    if same(before, after):
+    if content_hash(before) == content_hash(after):
         return
     kinds = [each.get("class") if isinstance(each, Mapping) else None for each in (before, after)]
     if isinstance(before, Mapping) and isinstance(after, Mapping) and kinds[0] == kinds[1]:

@@ -296,6 +296,19 @@ REAL = {
         "= 2",
         "A.n",
     ),
+    "field of a dataclass in a function": (
+        """
+        from dataclasses import dataclass, fields
+        def load(x):
+            @dataclass
+            class A:
+                n: int
+            return len(fields(A))
+        """,
+        "n: int",
+        "n: int; m: int",
+        "load",
+    ),
     "what makes a default of a dataclass": (
         """
         from dataclasses import dataclass, field
@@ -355,6 +368,13 @@ REAL = {
         "'c'",
         "load",
     ),
+    "text that a query of pandas reads": (
+        "def load(x):\n    part = 'a'\n    return x.query('part == @part')",
+        "'a'",
+        "'b'",
+        "load",
+    ),
+    "text that is read by name": ("def load(x):\n    t = 'a'\n    return eval(x)", "'a'", "'b'", "load"),
     "text that reaches a raise and a result": (
         "def load(x):\n    t = f'a {x}'\n    if x: raise ValueError(t)\n    return t",
         "'a {x}'",
@@ -410,7 +430,8 @@ REAL = {
         "load",
     ),
     "text with a margin of its own": (
-        "def f(x): return x + 1\ndef make():\n    def load(x):\n        return '''\nabc''', f(x)\n    return load\nload = make()",
+        "def f(x): return x + 1\ndef make():\n    def load(x):\n        return '''\nabc''', f(x)\n"
+        "    return load\nload = make()",
         "x + 1",
         "x + 2",
         "f",
@@ -674,7 +695,8 @@ def test_relative_imports_within_functions(tmp_path, monkeypatch) -> None:
     (package / "__init__.py").write_text("", encoding="utf-8")
     (package / "helper.py").write_text(HELPER, encoding="utf-8")
     (package / "main.py").write_text(
-        "def load(x):\n    from .helper import half\n    from . import helper\n    return half(x), helper.Reader",
+        "def load(x):\n    from .helper import half\n    from . import helper\n"
+        "    return half(x), helper.Reader",
         encoding="utf-8",
     )
     monkeypatch.syspath_prepend(str(tmp_path))
