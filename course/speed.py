@@ -20,7 +20,7 @@ def fast_convolutions():
     and pools in the slower layout; and it adds the bias in a pass of its own. torch's operations
     work on any layout and can add the bias themselves: a view with the axes renamed gives the same
     numbers and saves those passes over all images, forward and backward. `benchmarks/training.py`
-    measures the gain, `tests/unit/test_artefacts.py` compares the results.
+    measures the gain, `tests/unit/test_speed.py` compares the results.
 
     With another version of Keras, whose internals look different, there is a warning and training
     is as slow as Keras makes it.
