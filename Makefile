@@ -124,7 +124,8 @@ data: $(READY)
 endif
 
 bench: $(READY)
-	@for benchmark in benchmarks/[a-z]*.py; do echo; echo "== $$benchmark"; "$(RUN)" "$$benchmark" || exit 1; done
+	@for name in $(basename $(notdir $(wildcard benchmarks/[a-z]*.py))); do \
+	  echo; echo "== $$name"; "$(RUN)" -m benchmarks.$$name || exit 1; done
 
 # Without .venv too: then it says what is missing.
 check:

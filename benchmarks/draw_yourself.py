@@ -1,6 +1,6 @@
 """How long does "Draw it yourself" take from strokes to probabilities, in a headless browser?
 
-    python benchmarks/draw_yourself.py [--repeats 200]
+    python -m benchmarks.draw_yourself [--repeats 200]
 
 One prediction is all that follows a movement of the pen: drawing the scan, resizing, the network
 and the softmax, without painting. The strokes are those of the character with most points. Aim:

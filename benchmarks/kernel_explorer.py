@@ -1,6 +1,6 @@
 """Does the kernel explorer keep up with the screen? Milliseconds a drawing, in a headless browser.
 
-    python benchmarks/kernel_explorer.py [--drawings 200] [--rounds 5]
+    python -m benchmarks.kernel_explorer [--drawings 200] [--rounds 5]
 
 The page is the notes' own script and photo, from disk. Two things are measured in one run:
 

@@ -1,6 +1,6 @@
 """How much faster is `load_images_from_directory` than the plain loop over `preprocess_image`?
 
-    python benchmarks/loading.py [--images 40000] [--repeats 3]
+    python -m benchmarks.loading [--images 40000] [--repeats 3]
 
 Three variants, each in a process of its own, on the same files (copies of the shipped
 handwriting, read once beforehand so that the disk plays no part):

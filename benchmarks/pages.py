@@ -1,6 +1,6 @@
 """Weight of each deck with all that it loads, and when its first slide is painted.
 
-    python benchmarks/pages.py [--site _site] [--runs 5]
+    python -m benchmarks.pages [--site _site] [--runs 5]
 
 The built site is opened from disk in a headless browser, a new one with an empty cache for each
 run. Weight is the size of every file that the deck loads, slides that are not shown yet included.

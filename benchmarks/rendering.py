@@ -1,6 +1,6 @@
 """Seconds and memory of rendering: first, unchanged, after a prose edit, after a code edit.
 
-    python benchmarks/rendering.py
+    python -m benchmarks.rendering
 
 A copy of the repository is rendered in a temporary folder by the pip-only renderer, on two cores
 where the system lets a process choose. Peak memory is that of the renderer and all its children

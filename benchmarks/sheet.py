@@ -1,4 +1,4 @@
-"""How well filled sheets are read from simulated photos: `python benchmarks/sheet.py [--photos N]`.
+"""How well filled sheets are read from simulated photos: `python -m benchmarks.sheet [--photos N]`.
 
 Each page is drawn by the code that makes the PDF, filled with pen strokes along the course's stroke
 data, and photographed by a simulated camera: any of four orientations, tilted by up to 25°, uneven

@@ -1,6 +1,6 @@
 """Where does the time go when a network is taught one's own classes?
 
-    python benchmarks/teach.py [--repeats 3] [--threads 2]
+    python -m benchmarks.teach [--repeats 3] [--threads 2]
 
 Each repeat teaches `data/photos` (121 photos, four classes) and then runs the same photos once
 through the network as Keras runs it, without `course.speed`. Printed are the medians of the

@@ -1,6 +1,6 @@
 """How fast does Keras train the two models of lecture 4, compared with a plain torch loop?
 
-    python benchmarks/training.py [--images 2000] [--repeats 5] [--threads 2]
+    python -m benchmarks.training [--images 2000] [--repeats 5] [--threads 2]
 
 Same model, batch size, threads, optimiser, loss and data (synthetic images of the right shape and
 type) for all; before anything is timed, Keras and the plain loop start from equal weights, see the
