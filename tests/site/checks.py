@@ -6,10 +6,10 @@ or printed, and what the browser complains of. So each slide is opened once.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.resources
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.request import url2pathname
 
 from fontTools.ttLib import TTFont
 from playwright.sync_api import Browser, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 INSPECT = Path(__file__).with_name("inspect.js").read_text(encoding="utf-8")
 READING = Path(__file__).with_name("reading.js").read_text(encoding="utf-8")
@@ -29,27 +30,34 @@ DESK, PHONE = 1280, 360  # widths of a page
 PAPER = round((210 - 2 * 16) / 25.4 * 96)
 LOCAL = ("file:", "data:", "blob:", "about:")
 GRAVE = ("serious", "critical")
+COLOURS = ("color-contrast", "link-in-text-block")  # the rules of axe-core that colours decide
 SLIDE = ".reveal .slides section.present:not(.stack):not(.stack:not(.present) *)"
 OTHERS = ".reveal .slides > section:not(.present), .reveal .slides > section.present > section:not(.present)"
-STATE = "() => { const {h, v, f} = Reveal.getIndices(); return [h, v || 0, f ?? -1]; }"
+STATE = "() => { const {h, v, f} = Reveal.getIndices(); return [h, v || 0, f ?? -1].join(); }"
 ROUTE = """() => Reveal.getSlides().map((slide) => {
-  const {h, v} = Reveal.getIndices(slide); return [h, v || 0]; })"""
+  const {h, v} = Reveal.getIndices(slide); return `${h},${v || 0}`; })"""
 STEPS = """() => Reveal.getSlides().reduce((total, slide) => total + new Set(
   [...slide.querySelectorAll('.fragment')].map((each) => each.dataset.fragmentIndex)).size, 0)"""
 # No `preload`: only css-orientation-lock asks for it, and a page on disk cannot fetch style sheets.
 # axe-core walks the whole document however small the part that it reads, nine tenths of its time
-# for a slide; so what need not be there is taken out meanwhile.
-RUN_AXE = """async ([place, without]) => {
+# for a slide; so other content is taken out meanwhile, but not its elements: reveal.js counts slides.
+# The boxes of reveal's arrows and backgrounds lie over the whole slide: unsure of what is behind a
+# text, axe-core would judge no contrast.
+RUN_AXE = """async ([place, without, rules]) => {
   const emptied = without ? [...document.querySelectorAll(without)] : [];
   const content = emptied.map((each) => [...each.childNodes]);
+  const covers = place ? [...document.querySelectorAll(".reveal > :is(.controls, .backgrounds)")] : [];
+  const display = covers.map((each) => each.style.display);
   for (const each of emptied) each.replaceChildren();
+  for (const each of covers) each.style.display = "none";
   try {
     const found = await axe.run(
-      place || document, {resultTypes: ["violations"], preload: false});
+      place || document, {resultTypes: ["violations"], preload: false, runOnly: rules || undefined});
     return found.violations.map((each) => [
       each.impact, each.id, each.nodes.map((node) => node.html.slice(0, 120))]);
   } finally {
     emptied.forEach((each, number) => each.replaceChildren(...content[number]));
+    covers.forEach((each, number) => { each.style.display = display[number]; });
   }
 }"""
 
@@ -70,7 +78,7 @@ class Findings:
                 self.problems.append(sentence)
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(
     browser: Browser,
     path: Path,
@@ -115,19 +123,28 @@ def opened(
         context.close()
 
 
-def grave_problems(page: Page, place: str = "", without: str = "") -> list[str]:
+def grave_problems(page: Page, place: str = "", without: str = "", rules: tuple[str, ...] = ()) -> list[str]:
     """Serious and critical findings of axe-core in an open page, or a part of it, as it is now.
 
-    What stands in the elements of ``without`` is not there meanwhile.
+    What stands in the elements of ``without`` is not there meanwhile; ``rules`` names the only ones to try.
     """
     if not page.evaluate("Boolean(window.axe)"):
         page.evaluate(AXE.read_text(encoding="utf-8"))
     return [
         f"{impact}: {name}: {html}"
-        for impact, name, nodes in page.evaluate(RUN_AXE, [place, without])
+        for impact, name, nodes in page.evaluate(RUN_AXE, [place, without, list(rules) or None])
         if impact in GRAVE
         for html in nodes
     ]
+
+
+def press(page: Page, key: str) -> str:
+    """Press a key that should lead elsewhere in a deck; where it led, within five seconds."""
+    before = page.evaluate(STATE)
+    page.keyboard.press(key)
+    with contextlib.suppress(PlaywrightTimeoutError):
+        page.wait_for_function(f"before => ({STATE})() !== before", arg=before, timeout=5_000)
+    return page.evaluate(STATE)
 
 
 def tab_round(page: Page, selector: str) -> list[str]:
@@ -175,18 +192,16 @@ def check_deck(page: Page, findings: Findings, name: str, fit_only: bool = False
             findings.add(where, *small_labels(result["drawings"]))
         if not page.evaluate("Reveal.availableFragments().next"):
             if not fit_only:
-                # The deck as a whole at its first slide, then each slide by itself.
-                part = (SLIDE, OTHERS) if findings.slides else ()
-                findings.add(where, *grave_problems(page, *part), *tab_round(page, SLIDE))
+                if not findings.slides:
+                    findings.add(name, *grave_problems(page))
+                findings.add(where, *grave_problems(page, SLIDE, OTHERS), *tab_round(page, SLIDE))
                 page.evaluate("document.activeElement.blur()")
             findings.slides.append(result["title"])
-        page.keyboard.press("ArrowRight")
-        now = page.evaluate(STATE)
-        if now == met[-1]:
+        if len(met) == len(route) + steps or (now := press(page, "ArrowRight")) == met[-1]:
             break
         met.append(now)
-    if [list(each) for each in dict.fromkeys((h, v) for h, v, _ in met)] != route:
-        findings.add(name, "the right arrow does not lead to each slide in turn")
+    if list(dict.fromkeys(each.rpartition(",")[0] for each in met)) != route:
+        findings.add(name, f"the right arrow does not lead to each slide in turn, but by {' '.join(met)}")
     elif len(met) != len(route) + steps:
         findings.add(name, "a fragment was skipped")
 

@@ -127,7 +127,7 @@ DECK = """<!doctype html>
 <script src="{reveal}/reveal.js"></script>
 <script>
 Reveal.initialize({{ width: 1280, height: 720, margin: 0, center: false, transition: "none",
-  pdfSeparateFragments: false, navigationMode: "linear", controls: false }});
+  pdfSeparateFragments: false, navigationMode: "linear" }});
 {script}
 </script></body></html>
 """
@@ -228,7 +228,7 @@ def test_what_cannot_be_read_or_reached_on_a_slide_is_found(browser, tmp_path) -
     path = write_deck(
         tmp_path,
         "<section id='one'><h2>One</h2><p class='kai'>大</p></section>"
-        "<section id='two'><h2>Two</h2><button></button></section>"
+        "<section id='two'><h2>Two</h2><button></button><p style='color: #bbb'>Faint</p></section>"
         "<section id='three'><h2>Three</h2><a href='#a'>a</a>"
         "<div tabindex='0' onfocus='this.previousSibling.focus()'>b</div></section>",
     )
@@ -237,6 +237,7 @@ def test_what_cannot_be_read_or_reached_on_a_slide_is_found(browser, tmp_path) -
         r'^deck.slides.html: Chinese without lang="zh": 大',
         r"#one.*Tab leads to something unseen: <button>",  # a control of the next slide
         r"#two.*critical: button-name",
+        r"#two.*serious: color-contrast",
         r"#three.*Tab does not reach <div>",
     ):
         assert [each for each in said if re.search(expected, each)], (expected, said)

@@ -11,7 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from .checks import ROUTE, STATE, Findings, characters_of_font, check_deck, check_page, grave_problems, opened
+from .checks import (
+    COLOURS,
+    ROUTE,
+    STATE,
+    Findings,
+    characters_of_font,
+    check_deck,
+    check_page,
+    grave_problems,
+    opened,
+    press,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LECTURES = sorted(path.stem for path in (REPOSITORY / "lectures").glob("*.qmd"))
@@ -55,6 +66,7 @@ def test_every_slide(browser, site, lecture) -> None:
     with opened(browser, path, findings) as page:
         check_deck(page, findings, path.name)
         assert len(findings.slides) > 1
+        assert_sound(site, findings)
         keys_lead_about(page)
     assert_sound(site, findings)
 
@@ -62,16 +74,15 @@ def test_every_slide(browser, site, lecture) -> None:
 def keys_lead_about(page) -> None:
     """From the last slide: back, to both ends, the overview, the help, the speaker's window."""
     route, last = page.evaluate(ROUTE), page.evaluate(STATE)
-    for key in ("ArrowLeft", "PageUp"):
-        page.keyboard.press(key)
-    assert page.evaluate(STATE) != last
-    for key in ("PageDown", "Space"):
-        page.keyboard.press(key)
-    assert page.evaluate(STATE) == last
-    page.keyboard.press("Home")
-    assert page.evaluate(STATE)[:2] == route[0]
-    page.keyboard.press("End")  # reveal.js: to the last section
-    assert page.evaluate(STATE)[0] == route[-1][0]
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(STATE) == last, "the deck has no end"
+    assert press(page, "ArrowLeft") != last
+    press(page, "PageUp")
+    press(page, "PageDown")
+    assert press(page, "Space") == last
+    assert press(page, "Home").startswith(route[0])
+    # reveal.js: to the last section
+    assert press(page, "End").split(",")[0] == route[-1].split(",")[0]
     page.keyboard.press("Escape")
     assert page.evaluate("Reveal.isOverview()")
     page.keyboard.press("Escape")
@@ -93,8 +104,7 @@ def test_every_page(browser, site, name) -> None:
         the_first_tab_skips_the_navigation(page)
         page.get_by_role("button", name="Dark colours").click()
         assert is_dark(page)
-        findings.add(f"{name} at night", *grave_problems(page))
-        page.keyboard.press("Control+Home")
+        findings.add(f"{name} at night", *grave_problems(page, rules=COLOURS))
         page.evaluate("document.querySelector('.skip-link').focus()")
         findings.add(f"{name} at night", *grave_problems(page, ":focus", without="main"))
         page.get_by_role("button", name="Dark colours").click()
