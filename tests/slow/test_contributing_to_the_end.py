@@ -52,9 +52,14 @@ def run(folder: Path, *command: str) -> str:
 
 
 def make(folder: Path, *targets: str) -> str:
-    """`make` with this environment in place of the copy's .venv, which it does not set up."""
+    """`make` with this environment in place of the copy's .venv.
+
+    It must never be set up from here, since it would then import the copy's course: so it is called
+    ready, and where make thinks otherwise it finds no Python for that.
+    """
+    (folder / ".git/ready").touch()
     binaries = Path(sys.executable).parent.as_posix()
-    return run(folder, "make", f"BIN={binaries}", "READY=.git/ready", *targets)
+    return run(folder, "make", f"BIN={binaries}", "READY=.git/ready", "PYTHON=none", *targets)
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -69,13 +74,11 @@ def content(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory):
-    """A copy with all recipes followed, one after the other, and `make ready`; and what git knew before."""
+    """A copy with all recipes followed, then `make ready`; and what it held in between."""
     folder = guide.copy_of_the_course(tmp_path_factory.mktemp("a reader") / "the course 课程")
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", "As it was")
-    (folder / ".git/ready").touch()
-    before = content(folder)
 
     (folder / ".vscode").mkdir()
     (folder / ".vscode/settings.json").write_text("{}", encoding="utf-8")
@@ -90,7 +93,7 @@ def followed(tmp_path_factory):
     add_character(folder)
     written = content(folder)
     make(folder, "ready")
-    return folder, before, written
+    return folder, written
 
 
 def add_package(folder: Path) -> None:
@@ -108,14 +111,14 @@ def add_character(folder: Path) -> None:
 
 
 def test_ready_makes_what_is_generated_and_nothing_else(followed) -> None:
-    folder, _, written = followed
+    folder, written = followed
     after = content(folder)
     changed = sorted(name for name in after.keys() | written.keys() if after.get(name) != written.get(name))
     assert changed == MADE
 
 
 def test_a_second_time_changes_nothing(followed) -> None:
-    folder, *_ = followed
+    folder, _ = followed
     before = content(folder)
     make(folder, "ready")
     assert content(folder) == before
