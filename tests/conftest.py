@@ -15,6 +15,10 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def _run(*command: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, encoding="utf-8", errors="replace")
+
+
 @pytest.fixture(scope="session")
 def site_folder() -> Path:
     """The built site: the folder that COURSE_SITE names, else _site brought up to date.
@@ -24,15 +28,13 @@ def site_folder() -> Path:
     named = os.environ.get("COURSE_SITE")
     if not named:
         with locked(REPOSITORY / ".render-cache", "tests"):
-            done = subprocess.run(
-                [sys.executable, "-m", "render"],
-                cwd=REPOSITORY,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-            )
+            before = _run("git", "diff", "--stat").stdout
+            done = _run(sys.executable, "-m", "render")
+            after = _run("git", "diff", "--stat").stdout
         if done.returncode:
             pytest.fail(f"the site could not be rendered:\n{done.stdout}{done.stderr}")
+        if before != after:
+            pytest.fail(f"rendering has changed files that git keeps:\n{after}")
     folder = Path(named or REPOSITORY / "_site").resolve()
     if not (folder / "index.html").is_file():
         pytest.fail(f"{folder} holds no index.html: render the site first, or set COURSE_SITE")
