@@ -3,7 +3,7 @@
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course.models.teach import teach
 
-from tests.unit.test_teach import PHOTOS
+from tests.whole.test_teach import PHOTOS
 
 
 def test_the_courses_own_photos() -> None:
