@@ -82,7 +82,7 @@ test-slow: $(READY)
 	@$(PYTEST) $(NBVAL) tests/slow exercises/solutions
 
 test-site: $(READY)
-	@$(PYTEST) tests/site tests/slow/test_engines.py
+	@$(PYTEST) tests/site tests/slow/test_engines.py tests/slow/test_other_handouts.py tests/slow/test_other_windows.py
 
 # Whatever is made from something else, and quickly: what takes long has a command of its own. The front
 # page's network is the one of lecture 4, which the slides may just have fitted.
