@@ -402,6 +402,13 @@ def test_an_interruption_while_making_leaves_all_as_it_was(stored, monkeypatch, 
     assert contents(stored) == before
 
 
+def is_readable(path) -> bool:
+    try:
+        return bool(Path(path).read_bytes())
+    except OSError:
+        return False
+
+
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="folder permissions of POSIX systems")
 def test_a_cache_that_can_only_be_read(door, made_once, monkeypatch, capsys) -> None:
     with tempfile.TemporaryDirectory() as outer, contextlib.ExitStack() as stack:
@@ -415,6 +422,8 @@ def test_a_cache_that_can_only_be_read(door, made_once, monkeypatch, capsys) -> 
         if os.geteuid() == 0:  # nothing is read-only for root, so the calls run as "nobody"
             os.seteuid(65534)
             stack.callback(os.seteuid, 0)
+        if not (os.access(os.path.relpath(folder), os.R_OK, effective_ids=True) and is_readable(__file__)):
+            pytest.skip("the checkout lies where this user may not read")
         capsys.readouterr()
         door.call()
         assert making(capsys) == "", "loading needs no writing"
