@@ -68,12 +68,14 @@ def navbar(project: Project, page: PageFormat) -> str:
     return "\n".join([*parts, "</ul>", "</div></nav>"])
 
 
-def written_date(value: Any) -> str:
-    """A date as the page shows it: "November 22, 2026"; other words stay as they are."""
+def written_date(value: Any, deck: bool) -> str:
+    """A date as Quarto shows it: "November 22, 2026", in a deck 2026-11-22; other words stay as they are."""
     try:
         day = date.today() if str(value) == "today" else datetime.fromisoformat(str(value)).date()
     except ValueError:
         return str(value)
+    if deck:
+        return day.isoformat()
     months = "January February March April May June July August September October November December"
     return f"{months.split()[day.month - 1]} {day.day}, {day.year}"
 
@@ -108,7 +110,7 @@ def metadata(project: Project, document: Document, page: PageFormat) -> dict[str
         if names:
             values[name] = [str(each) for each in names]
     if page.get("date"):
-        values["date"] = written_date(page.get("date"))
+        values["date"] = written_date(page.get("date"), page.name == "revealjs")
     values["has-title-metadata"] = any(name in values for name in ("author", "date", "institute"))
     if page.name == "revealjs" and page.get("footer"):
         values["footer"] = str(page.get("footer"))
