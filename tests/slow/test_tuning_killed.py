@@ -10,7 +10,7 @@ from course.models import searches
 import psutil
 import pytest
 
-from tests.unit.test_tuning_distributed import alone, free_port, own_settings, spec, table  # noqa: F401  (fixtures)
+from tests.whole.test_tuning_distributed import alone, free_port, own_settings, spec, table  # noqa: F401  (fixtures)
 from tools import tune
 from tools.tune import TuningError, find_search, launch
 
