@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -128,14 +129,15 @@ def _make_room(folder: Path) -> None:
     """Remove an earlier unpacking, or move it aside where files in it were changed."""
     if not folder.exists():
         return
-    if not _read_stamp(folder) and any(folder.iterdir()):
+    stamp = _read_stamp(folder)
+    if not stamp and any(folder.iterdir()):
         raise FileExistsError(
             errno.EEXIST,
             "This folder is in the way of the shipped handwriting. Move it elsewhere; to use it as "
             "data, set COURSE_DATA to its path",
             str(folder),
         )
-    if _read_stamp(folder) and _changes(folder):
+    if stamp and _changes(folder):
         aside = folder.with_name(f"{folder.name}-changed-{secrets.token_hex(4)}")
         print(f"{folder} had files changed by hand; they are kept in {aside}.")
         os.replace(folder, aside)
@@ -151,9 +153,9 @@ def _unpack_files(archive: Path, folder: Path) -> dict[str, list[int]]:
     try:
         content = lzma.decompress(archive.read_bytes())
         with tarfile.open(fileobj=io.BytesIO(content)) as opened:
-            # It refuses links and paths that lead out of the folder. Python 3.11.3 lacks it.
-            opened.extraction_filter = getattr(tarfile, "data_filter", None)
-            opened.extractall(folder)
+            _check_members(opened)
+            # Python's own filter as well, where there is one: 3.11.3 lacks it.
+            opened.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
         listed = json.loads((folder / _MANIFEST).read_bytes())["sha256"]
     except (tarfile.TarError, lzma.LZMAError, EOFError, FileNotFoundError, ValueError, KeyError) as error:
         raise ValueError(
@@ -173,6 +175,15 @@ def _unpack_files(archive: Path, folder: Path) -> dict[str, list[int]]:
             f"being {wrong[0]}. Restore it with `git checkout`, or rebuild it with `make data`."
         )
     return {name: [len(content), zlib.crc32(content)] for name, content in data.items()}
+
+
+def _check_members(opened: tarfile.TarFile) -> None:
+    """TarError unless all are plain files and folders with paths that stay within the folder."""
+    for member in opened.getmembers():
+        parts = re.split(r"[/\\]", member.name)
+        plain = member.isfile() or member.isdir()
+        if not plain or ".." in parts or parts[0] == "" or ":" in member.name:
+            raise tarfile.TarError(f"{member.name} is a link, or its path leads out of the folder")
 
 
 def _files(folder: Path) -> dict[str, Path]:
