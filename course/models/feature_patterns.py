@@ -157,7 +157,7 @@ def feature_patterns(name: str = "cnn") -> dict[str, tuple[list[int], np.ndarray
     """
     fitted = artefacts.artefact_entry(name)["files"][f"{name}.keras"]
     code = recipes.code_of([activation_maximisation, _make])
-    recipe = {"model": {"sha256": fitted["sha256"]}, "code and settings": code, "seed": SEED}
+    recipe = {"model": {"sha256": fitted["sha256"]}, "code and settings": code}
 
     def make(folder: Path) -> dict:
         patterns = _make(fitting.load_artefact(name)[0])

@@ -95,22 +95,24 @@ class Search:
                 **{**self.options, **changes},
             )
 
+    def fit_options(self, data: Data) -> dict[str, Any]:
+        """Return what `fit` is given in each trial, but for the callbacks."""
+        return {
+            "x": data.X,
+            "y": data.y,
+            "validation_data": (data.X_val, data.y_val),
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "validation_batch_size": EVALUATE,
+            "verbose": 0,
+        }
+
     def run(self, tuner: keras_tuner.Tuner) -> None:
         """Run the trials that are still to do: KerasTuner's `search` on this search's data."""
-        data = self.data()
         with fitting.fitting_threads(THREADS), warnings.catch_warnings():
             # Said of the Gaussian process after each trial, as long as they are few.
             warnings.filterwarnings("ignore", category=ConvergenceWarning)
-            tuner.search(
-                data.X,
-                data.y,
-                validation_data=(data.X_val, data.y_val),
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                validation_batch_size=EVALUATE,
-                callbacks=list(self.callbacks),
-                verbose=0,
-            )
+            tuner.search(**self.fit_options(self.data()), callbacks=list(self.callbacks))
 
 
 def search_or_load(search: Search) -> keras_tuner.Tuner:
@@ -206,9 +208,10 @@ def scores_or_load(
         As `course.store.artefacts.load_or_make`.
     """
     data = search.data()
-    recipe, rows = {}, {}
+    prints, rows = _fingerprints(data)
+    recipe: dict[str, Any] = {}
     for network, build in networks.items():
-        each, rows = _network_recipe(search, build, [search.data, score])
+        each = _network_recipe(search, build, prints, [search.data, score])
         own = {"architecture", "starting weights", "optimiser", "loss", "metrics"}
         recipe |= {f"{key} of {network}" if key in own else key: value for key, value in each.items()}
     recipe |= {"seed": [int(seed) for seed in seeds]}
@@ -233,16 +236,8 @@ def _fit_once(search: Search, build: Callable, seed: int, data: Data, predict: M
         keras.utils.set_random_seed(seed)
         model = build()
         best = _BestWeights(create_objective(search.objective))
-        history = model.fit(
-            data.X,
-            data.y,
-            validation_data=(data.X_val, data.y_val),
-            epochs=search.epochs,
-            batch_size=search.batch_size,
-            validation_batch_size=EVALUATE,
-            verbose=0,
-            callbacks=[*(fitting.fresh_copy(callback) for callback in search.callbacks), best],
-        )
+        callbacks = [*(fitting.fresh_copy(callback) for callback in search.callbacks), best]
+        history = model.fit(**search.fit_options(data), callbacks=callbacks)
         model.set_weights(best.weights)
         predictions = {
             key: model.predict(X, batch_size=EVALUATE, verbose=0).ravel().astype("float64")
@@ -305,8 +300,9 @@ def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         # KerasTuner explores the space by building, also what lies behind conditions.
         space = search.make_tuner(Path(folder)).oracle.get_space().space
-    recipe, rows = _network_recipe(
-        search, lambda: search.build_model(keras_tuner.HyperParameters()), [search.data]
+    prints, rows = _fingerprints(search.data())
+    recipe = _network_recipe(
+        search, lambda: search.build_model(keras_tuner.HyperParameters()), prints, [search.data]
     )
     known = {"objective": search.objective, "max_trials": search.max_trials, **search.options}
     # A list: hyperparameters are drawn one after the other from one stream of random numbers.
@@ -327,15 +323,18 @@ def _condition(condition: Any) -> str:
     return f"{condition.name} in {condition.values}"
 
 
-def _network_recipe(search: Search, build: Callable, prepared_by: Sequence[Callable]) -> tuple[dict, dict]:
-    data = search.data()
+def _fingerprints(data: Data) -> tuple[dict[str, dict], dict[str, str]]:
+    """Fingerprints of both parts of the data, and their row codes by SHA-256."""
     prints = {
         "train": recipes.fingerprint(data.X, data.y),
         "validation": recipes.fingerprint(data.X_val, data.y_val),
     }
+    return prints, {each["sha256"]: each["row_codes"] for each in prints.values()}
+
+
+def _network_recipe(search: Search, build: Callable, prints: Mapping, prepared_by: Sequence) -> dict:
     options = dict(seed=search.seed, epochs=search.epochs, batch_size=search.batch_size)
-    recipe = model_recipe(build, prints, **options, callbacks=search.callbacks, prepared_by=prepared_by)
-    return recipe, {each["sha256"]: each["row_codes"] for each in prints.values()}
+    return model_recipe(build, prints, **options, callbacks=search.callbacks, prepared_by=prepared_by)
 
 
 # --- what runs inside a search -----------------------------------------------------------------
