@@ -157,20 +157,21 @@ def make_photos(rcc: Path, alts: dict[str, str]) -> list[dict[str, str]]:
             usable = file_name.endswith(".webp") and base + file_name in files
             if licence is None or not usable or name in LEFT_OUT:
                 continue
+            path = f"data/photos/{label}/{slug(name)}.jpg"
+            if not alts.get(path):
+                sys.exit(f"{path}: give it an item with its alt text in {LEDGER.name}, then run this again")
             image = Image.open(io.BytesIO(files[base + file_name])).convert("RGB")
             image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
-            path = f"data/photos/{label}/{slug(name)}.jpg"
             (REPOSITORY / path).parent.mkdir(exist_ok=True)
             image.save(REPOSITORY / path, quality=QUALITY, optimize=True)
-            alt = alts.get(path, "TODO: say what it shows")
             items.append(
                 {
                     "path": path,
-                    "title": title_of(about["Source"], alt),
+                    "title": title_of(about["Source"], alts[path]),
                     "author": about["Copyright"],
                     "licence": licence,
                     "source": about["Source"],
-                    "alt": alt,
+                    "alt": alts[path],
                 }
             )
     return items

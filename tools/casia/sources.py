@@ -145,7 +145,7 @@ def _gnt_files(found: Member, stack: ExitStack, result: Result) -> Iterator[Memb
 def _entries(found: Member, stack: ExitStack) -> Iterator[tuple[str, int, Callable[[], BinaryIO]]]:
     """(name, size, how to open it) of each file in an archive."""
     if found.suffix in _OTHER_ARCHIVES:
-        raise NotImplementedError(f"{found.suffix} is not read here")
+        raise ValueError(f"archives of the kind {found.suffix} are not read")
     stream = stack.enter_context(found.open())
     if found.suffix == ".zip":
         archive = stack.enter_context(zipfile.ZipFile(stream))
