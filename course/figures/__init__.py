@@ -15,31 +15,6 @@ from course.figures.grids import (
     draw_sliding,
     draw_uses,
 )
-from course.figures.primitives import (
-    Cells,
-    draw_arrow,
-    draw_box,
-    draw_cells,
-    draw_named,
-    draw_stack,
-    name_above,
-    outline,
-    sheet,
-    sign,
-    size_below,
-    write,
-)
-from course.figures.style import (
-    CHANNELS,
-    INPUT,
-    KERNEL,
-    LABEL,
-    MORE,
-    NAME,
-    OUTPUT,
-    PADDING,
-    SMALL,
-    ink_on,
-    tint,
-)
+from course.figures.primitives import draw_arrow, draw_cells, name_above, sheet, sign, write
+from course.figures.style import INPUT, KERNEL, LABEL, NAME, OUTPUT, tint
 from course.figures.tensors import draw_tensor_ranks, show_pictures, show_planes

@@ -23,13 +23,10 @@ def show_frames(figures: Iterable[Figure]) -> None:
     """Show figures of one size one by one, and close each so that no other cell shows it again."""
     from IPython.display import display
 
-    first = None
-    for number, figure in enumerate(figures, 1):
-        inches = tuple(figure.get_size_inches())
-        first = first or inches
-        if inches != first:
-            raise ValueError(f"Frame {number} is {inches} inches, the first one {first}.")
+    sizes = []
+    for figure in figures:
+        sizes.append(tuple(figure.get_size_inches()))
+        if sizes[-1] != sizes[0]:
+            raise ValueError(f"Frame {len(sizes)} is {sizes[-1]} inches, the first one {sizes[0]}.")
         display(figure)
         plt.close(figure)
-    if first is None:
-        raise ValueError("An animation needs at least one figure.")

@@ -6,6 +6,7 @@ from course.figures.primitives import (
     draw_cells,
     draw_named,
     draw_stack,
+    minus,
     name_above,
     outline,
     sheet,
@@ -19,31 +20,21 @@ import numpy as np
 from matplotlib.figure import Figure
 
 
-def cross_correlate(
-    values: np.ndarray, kernel: np.ndarray, stride: tuple[int, int] = (1, 1), padding: int = 0
-) -> np.ndarray:
+def cross_correlate(values: np.ndarray, kernel: np.ndarray, padding: int = 0) -> np.ndarray:
     """Slide a kernel over a grid without flipping it, as deep learning does.
 
     Parameters
     ----------
     values, kernel : ndarray, shapes (rows, columns) and (height, width)
-    stride : tuple
-        Steps down and across.
     padding : int
         Zeros added on each side.
 
     Returns
     -------
-    ndarray, shape ((rows + 2 padding - height) // stride + 1, the same for columns)
+    ndarray, shape (rows + 2 padding - height + 1, columns + 2 padding - width + 1)
     """
-    if min(stride) < 1 or padding < 0:
-        raise ValueError(f"stride {stride} should be at least 1, padding {padding} at least 0.")
-    values = np.pad(np.asarray(values), padding)
-    kernel = np.asarray(kernel)
-    if values.ndim != 2 or kernel.ndim != 2 or any(np.less(values.shape, kernel.shape)):
-        raise ValueError(f"A kernel {kernel.shape} does not fit into a padded grid {values.shape}.")
-    windows = np.lib.stride_tricks.sliding_window_view(values, kernel.shape)
-    return (windows[:: stride[0], :: stride[1]] * kernel).sum(axis=(-2, -1))
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, padding), kernel.shape)
+    return (windows * kernel).sum(axis=(-2, -1))
 
 
 def draw_sliding(
@@ -51,7 +42,6 @@ def draw_sliding(
     kernel: np.ndarray,
     step: int = 0,
     *,
-    stride: tuple[int, int] = (1, 1),
     padding: int = 0,
     all_outputs: bool = False,
     inches: float = 9.0,
@@ -61,11 +51,8 @@ def draw_sliding(
     `step` is the number of that output, counted row by row from 0. Outputs after it stay empty
     unless `all_outputs`. Padding is drawn hatched. The rest is as in `cross_correlate`.
     """
-    values, kernel = np.asarray(values), np.asarray(kernel)
-    outputs = cross_correlate(values, kernel, stride, padding)
-    if not 0 <= step < outputs.size:
-        raise ValueError(f"step={step}, but there are {outputs.size} outputs, counted from 0.")
-    row, column = divmod(step, outputs.shape[1])
+    outputs = cross_correlate(values, kernel, padding)
+    row, column = np.unravel_index(step, outputs.shape)
     padded = np.array(values.shape) + 2 * padding
     top = 1.6
     height = max(padded[0], kernel.shape[0], outputs.shape[0])
@@ -83,57 +70,44 @@ def draw_sliding(
     grid = draw_cells(axis, values, left, whole.top + padding, colour=INPUT, fill=tint(INPUT, 0.14))
     name_above(axis, whole, "input", colour=INPUT)
     size_below(axis, whole, size)
-    corner = row * stride[0] - padding, column * stride[1] - padding
-    outline(axis, grid, *corner, *kernel.shape, fill=tint(KERNEL, 0.6))
+    outline(axis, grid, row - padding, column - padding, *kernel.shape, fill=tint(KERNEL, 0.6))
 
     sign(axis, whole.right + 0.95, top + height / 2, "⋆")
     kernel_top = top + (height - kernel.shape[0]) / 2
     weights = draw_named(axis, "kernel", kernel, whole.right + 1.9, kernel_top, KERNEL, 0.2)
 
     sign(axis, weights.right + 0.95, top + height / 2, "=")
-    shown = outputs.astype(float).copy()
+    shown = outputs.astype(float)
     if not all_outputs:
         shown.flat[step + 1 :] = np.nan
     output_top = top + (height - outputs.shape[0]) / 2
     result = draw_named(axis, "output", shown, weights.right + 1.9, output_top, OUTPUT)
     outline(axis, result, row, column, 1, 1, colour=OUTPUT, fill=tint(OUTPUT, 0.6))
 
-    window = np.pad(values, padding)[row * stride[0] :, column * stride[1] :]
-    window = window[: kernel.shape[0], : kernel.shape[1]]
-    write(axis, width / 2, top + height + 2.0, _sum(window, kernel, outputs[row, column]))
+    # The sum behind the output, a line for each row of the kernel; weights below 0 stand in brackets.
+    window = np.pad(values, padding)[row:, column:]
+    lines = [
+        " + ".join(f"{x:g} × {f'({w:g})' if w < 0 else f'{w:g}'}" for x, w in zip(*pair))
+        for pair in zip(window, kernel)
+    ]
+    text = " +\n".join(lines) + f"  =  {outputs[row, column]:g}"
+    write(axis, width / 2, top + height + 2.0, minus(text))
     return figure
 
 
-def _sum(window: np.ndarray, kernel: np.ndarray, total: float) -> str:
-    """The sum behind one output, a line for each row of the kernel."""
-
-    def number(value: float) -> str:
-        return f"{value:g}".replace("-", "−")
-
-    def weight(value: float) -> str:
-        return f"({number(value)})" if value < 0 else number(value)
-
-    lines = [" + ".join(f"{number(x)} × {weight(w)}" for x, w in zip(*pair)) for pair in zip(window, kernel)]
-    return " +\n".join(lines) + f"  =  {number(total)}"
-
-
-def draw_uses(
-    rows: int, columns: int, kernel: tuple[int, int], stride: tuple[int, int], *, inches: float = 5.4
-) -> Figure:
+def draw_uses(rows: int, columns: int, kernel: tuple[int, int], stride: tuple[int, int]) -> Figure:
     """How often a kernel that slides by `stride` uses each input, with every footprint framed."""
-    out_rows, out_columns = cross_correlate(np.zeros((rows, columns)), np.zeros(kernel), stride).shape
-    places = [(row, column) for row in range(out_rows) for column in range(out_columns)]
+    out = tuple((n - k) // s + 1 for n, k, s in zip((rows, columns), kernel, stride))
     uses = np.zeros((rows, columns), int)
-    for row, column in places:
+    for row, column in np.ndindex(out):
         row, column = row * stride[0], column * stride[1]
         uses[row : row + kernel[0], column : column + kernel[1]] += 1
-    figure, axis = sheet(columns + out_columns + 4.2, rows + 3.2, inches)
+    figure, axis = sheet(columns + out[1] + 4.2, rows + 3.2, 5.4)
     shades = np.array([[240, 242, 244], *(255 * np.array(tint(INPUT, s)) for s in (0.14, 0.34, 0.54, 0.74))])
     shades = shades[np.minimum(uses, len(shades) - 1)]
     grid = draw_named(axis, "times used", uses, 0.6, 1.6, INPUT, fill=shades)
-    output_top = 1.6 + (rows - out_rows) / 2
-    result = draw_named(axis, "output", (out_rows, out_columns), grid.right + 2.9, output_top, OUTPUT)
-    for k, (row, column) in enumerate(places):
+    result = draw_named(axis, "output", out, grid.right + 2.9, 1.6 + (rows - out[0]) / 2, OUTPUT)
+    for k, (row, column) in enumerate(np.ndindex(out)):
         # Overlapping frames are drawn a little smaller in turn, so that each can be seen.
         inset = 0.09 * (1 + row % 2 + 2 * (k % 2) * (stride[1] < kernel[1]))
         left, top = grid.left + column * stride[1] + inset, grid.top + row * stride[0] + inset
@@ -146,62 +120,46 @@ def draw_uses(
     return figure
 
 
-def draw_channels(
-    window: np.ndarray, kernels: np.ndarray, bias: float, names: tuple[str, ...] = ("R", "G", "B")
-) -> Figure:
-    """One footprint in each channel times that channel's kernel, all added, plus the bias.
+def draw_channels(window: np.ndarray, kernels: np.ndarray, bias: float) -> Figure:
+    """One footprint in red, green and blue times that channel's kernel, all added, plus the bias.
 
-    `window` holds the inputs below the footprint, shape (height, width, channels), `kernels` the
-    filter's weights, of the same shape.
+    `window` holds the inputs below the footprint, `kernels` the filter's weights, both of shape
+    (height, width, 3).
     """
-    window, kernels = np.asarray(window), np.asarray(kernels)
-    if window.shape != kernels.shape or window.ndim != 3 or window.shape[2] != len(names):
-        raise ValueError(
-            f"A filter needs a kernel for each channel: inputs {window.shape}, "
-            f"weights {kernels.shape}, {len(names)} names."
-        )
-    height, width, channels = window.shape
+    height, _, channels = window.shape
     pitch = height + 0.9
     figure, axis = sheet(23.5, channels * pitch + 1.6, 8.9)
     centre = 1.5 + (channels * pitch - 0.9) / 2
-    for k in range(channels):
+    products = window * kernels
+    for k, (colour, name) in enumerate(zip(CHANNELS, "RGB", strict=True)):
         top = 1.5 + k * pitch
         middle = top + height / 2
-        colour = (CHANNELS if channels == 3 else MORE)[k]
         own = {"colour": colour, "fill": tint(colour, 0.14)}
-        write(axis, 0.9, middle, names[k], fontsize=NAME, weight="bold", colour=colour)
+        write(axis, 0.9, middle, name, fontsize=NAME, weight="bold", colour=colour)
         x = draw_cells(axis, window[..., k], 1.8, top, **own)
         sign(axis, x.right + 1, middle, "×")
         w = draw_cells(axis, kernels[..., k], x.right + 2, top, colour=KERNEL, fill=tint(KERNEL, 0.2))
         sign(axis, w.right + 1, middle, "→")
-        part = np.array([[(window[..., k] * kernels[..., k]).sum()]])
-        s = draw_cells(axis, part, w.right + 2, middle - 0.75, size=1.5, **own)
+        s = draw_cells(axis, [[products[..., k].sum()]], w.right + 2, middle - 0.75, size=1.5, **own)
         draw_arrow(axis, (s.right + 0.3, middle), (17.1, centre + (k - 1) * 0.5))
         if k == 0:
             name_above(axis, x, "input", gap=0.25)
             name_above(axis, w, "filter", colour=KERNEL, gap=0.25)
             name_above(axis, s, "sum", gap=1.0)
-    total = np.array([[(window * kernels).sum() + bias]])
-    bold = {"fontsize": NAME, "weight": "bold"}
-    out = draw_cells(axis, total, 19.6, centre - 1, size=2, colour=OUTPUT, fill=tint(OUTPUT, 0.2), **bold)
+    bold = {"size": 2, "fontsize": NAME, "weight": "bold"}
+    total = [[products.sum() + bias]]
+    out = draw_cells(axis, total, 19.6, centre - 1, colour=OUTPUT, fill=tint(OUTPUT, 0.2), **bold)
     sign(axis, 17.9, centre, "+")
     name_above(axis, out, "output", colour=OUTPUT)
-    write(axis, out.middle[0], out.bottom + 0.4, f"with the bias {bias:g}".replace("-", "−"), va="top")
+    write(axis, out.middle[0], out.bottom + 0.4, minus(f"with the bias {bias:g}"), va="top")
     return figure
 
 
-def draw_layer(channels: int, filters: int, kernel: int = 3, rows: int = 5) -> Figure:
-    """A layer: each of at most six filters reads all input channels and makes one output channel.
-
-    `kernel` is the side of the footprint, `rows` that of the drawn input; the output is smaller by
-    `kernel` - 1.
-    """
-    if not 1 <= filters <= len(MORE) or kernel > rows:
-        raise ValueError(
-            f"{filters} filters (1 to {len(MORE)}) of {kernel} x {kernel} over "
-            f"{rows} x {rows} cells cannot be drawn."
-        )
-    colours = MORE[1 : filters + 1] if filters < 6 else MORE
+def draw_layer(channels: int, filters: int) -> Figure:
+    """A layer: each of at most six 3 × 3 filters reads all input channels and makes one output channel."""
+    rows, kernel = 5, 3
+    out = rows - kernel + 1
+    colours = MORE[1 : filters + 1] if filters < len(MORE) else MORE
     pitch = kernel * 0.62 + 0.26 * channels + 0.05
     tall = max(filters * pitch, rows + 0.45 * channels) + 1.4
     figure, axis = sheet(26, tall, 7.7)
@@ -209,7 +167,6 @@ def draw_layer(channels: int, filters: int, kernel: int = 3, rows: int = 5) -> F
     x = draw_stack(axis, channels, rows, rows, 0.8, middle - rows / 2 + 0.22 * channels, step=0.45)
     outline(axis, x[0], 0, 0, kernel, kernel, fill=tint(KERNEL, 0.6), zorder=9)
     write(axis, x[0].middle[0] + 0.22 * channels, x[0].bottom + 0.7, f"input: {channels} channels")
-    out = rows - kernel + 1
     top = middle - out / 2 + 0.45 * filters
     y = draw_stack(axis, filters, out, out, 19.2, top, step=0.85, colours=colours)
     write(axis, y[0].middle[0] + 0.42 * filters, y[0].bottom + 0.7, f"output: {filters} channels")
@@ -228,8 +185,6 @@ def draw_pointwise(channels: int, filters: int) -> Figure:
 
     The numbers are written beside the stacks, of which a few planes are drawn.
     """
-    if min(channels, filters) < 1:
-        raise ValueError(f"channels={channels} and filters={filters} should be at least 1.")
     figure, axis = sheet(25, 9.6, 10.4)
     x = draw_stack(axis, 7, 4, 4, 0.9, 4.2)
     y = draw_stack(axis, 4, 4, 4, 17.3, 3.4, colours=OUTPUT)

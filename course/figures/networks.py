@@ -2,7 +2,6 @@
 
 from course.figures.primitives import (
     draw_arrow,
-    draw_box,
     draw_cells,
     draw_named,
     draw_stack,
@@ -12,10 +11,12 @@ from course.figures.primitives import (
     size_below,
     write,
 )
-from course.figures.style import INPUT, KERNEL, MORE, NAME, OUTPUT, SMALL, tint
+from course.figures.style import INPUT, KERNEL, MORE, NAME, OUTPUT, SMALL, THICK, tint
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
 
 _FOLD = 80  # longest column of a vector, in the drawing's units
 _NAMES = {
@@ -29,30 +30,36 @@ _NAMES = {
 _COLOURS = {"input": INPUT, "conv": OUTPUT, "pool": MORE[4]}
 
 
-def draw_network(model: object, *, inches: float = 11.8) -> Figure:
+def draw_network(model: object) -> Figure:
     """A sequential CNN to scale: one unit of length is a pixel, a channel or a number.
 
     Height and depth of a block are its rows and columns, its width the channels. Vectors are
     columns; a long one is folded into columns of 80. Layers that change no shape (rescaling,
-    dropout, activations) are left out.
-
-    Raises
-    ------
-    ValueError
-        The model has no layer with an output of fixed size.
+    dropout, activations) are left out. A ValueError names a layer without a fixed size.
     """
-    stages = _stages(model)
-    sizes = [_box_size(shape) for _, shape in stages]
-    tallest = max(height + 0.5 * depth for _, height, depth in sizes)
-    wholes = [width + 0.5 * depth for width, _, depth in sizes]
-    pitches = [max(whole + 9, 42) for whole in wholes]
-    figure, axis = sheet(sum(pitches), tallest + 56, inches)
-    base = tallest + 4
+    stages = [("input", tuple(model.input_shape[1:]))]
+    for layer in model.layers:
+        shape = tuple(layer.output.shape[1:])
+        if None in shape:
+            raise ValueError(f"{layer.name} has an output of shape {shape}: no fixed size, so no scale.")
+        kind = type(layer).__name__
+        if kind in _NAMES or shape != stages[-1][1]:
+            stages.append((_NAMES.get(kind, kind.lower()), shape))
+    blocks = []  # name, text below it; width, height and depth; width with what the depth adds
+    for name, shape in stages:
+        if len(shape) == 3:
+            rows, columns, channels = shape
+            text, size = f"{rows} × {columns}\n× {channels}", (channels, rows, columns)
+        else:
+            text, size = f"{shape[0]:,}", (-(-shape[0] // _FOLD), min(shape[0], _FOLD), 1)
+        blocks.append((name, text, size, size[0] + 0.5 * size[2]))
+    base = max(size[1] + 0.5 * size[2] for _, _, size, _ in blocks) + 4
+    pitches = [max(whole + 9, 42) for *_, whole in blocks]
+    figure, axis = sheet(sum(pitches), base + 52, 11.8)
     left = 0.0
-    for (name, shape), size, whole, pitch in zip(stages, sizes, wholes, pitches):
+    for (name, text, size, whole), pitch in zip(blocks, pitches):
         colour = _COLOURS.get(name, KERNEL)
-        draw_box(axis, left + (pitch - whole) / 2, base, *size, colour=colour)
-        text = f"{shape[0]} × {shape[1]}\n× {shape[2]}" if len(shape) == 3 else f"{shape[0]:,}"
+        _draw_box(axis, left + (pitch - whole) / 2, base, *size, colour)
         middle = left + pitch / 2
         write(axis, middle, base + 5, name, fontsize=SMALL, weight="bold", va="top", colour=colour)
         write(axis, middle, base + 19, text, fontsize=SMALL, va="top")
@@ -60,58 +67,33 @@ def draw_network(model: object, *, inches: float = 11.8) -> Figure:
     return figure
 
 
-def _stages(model: object) -> list[tuple[str, tuple[int, ...]]]:
-    """What to draw: a name and a shape without the batch axis for each change of shape."""
-    stages = [("input", tuple(model.input_shape[1:]))]
-    for layer in model.layers:
-        shape = tuple(layer.output.shape[1:])
-        if None in shape or len(shape) not in (1, 3):
-            raise ValueError(
-                f"{layer.name} has an output of shape {shape}; only images and "
-                "vectors of fixed size can be drawn to scale."
-            )
-        kind = type(layer).__name__
-        if kind in _NAMES or shape != stages[-1][1]:
-            stages.append((_NAMES.get(kind, kind.lower()), shape))
-    if len(stages) == 1:
-        raise ValueError("The model has no layer that could be drawn.")
-    return stages
+def _draw_box(
+    axis: Axes, left: float, bottom: float, width: float, height: float, depth: float, colour: str
+) -> None:
+    """A cuboid by the lower left corner of its front; its depth goes to the upper right."""
+    across, up, shift = np.array([width, 0]), np.array([0, -height]), np.array([0.5, -0.5]) * depth
+    corner = np.array([left, bottom])
+    front = corner, across, up, 0.30
+    top, side = (corner + up, across, shift, 0.16), (corner + across, shift, up, 0.45)
+    style = {"edgecolor": colour, "linewidth": THICK * 0.7, "joinstyle": "round", "zorder": 2}
+    for start, one, other, share in (front, top, side):
+        corners = [start, start + one, start + one + other, start + other]
+        axis.add_patch(Polygon(corners, facecolor=tint(colour, share), **style))
 
 
-def _box_size(shape: tuple[int, ...]) -> tuple[float, float, float]:
-    """Width, height and depth of a block."""
-    if len(shape) == 3:
-        return shape[2], shape[0], shape[1]
-    return -(-shape[0] // _FOLD), min(shape[0], _FOLD), 1
-
-
-def draw_pooling(values: np.ndarray, size: int = 2) -> Figure:
-    """Max and average pooling of one channel, in blocks of `size`, with the numbers.
-
-    Raises
-    ------
-    ValueError
-        Values that do not fall into whole blocks.
-    """
-    values = np.asarray(values)
-    rows, columns = values.shape
-    if rows % size or columns % size:
-        raise ValueError(f"{rows} × {columns} does not fall into blocks of {size} × {size}.")
-    blocks = values.reshape(rows // size, size, columns // size, size)
+def draw_pooling(values: np.ndarray) -> Figure:
+    """Max and average pooling of one channel, in blocks of 2 × 2, with the numbers."""
+    rows, columns = values.shape[0] // 2, values.shape[1] // 2
+    blocks = values.reshape(rows, 2, columns, 2)
     colours = {
-        (row, column): MORE[(2 * row + column) % len(MORE)]
-        for row, column in np.ndindex(rows // size, columns // size)
+        (row, column): MORE[(2 * row + column) % len(MORE)] for row, column in np.ndindex(rows, columns)
     }
-    small = np.empty((rows // size, columns // size, 3))
-    for place, colour in colours.items():
-        small[place] = 255 * np.array(tint(colour, 0.28))
-    fills = small.repeat(size, axis=0).repeat(size, axis=1)
-    height = max(rows, 2 * (rows // size) + 3.4)
-    figure, axis = sheet(columns + columns // size + 4.6, height + 2.6, 5.2)
-    top = 1.3 + (height - rows) / 2
-    grid = draw_named(axis, "input", values, 0.5, top, INPUT, fill=fills, fontsize=NAME)
+    small = np.array([tint(colour, 0.28) for colour in colours.values()]).reshape(rows, columns, 3) * 255
+    fills = small.repeat(2, axis=0).repeat(2, axis=1)
+    figure, axis = sheet(3 * columns + 4.6, 2 * rows + 6, 5.2)
+    grid = draw_named(axis, "input", values, 0.5, 3, INPUT, fill=fills, fontsize=NAME)
     for (row, column), colour in colours.items():
-        outline(axis, grid, row * size, column * size, size, size, colour=colour)
+        outline(axis, grid, row * 2, column * 2, 2, 2, colour=colour)
     top = 1.3
     for name, pooled in (("max", blocks.max((1, 3))), ("average", blocks.mean((1, 3)))):
         result = draw_cells(axis, pooled, grid.right + 3.6, top, colour=OUTPUT, fill=small)
@@ -119,25 +101,15 @@ def draw_pooling(values: np.ndarray, size: int = 2) -> Figure:
         middle = result.middle[1]
         start = grid.middle[1] + 0.35 * (middle - grid.middle[1])
         draw_arrow(axis, (grid.right + 0.6, start), (result.left - 0.5, middle))
-        top += rows // size + 2.6
+        top += rows + 2.6
     return figure
 
 
-def draw_multichannel_pooling(rows: int, filters: int, kernel: int = 3, size: int = 2) -> Figure:
-    """One channel, several same-padded filters, then max pooling in each channel on its own.
-
-    The input has as many columns as rows; `kernel` is the side of a filter, `size` that of a block.
-
-    Raises
-    ------
-    ValueError
-        Rows that do not fall into whole blocks, or no filter.
-    """
-    if rows % size or filters < 1:
-        raise ValueError(f"{rows} rows do not fall into blocks of {size}, or {filters} filters.")
+def draw_multichannel_pooling(rows: int, filters: int) -> Figure:
+    """One channel of as many columns as rows, same-padded 3 × 3 filters, then max pooling of each channel."""
     step, gap = 0.8, 4.2
     reach = step * (filters - 1)
-    pooled = rows // size
+    pooled = rows // 2
     top = 1.6 + reach
     figure, axis = sheet(1 + rows + gap + rows + reach + gap + pooled + reach + 1.5, top + rows + 1.6, 8.0)
     colours = [MORE[k % len(MORE)] for k in range(filters)]
@@ -146,10 +118,7 @@ def draw_multichannel_pooling(rows: int, filters: int, kernel: int = 3, size: in
     size_below(axis, grid, f"{rows} × {rows} × 1")
     middle = top + rows / 2
     before = grid.right
-    for side, block, text in (
-        (rows, size, f"{filters} filters\n{kernel} × {kernel}, same"),
-        (pooled, 1, f"max pool\n{size} × {size}"),
-    ):
+    for side, block, text in ((rows, 2, f"{filters} filters\n3 × 3, same"), (pooled, 1, "max pool\n2 × 2")):
         left, top = before + gap, middle - side / 2
         maps = draw_stack(axis, filters, side, side, left, top, step=step, colours=colours)
         draw_arrow(axis, (before + 0.3, middle), (left - 0.3, middle), text, fontsize=SMALL)

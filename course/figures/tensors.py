@@ -14,8 +14,6 @@ from matplotlib.figure import Figure
 
 def draw_tensor_ranks(examples: Sequence[str], shapes: Sequence[str]) -> Figure:
     """Tensors of rank 0 to 4, each with an example (a line break is kept) and its shape below it."""
-    if len(examples) != 5 or len(shapes) != 5:
-        raise ValueError(f"Five ranks, but {len(examples)} examples and {len(shapes)} shapes.")
     figure, axis = sheet(31, 13.2, 11.6)
     middles = (2.6, 7.4, 13.2, 19.4, 26.6)
     draw_cells(axis, (1, 1), middles[0] - 0.5, 6, colour=KERNEL, fill=tint(KERNEL, 0.2))
@@ -24,7 +22,7 @@ def draw_tensor_ranks(examples: Sequence[str], shapes: Sequence[str]) -> Figure:
     draw_stack(axis, 3, 4, 4, middles[3] - 2.4, 5, step=0.6, colours=CHANNELS)
     for i, (left, top) in enumerate(((25.9, 2.5), (23.6, 4.3), (25.3, 6.1))):
         draw_stack(axis, 3, 4, 4, left, top, size=0.72, step=0.38, colours=CHANNELS, zorder=2 + 3 * i)
-    for rank, (middle, example, shape) in enumerate(zip(middles, examples, shapes)):
+    for rank, (middle, example, shape) in enumerate(zip(middles, examples, shapes, strict=True)):
         write(axis, middle, 0.6, f"rank {rank}", fontsize=NAME, weight="bold")
         write(axis, middle, 10.3, shape, weight="bold")
         write(axis, middle, 11.2, example, va="top")
@@ -37,47 +35,39 @@ def show_pictures(
     *,
     columns: int | None = None,
     height: float = 3.0,
-    frames: Sequence[str] | None = None,
-    limits: tuple[float, float] = (0, 255),
+    frames: Sequence[str] = (),
 ) -> Figure:
     """Show pictures side by side, each pixel as a square without smoothing.
 
     Parameters
     ----------
     pictures : sequence of ndarray
-        Shape (height, width, 3), colours 0 to 255, or (height, width), levels.
+        Colours, shape (height, width, 3), or grey levels, shape (height, width). Both are cut off at
+        0 and 255.
     titles : sequence of str
         One above each.
     columns : int, optional
         How many in a row; by default all.
     height : float
         Of each picture, inches.
-    frames : sequence of str, optional
+    frames : sequence of str
         The colour of a thick frame round each; by default a thin grey one.
-    limits : tuple
-        The levels shown as black and as white. Colours are cut off at 0 and 255.
     """
-    pictures = [np.asarray(each) for each in pictures]
-    for each in pictures:
-        if each.ndim not in (2, 3) or each.shape[2:] not in ((), (3,)):
-            raise ValueError(f"A picture has two axes, or three of which the last is 3; not {each.shape}.")
-    for what, given in (("titles", titles), ("frames", frames or ())):
+    for what, given in (("titles", titles), ("frames", frames)):
         if given and len(given) != len(pictures):
             raise ValueError(f"{len(given)} {what} for {len(pictures)} pictures.")
-    if not pictures:
-        raise ValueError("There is no picture to show.")
     columns = columns or len(pictures)
     rows = -(-len(pictures) // columns)
     wide = height * max(each.shape[1] / each.shape[0] for each in pictures)
+    size = columns * (wide + 0.15), rows * (height + (0.45 if titles else 0.1))
     with matplotlib.rc_context(_STYLE):
-        size = columns * (wide + 0.15), rows * (height + (0.45 if titles else 0.1))
         figure, axes = plt.subplots(rows, columns, squeeze=False, figsize=size)
         for axis in axes.flat[len(pictures) :]:
             axis.axis("off")
         for k, (axis, picture) in enumerate(zip(axes.flat, pictures)):
             if picture.ndim == 3:
                 picture = np.clip(picture, 0, 255).astype(np.uint8)
-            axis.imshow(picture, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="none")
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="none")
             axis.grid(False)
             axis.set(xticks=[], yticks=[])
             frame = {"color": frames[k], "linewidth": THICKEST} if frames else {"color": GRID, "linewidth": 1}
@@ -90,10 +80,7 @@ def show_pictures(
 
 def show_planes(photo: np.ndarray) -> Figure:
     """A colour photo (height, width, 3) and its channels in grey, framed in the channel's colour."""
-    photo = np.asarray(photo)
-    if photo.ndim != 3 or photo.shape[2] != 3:
-        raise ValueError(f"A colour photo has the shape (height, width, 3), not {photo.shape}.")
-    height = 2.7 * photo.shape[0] / photo.shape[1]
-    titles = ["photo", "red (R)", "green (G)", "blue (B)"]
     planes = [photo, *np.moveaxis(photo, -1, 0)]
+    titles = ["photo", "red (R)", "green (G)", "blue (B)"]
+    height = 2.7 * photo.shape[0] / photo.shape[1]
     return show_pictures(planes, titles, height=height, frames=[INPUT, *CHANNELS])

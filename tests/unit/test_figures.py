@@ -11,20 +11,14 @@ matplotlib.use("Agg")
 from course.figures import (
     KERNEL,
     OUTPUT,
-    SMALL,
-    Cells,
     cross_correlate,
-    draw_box,
     draw_cells,
     draw_channels,
     draw_layer,
     draw_pointwise,
     draw_sliding,
-    draw_stack,
     draw_tensor_ranks,
     draw_uses,
-    ink_on,
-    outline,
     sheet,
     show_frames,
     show_pictures,
@@ -32,7 +26,8 @@ from course.figures import (
     tint,
     write,
 )
-from course.figures.style import THICKEST
+from course.figures.primitives import Cells, draw_stack, outline
+from course.figures.style import SMALL, THICKEST, ink_on
 from course.plots import use_course_style
 
 import matplotlib.pyplot as plt
@@ -75,37 +70,15 @@ def numbers(figure) -> list[float]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    data=st.data(),
-    height=st.integers(1, 4),
-    width=st.integers(1, 4),
-    down=st.integers(1, 3),
-    across=st.integers(1, 3),
-    padding=st.integers(0, 2),
-)
-def test_cross_correlation_is_scipys(data, height, width, down, across, padding):
+@given(data=st.data(), height=st.integers(1, 4), width=st.integers(1, 4), padding=st.integers(0, 2))
+def test_cross_correlation_is_scipys(data, height, width, padding):
     rows = data.draw(st.integers(height, 8))
     columns = data.draw(st.integers(width, 8))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     values = rng.integers(-9, 10, (rows, columns))
     kernel = rng.integers(-9, 10, (height, width))
-    ours = cross_correlate(values, kernel, (down, across), padding)
-    whole = correlate2d(np.pad(values, padding), kernel, "valid")
-    assert np.array_equal(ours, whole[::down, ::across])
-
-
-@pytest.mark.parametrize(
-    "arguments, words_of_error",
-    [
-        ({"kernel": np.ones((6, 1))}, "does not fit"),
-        ({"stride": (0, 1)}, "stride"),
-        ({"padding": -1}, "padding -1"),
-        ({"values": np.ones(5)}, "does not fit"),
-    ],
-)
-def test_what_cannot_slide_is_said(arguments, words_of_error):
-    with pytest.raises(ValueError, match=words_of_error):
-        cross_correlate(**({"values": GRID, "kernel": EDGES} | arguments))
+    theirs = correlate2d(np.pad(values, padding), kernel, "valid")
+    assert np.array_equal(cross_correlate(values, kernel, padding), theirs)
 
 
 # --- Primitives --------------------------------------------------------------------------
@@ -120,10 +93,9 @@ def test_cells_show_their_numbers_and_know_their_places():
     svg(figure)
 
 
-def test_cells_are_filled_with_the_levels_given():
+def test_cells_are_filled_with_the_colours_given():
     _, axis = sheet(4, 4)
-    draw_cells(axis, (1, 2), fill=np.array([[0, 255]]))
-    draw_cells(axis, (1, 1), fill=np.array([[[255, 163, 177]]]))
+    draw_cells(axis, (1, 3), fill=np.array([[[0, 0, 0], [255, 255, 255], [255, 163, 177]]]))
     colours = [
         patch.get_facecolor()[:3]
         for patch in axis.patches
@@ -133,26 +105,9 @@ def test_cells_are_filled_with_the_levels_given():
     assert np.allclose(colours[2], np.array([255, 163, 177]) / 255)
 
 
-@pytest.mark.parametrize(
-    "call, words_of_error",
-    [
-        (lambda axis: draw_cells(axis, np.ones(3)), r"two axes, not \(3,\)"),
-        (lambda axis: draw_cells(axis, (2, 2), fill=np.ones((3, 3))), r"shape \(2, 2\)"),
-        (lambda axis: draw_stack(axis, 0, 2, 2), "not 0"),
-        (lambda axis: draw_stack(axis, 3, 2, 2, colours=["red"]), "1 colours for 3"),
-        (lambda axis: draw_box(axis, 0, 0, 1, 0, 1), "positive sides"),
-        (lambda axis: write(axis, 0, 0, "small print", fontsize=9), "too small to read"),
-    ],
-)
-def test_bad_input_of_primitives_is_named(call, words_of_error):
-    _, axis = sheet(4, 4)
-    with pytest.raises(ValueError, match=words_of_error):
-        call(axis)
-
-
-def test_a_sheet_has_a_size():
-    with pytest.raises(ValueError, match="0 x 4"):
-        sheet(0, 4)
+def test_small_print_is_refused():
+    with pytest.raises(ValueError, match="too small to read"):
+        write(sheet(4, 4)[1], 0, 0, "small print", fontsize=9)
 
 
 def test_stack_is_drawn_from_the_back_and_returned_from_the_front():
@@ -181,8 +136,6 @@ def test_tensor_ranks_are_named_and_counted():
     figure = draw_tensor_ranks(list("abcde"), ["()", "(1,)", "(2, 2)", "(3, 3, 3)", "(4, 3, 3, 3)"])
     assert [word for word in words(figure) if word.startswith("rank")] == [f"rank {k}" for k in range(5)]
     svg(figure)
-    with pytest.raises(ValueError, match="4 examples"):
-        draw_tensor_ranks(list("abcd"), list("abcde"))
 
 
 def test_pictures_keep_their_pixels():
@@ -203,20 +156,15 @@ def test_colours_beyond_a_byte_are_cut_off_not_wrapped():
 @pytest.mark.parametrize(
     "call, words_of_error",
     [
-        (lambda: show_pictures([]), "no picture"),
         (lambda: show_pictures([GRID], ["a", "b"]), "2 titles for 1"),
         (lambda: show_pictures([GRID], frames=["red", "blue"]), "2 frames for 1"),
-        (lambda: show_pictures([np.ones((2, 2, 4))]), r"\(2, 2, 4\)"),
-        (lambda: show_planes(GRID), r"not \(5, 5\)"),
-        (lambda: draw_sliding(GRID, EDGES, 9), "step=9, but there are 9"),
-        (lambda: draw_uses(2, 9, (3, 3), (1, 1)), "does not fit"),
-        (lambda: draw_channels(np.ones((3, 3, 3)), np.ones((3, 3, 2)), 0), "kernel for each channel"),
-        (lambda: draw_layer(6, 7), "7 filters"),
-        (lambda: draw_pointwise(0, 1), "channels=0"),
-        (lambda: show_frames([]), "at least one"),
+        (lambda: draw_tensor_ranks(list("abcd"), list("abcde")), "shorter"),
+        (lambda: draw_sliding(GRID, EDGES, 9), "9 is out of bounds"),
+        (lambda: cross_correlate(GRID, np.ones((6, 1))), "cannot be larger"),
+        (lambda: draw_channels(np.ones((3, 3, 3)), np.ones((3, 3, 2)), 0), "shape"),
     ],
 )
-def test_bad_input_of_drawings_is_named(call, words_of_error):
+def test_what_does_not_fit_together_is_refused(call, words_of_error):
     with pytest.raises(ValueError, match=words_of_error):
         call()
 
@@ -229,11 +177,11 @@ def test_planes_are_the_channels_in_order():
     svg(figure)
 
 
-@pytest.mark.parametrize("stride, padding", [((1, 1), 0), ((1, 1), 1), ((2, 1), 1)])
-def test_sliding_shows_the_right_outputs_and_sum(stride, padding):
-    outputs = cross_correlate(GRID, EDGES, stride, padding)
+@pytest.mark.parametrize("padding", [0, 1])
+def test_sliding_shows_the_right_outputs_and_sum(padding):
+    outputs = cross_correlate(GRID, EDGES, padding)
     step = outputs.size // 2
-    figure = draw_sliding(GRID, EDGES, step, stride=stride, padding=padding)
+    figure = draw_sliding(GRID, EDGES, step, padding=padding)
     shown = numbers(figure)
     assert shown[-(step + 1) :] == outputs.flat[: step + 1].tolist()
     sum_written = words(figure)[-1]

