@@ -105,7 +105,7 @@ def test_learners_write_print_like_and_uneven():
 
 def test_templates_know_their_strokes():
     mouth = load_template("口")
-    assert mouth.strokes == 3 and mouth.boxes == ((0, 1, 2),)
+    assert mouth.strokes == 3 and mouth.boxes == [(0, 1, 2)]
     assert list(mouth.kind) == [SHU, BENT, HENG]
     bright = load_template("明")
     assert len(set(bright.parts[0])) == 2 and set(bright.role[0]) == {1, 2}
@@ -149,7 +149,7 @@ def test_what_is_one_piece_is_not_taken_apart(character):
 
 
 def test_the_box_of_a_frame_is_closed_by_its_last_stroke():
-    assert load_template("国").boxes == ((0, 1, 7),)
+    assert load_template("国").boxes == [(0, 1, 7)]
 
 
 def pieces(hand, characters="王木国朋", times=6) -> float:
@@ -262,9 +262,12 @@ def test_characters_of_ones_own(tmp_path):
         (None, "does not exist"),
         ("", "Cannot read"),
         ('{"medians": [[[0, 0]', "Cannot read"),
-        ("[]", "holds no strokes"),
+        ("[]", "Cannot read"),
         ('{"medians": []}', "holds no strokes"),
-        ('{"medians": [[[1, 2], [3, "x"]]]}', "stroke 1"),
+        ('{"medians": [[[1, 2], [3, "x"]]]}', "Cannot read"),
+        ('{"medians": [[[1, 2], [NaN, 4]]]}', "stroke 1"),
+        ('{"medians": [[[5, 6], [5, 6]]]}', "stroke 1"),
+        ('{"medians": [5]}', "stroke 1"),
         ('{"medians": [[[1, 2], [3, 4]], [[5, 6]]]}', "stroke 2"),
     ],
 )

@@ -8,7 +8,6 @@ import unicodedata
 from pathlib import Path
 
 from tools.handwriting.generate import MAX_WRITERS, plan, write_folder
-from tools.handwriting.proportions import ProportionsError
 from tools.handwriting.scan import SCANS
 from tools.handwriting.strokes import STROKES, StrokeDataError
 
@@ -67,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
             strokes=choices.strokes,
         )
         images = write_folder(choices.out, tasks)
-    except (StrokeDataError, ProportionsError, OSError) as error:
+    except (StrokeDataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from tools.handwriting.writers import Trace, Writer, within
+from tools.handwriting.writers import Trace, Writer
 
 OVERSAMPLING = 4  # fine pixels a pixel, each way
 
@@ -44,13 +44,13 @@ def draw(trace: Trace, writer: Writer, size: float, width: float) -> np.ndarray:
     fine = (points - low) * (factor * scale) + border * scale
     shape = np.ceil(span * factor + 2 * border).astype(int)
     pen = writer.pen
-    slow = within(1.0 - speed, -0.4, 1.0)
+    slow = np.clip(1.0 - speed, -0.4, 1.0)
     thick = width * (
         (1.0 - _WIDTH_BY_PRESSURE[pen] * writer.taper * 2.0 * (1.0 - pressure)) + _WIDTH_BY_REST[pen] * slow
     )
     radius = np.maximum(thick * (0.5 * scale), 0.5 * scale * 0.9)
     level = 205.0 * (1.0 - _DARKNESS_BY_PRESSURE[pen] * (1.0 - pressure) + 0.16 * slow)
-    level = within(level, 60, 250).astype(np.int32).tolist()
+    level = np.clip(level, 60, 250).astype(np.int32).tolist()
     canvas = np.zeros((int(shape[1]) * scale, int(shape[0]) * scale), np.uint8)
     across, down = np.rint(fine).astype(np.int32).T.tolist()
     radii = np.rint(radius).astype(np.int32).tolist()

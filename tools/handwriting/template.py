@@ -17,10 +17,9 @@ LEFT, TOP, FRAME, INSIDE = 1, 3, 5, 6
 
 @dataclass(frozen=True)
 class Template:
-    """A character as its writer knows it, before any hand has written it.
+    """A character of ``S`` strokes and ``P`` points, before any hand has written it.
 
     Coordinates are stroke-data units with the origin in the middle of the box and y down.
-    ``P`` is the number of points and ``S`` the number of strokes.
     """
 
     character: str
@@ -32,14 +31,12 @@ class Template:
     last: np.ndarray  # (S,) int: index of each stroke's last point
     hook: np.ndarray  # (S,) int: index of the corner where a final hook starts, or -1
     kind: np.ndarray  # (S,) int: one of KINDS
-    free_start: np.ndarray  # (S,) bool: no other stroke passes near the start
-    free_end: np.ndarray  # (S,) bool: no other stroke passes near the end
-    opening: np.ndarray  # (S,) float: share of the stroke before its first corner, at most 0.5
-    closing: np.ndarray  # (S,) float: share of the stroke after its last corner, at most 0.5
+    free: np.ndarray  # (S, 2) bool: no other stroke passes near the start, the end
+    outer: np.ndarray  # (S, 2) float: share of it before its first, after its last corner, at most 0.5
     length: np.ndarray  # (S,) float: arc length
-    parts: tuple[np.ndarray, ...]  # levels of components, each (S,) int
-    role: tuple[np.ndarray, ...]  # per level (S,) int, one of ROLES
-    boxes: tuple[tuple[int, int, int], ...]  # (upright, bend, closing stroke) of each box
+    parts: list[np.ndarray]  # levels of components, each (S,) int
+    role: list[np.ndarray]  # per level (S,) int, one of ROLES
+    boxes: list[tuple[int, int, int]]  # (upright, bend, closing stroke) of each box
     by_hand: np.ndarray  # (P, 2) float64: from a point's place in print to that by hand
 
     @property

@@ -11,7 +11,6 @@ stays on the paper between strokes. Running hand comes out of that, not out of a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from statistics import NormalDist
 
 import cv2
@@ -180,25 +179,12 @@ class Trace:
     speed: np.ndarray  # (M,) float32, 1 is the normal speed
 
 
-def within(values: np.ndarray, low: float, high: np.ndarray | float) -> np.ndarray:
-    """As ``np.clip``, in a fraction of its time on the short arrays of a character."""
-    return np.minimum(np.maximum(values, low), high)
-
-
-_ALONE = np.ones(1, np.float32)
-
-
-@lru_cache(maxsize=64)
-def _gaussian(deviation: float) -> np.ndarray:
-    radius = int(np.ceil(3.0 * deviation))
-    return cv2.getGaussianKernel(2 * radius + 1, deviation, cv2.CV_32F)
-
-
 def _smooth(rows: np.ndarray, deviation: float) -> np.ndarray:
     """Gaussian filter along time; ``rows`` is (M, channels) float32, ends held."""
     if deviation < 0.3:
         return rows
-    return cv2.sepFilter2D(rows, cv2.CV_32F, _ALONE, _gaussian(deviation), borderType=cv2.BORDER_REPLICATE)
+    size = 2 * int(np.ceil(3.0 * deviation)) + 1
+    return cv2.GaussianBlur(rows, (1, size), deviation, borderType=cv2.BORDER_REPLICATE)
 
 
 def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace:
@@ -225,27 +211,21 @@ def _vary_strokes(
 ) -> np.ndarray:
     """Strokes of other length, direction, bend and place, about a point held fixed."""
     kind, stroke = template.kind, template.stroke
-    first, last = template.first, template.last
-    count = template.strokes
-    free = 0.35 + 0.65 * (0.5 * template.free_start + 0.5 * template.free_end)
+    free_start, free_end = template.free.T
     stretch = writer.length[kind] + _LENGTH_SPREAD[kind] * 0.55 * messy * normal[:, 0]
-    crowding = _CROWDING * min(max(count - 6, 0), 14)
-    stretch = np.exp(free * stretch - crowding)
+    crowding = _CROWDING * min(max(template.strokes - 6, 0), 14)
+    stretch = np.exp((0.35 + 0.65 * template.free.mean(axis=1)) * stretch - crowding)
     if chance[-1, 5] < writer.flourish:
-        reach = np.where(template.free_end & (kind != BENT), template.length, 0.0)
+        reach = np.where(free_end & (kind != BENT), template.length, 0.0)
         longest = np.argmax(reach)
         if reach.any():
             stretch[longest] *= np.exp(_FLOURISH[kind[longest]] * chance[-1, 3])
     if chance[0, 5] < writer.short_last and kind[-1] == NA and template.length[-1] > 300:
         stretch[-1] *= 0.45 + 0.25 * chance[0, 4]
     angle = writer.angle[kind] + 0.040 * messy * normal[:, 1] * (1.0 + 0.9 * (kind == DOT))
-    begin, end = points[first], points[last]
+    begin, end = points[template.first], points[template.last]
     # An end that touches another stroke stays where it is rather than the middle.
-    anchor = np.where(
-        template.free_start & ~template.free_end,
-        1.0,
-        np.where(template.free_end & ~template.free_start, 0.0, _ANCHOR[kind]),
-    )
+    anchor = np.where(free_start == free_end, _ANCHOR[kind], free_start)
     fixed = begin + anchor[:, None] * (end - begin)
     cosine, sine = stretch * np.cos(angle), stretch * np.sin(angle)
     relative = points - fixed[stroke]
@@ -302,7 +282,7 @@ def _vary_whole(writer: Writer, points: np.ndarray, messy: float, rng: np.random
     warp = writer.warp + 0.025 * uneven * rng.standard_normal((2, 5))
     x, y = unit[:, 0], unit[:, 1]
     basis = np.stack([x * y, x * x - 0.3, y * y - 0.3, x * x * y, x * y * y], axis=1)
-    unit = unit + within(basis, -1.2, 1.2) @ warp.T
+    unit = unit + np.clip(basis, -1.2, 1.2) @ warp.T
     whole = rng.standard_normal(4)
     slant = writer.slant + 0.040 * messy * whole[0]
     rise = writer.rise + 0.025 * messy * whole[1]
@@ -327,17 +307,14 @@ def _meet(
     """
     stroke, along = template.stroke, template.along
     gap = (writer.gap + _GAP_SPREAD * messy * normal) / template.length[:, None]
-    before = np.where(template.free_start, 0.0, within(gap[:, 0], -0.10, 0.6 * template.opening))
-    after = np.where(template.free_end, 0.0, within(gap[:, 1], -0.10, 0.6 * template.closing))
-    wanted = (
-        along
-        + before[stroke] * within(1.0 - along / template.opening[stroke], 0.0, 1.0)
-        - after[stroke] * within(1.0 - (1.0 - along) / template.closing[stroke], 0.0, 1.0)
-    )
-    inside = within(wanted, 0.0, 1.0)
+    gap = np.where(template.free, 0.0, np.clip(gap, -0.10, 0.6 * template.outer))
+    # How much of its gap each point takes over: all at the end, nothing from the corner on.
+    way = np.stack([along, 1.0 - along], axis=1) / template.outer[stroke]
+    before, after = (gap[stroke] * np.clip(1.0 - way, 0.0, 1.0)).T
+    wanted = along + before - after
+    inside = np.clip(wanted, 0.0, 1.0)
     beyond = (wanted - inside) * template.length[stroke]
-    known, asked = 2.0 * stroke + along, 2.0 * stroke + inside
-    met = between(asked, known, points)
+    met = between(2.0 * stroke + inside, 2.0 * stroke + along, points)
     for rows, neighbours in ((template.first, template.first + 1), (template.last, template.last - 1)):
         heading = points[rows] - points[neighbours]
         heading /= np.maximum(np.hypot(heading[:, 0], heading[:, 1]), 1e-6)[:, None]
@@ -446,13 +423,13 @@ def _move(
     step = STEP
     pad = 3
     sampled = np.arange(-pad, int(clock / step) + 1 + pad) * step
-    sampled = within(sampled, 0.0, times[-1])
+    sampled = np.clip(sampled, 0.0, times[-1])
     path = np.empty((len(sampled), 2), np.float32)
     path[:, 0] = np.interp(sampled, times, places[:, 0])
     path[:, 1] = np.interp(sampled, times, places[:, 1])
 
     # Pressure: on strokes 1; in the air 0 but for the drawn ends of the way; joins in between.
-    segment = within(np.searchsorted(times, sampled, side="left"), 1, len(times) - 1)
+    segment = np.clip(np.searchsorted(times, sampled, side="left"), 1, len(times) - 1)
     link = kinds[segment]
     share = (sampled - times[segment - 1]) / np.maximum(times[segment] - times[segment - 1], 1e-3)
     # One share for the whole character: that of its first stroke, which short_last uses too. A share of
@@ -474,5 +451,5 @@ def _move(
     speed[0] = speed[1]
     speed = _smooth(speed[:, None], 2.5)[:, 0]
     on_paper = pressure > 0.34
-    pressure = np.where(on_paper, within(pressure * (1.0 + 0.12 * drift), 0.2, 1.4), 0.0)
+    pressure = np.where(on_paper, np.clip(pressure * (1.0 + 0.12 * drift), 0.2, 1.4), 0.0)
     return Trace(points=path, pressure=pressure.astype(np.float32), speed=speed)
