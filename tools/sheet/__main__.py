@@ -11,8 +11,10 @@ from pathlib import Path
 from course.characters import CHARACTERS
 from course.paths import DATA
 
+from tools.console import speak_utf8
+
 from .drawing import make_sheet
-from .folder import PageReading, read_photo, save_readings
+from .folder import read_photo, save_readings
 from .layout import BOXES, PAPERS, SheetError
 
 
@@ -22,17 +24,14 @@ def _make(arguments: list[str]) -> int:
         description="Make the printable sheet for your own handwriting. To read photos of it: "
         "python -m tools.sheet read --help",
     )
-    parser.add_argument("--paper", choices=PAPERS, default="A4")
-    parser.add_argument(
-        "--characters", default=CHARACTERS, help="the characters, 11 a page (default: the course's)"
-    )
-    parser.add_argument("--out", help="the PDF to write (default: handwriting-sheet-A4.pdf)")
-    parser.add_argument(
-        "--trace", type=int, default=1, metavar="N",
-        help=f"boxes a character with a faint model to trace, 0 to {BOXES} (default 1)",
-    )  # fmt: skip
-    parser.add_argument("--font", help="a font file for the models (default: the course's font)")
-    parser.add_argument("--replace", action="store_true", help="overwrite a PDF that is different")
+    add = parser.add_argument
+    add("--paper", choices=PAPERS, default="A4")
+    add("--characters", default=CHARACTERS, help="the characters, 11 a page (default: the course's)")
+    add("--out", help="the PDF to write (default: handwriting-sheet-A4.pdf)")
+    trace = f"boxes a character with a faint model to trace, 0 to {BOXES} (default 1)"
+    add("--trace", type=int, default=1, metavar="N", help=trace)
+    add("--font", help="a font file for the models (default: the course's font)")
+    add("--replace", action="store_true", help="overwrite a PDF that is different")
     options = parser.parse_args(arguments)
     out = options.out or f"handwriting-sheet-{options.paper}.pdf"
     pages = make_sheet(out, options.characters, options.paper, options.trace, options.font, options.replace)
@@ -44,11 +43,8 @@ def _make(arguments: list[str]) -> int:
 
 def _photos(names: list[str]) -> list[str]:
     # Windows leaves *.jpg to the program
-    expanded: list[str] = []
-    for name in names:
-        matches = [] if os.path.exists(name) else sorted(glob.glob(name))
-        expanded += matches or [name]
-    return expanded
+    return [each for name in names
+            for each in ([name] if os.path.exists(name) else sorted(glob.glob(name)) or [name])]  # fmt: skip
 
 
 def _read(arguments: list[str]) -> int:
@@ -56,14 +52,13 @@ def _read(arguments: list[str]) -> int:
         prog="python -m tools.sheet read",
         description="Cut photos or scans of the sheet into one image a box.",
     )
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, TIFF, ...")
-    parser.add_argument("--out", default=DATA / "mine", help="the folder (default: data/mine)")
-    parser.add_argument(
-        "--characters", help="those of the whole sheet, where its code cannot be read in the photo"
-    )
-    parser.add_argument("--replace", action="store_true", help="read pages anew that the folder has already")
+    add = parser.add_argument
+    add("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, TIFF, ...")
+    add("--out", type=Path, default=DATA / "mine", help="the folder (default: data/mine)")
+    add("--characters", help="those of the whole sheet, where its code cannot be read in the photo")
+    add("--replace", action="store_true", help="read pages anew that the folder has already")
     options = parser.parse_args(arguments)
-    readings: list[PageReading] = []
+    readings = []
     failed = 0
     photos = _photos(options.photos)
     for photo in photos:
@@ -74,13 +69,12 @@ def _read(arguments: list[str]) -> int:
             print(error, file=sys.stderr)
             continue
         print(reading, flush=True)
-        if not reading.written:
+        if reading.written:
+            readings.append(reading)
+        else:
             print(f"{photo}: no writing found. Use a blue or black pen, not a red one.")
-            continue
-        reading.found.release()
-        readings.append(reading)
     count = save_readings(readings, options.out, options.replace) if readings else 0
-    print(f"{count} images written to {Path(options.out)}")
+    print(f"{count} images written to {options.out}")
     if failed:
         print(f"{failed} of {len(photos)} photos could not be read, see above.", file=sys.stderr)
     if count:
@@ -90,10 +84,8 @@ def _read(arguments: list[str]) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, or 1 when something could not be done."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # LANG=C has no Chinese characters
-            stream.reconfigure(errors="backslashreplace")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    speak_utf8()
     try:
         return _read(arguments[1:]) if arguments[:1] == ["read"] else _make(arguments)
     except SheetError as error:

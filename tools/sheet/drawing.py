@@ -19,25 +19,12 @@ import numpy as np
 from matplotlib import font_manager, style
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch
+from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
-from .layout import (
-    BOX,
-    BOXES,
-    MARKER,
-    POSITIONS,
-    QR_SIDE,
-    Layout,
-    SheetError,
-    marker_modules,
-    marker_number,
-    page_layout,
-    qr_modules,
-    split_pages,
-)
+from .layout import BOX, BOXES, Layout, SheetError, page_codes, page_layout, split_pages
 
 FRAME = (1.0, 0.66, 0.58)
 GUIDE = (1.0, 0.80, 0.75)
@@ -55,33 +42,28 @@ _OTHER_FONTS = (
 )  # fmt: skip
 
 
-def _fonts() -> list[Path]:
-    files = [FONT_FILE] if FONT_FILE.exists() else []
-    installed = {entry.name: entry.fname for entry in reversed(font_manager.fontManager.ttflist)}
-    return files + [Path(installed[name]) for name in _OTHER_FONTS if name in installed]
-
-
-def _has_glyph(font: Path, character: str) -> bool:
-    return ord(character) in font_manager.get_font(os.fspath(font)).get_charmap()
-
-
 def choose_fonts(characters, font: str | os.PathLike | None = None) -> dict[str, Path]:
     """The font file that draws each character: `font`, or the course font, or an installed one.
 
     Raises SheetError that names the characters which no font has.
     """
-    if font is not None:
+    files = [Path(font)] if font else [FONT_FILE]
+    if not font:
+        installed = {entry.name: entry.fname for entry in reversed(font_manager.fontManager.ttflist)}
+        files += [Path(installed[name]) for name in _OTHER_FONTS if name in installed]
+    chosen: dict[str, Path] = {}
+    for file in files:
+        if not (lacking := [character for character in characters if character not in chosen]):
+            return chosen
         try:
-            font_manager.get_font(os.fspath(font))
+            glyphs = font_manager.get_font(file).get_charmap()
         except (OSError, RuntimeError, ValueError) as error:
             raise SheetError(
-                f"{font} cannot be used as a font ({error}). Name a .ttf or .otf file."
+                f"{file} cannot be used as a font ({error}). Name a .ttf or .otf file."
             ) from error
-    files = _fonts() if font is None else [Path(font)]
-    chosen = {c: next((f for f in files if _has_glyph(f, c)), None) for c in characters}
-    missing = "".join(c for c, file in chosen.items() if file is None)
-    if missing:
-        where = "No font found here has" if font is None else f"The font {font} lacks"
+        chosen |= {character: file for character in lacking if ord(character) in glyphs}
+    if missing := "".join(character for character in characters if character not in chosen):
+        where = f"The font {font} lacks" if font else "No font found here has"
         raise SheetError(
             f"{where} {missing}. Name a font file that does with --font FILE, e.g. LXGW WenKai, "
             "Noto Sans CJK SC or KaiTi."
@@ -92,43 +74,25 @@ def choose_fonts(characters, font: str | os.PathLike | None = None) -> dict[str,
 def _modules_outline(modules: np.ndarray, x: float, y: float, side: float) -> Outline:
     # Neighbouring squares overlap a little, so that viewers draw no hairlines between them.
     step, bleed = side / len(modules), 0.01
-    vertices = []
-    for row, line in enumerate(modules):
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], line.astype(int), [0]))))
-        for start, stop in edges.reshape(-1, 2):
-            x0, x1 = x + start * step - bleed, x + stop * step + bleed
-            y0, y1 = y + row * step - bleed, y + (row + 1) * step + bleed
-            vertices += [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
-    codes = [Outline.MOVETO, *[Outline.LINETO] * 3, Outline.CLOSEPOLY] * (len(vertices) // 5)
-    return Outline(vertices, codes)
+    square = Affine2D().scale(step + 2 * bleed).transform_path(Outline.unit_rectangle())
+    places = (np.argwhere(modules) * step + (y, x) - bleed)[:, ::-1]
+    return Outline.make_compound_path(*[Affine2D().translate(*at).transform_path(square) for at in places])
 
 
 def _glyph_outline(character: str, font: Path, centre: tuple[float, float], em: float) -> Outline:
-    properties = font_manager.FontProperties(fname=os.fspath(font))
-    outline = TextPath((0, 0), character, size=em, prop=properties)
-    box = outline.get_extents()
-    middle = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-    move = Affine2D().translate(-middle[0], -middle[1]).scale(1, -1).translate(*centre)
-    return outline.transformed(move)
+    outline = TextPath((0, 0), character, size=em, prop=font_manager.FontProperties(fname=font))
+    middle = np.mean(outline.get_extents().get_points(), axis=0)
+    return outline.transformed(Affine2D().translate(*-middle).scale(1, -1).translate(*centre))
 
 
 def _guides(axes, x: float, y: float) -> None:
     # the 米字格 of Chinese practice paper: frame, cross and diagonals
-    half = BOX / 2
-    for x0, y0, x1, y1 in (
-        (x, y + half, x + BOX, y + half),
-        (x + half, y, x + half, y + BOX),
-        (x, y, x + BOX, y + BOX),
-        (x + BOX, y, x, y + BOX),
-    ):
-        axes.plot(
-            (x0, x1), (y0, y1), color=GUIDE, linewidth=GUIDE_WIDTH * _POINTS_PER_MM,
-            dashes=(4, 4), dash_capstyle="butt",
-        )  # fmt: skip
-    axes.plot(
-        (x, x + BOX, x + BOX, x, x), (y, y, y + BOX, y + BOX, y),
-        color=FRAME, linewidth=FRAME_WIDTH * _POINTS_PER_MM, solid_joinstyle="miter",
-    )  # fmt: skip
+    across = np.array((0, 1, np.nan, 0.5, 0.5, np.nan, 0, 1, np.nan, 1, 0))
+    down = np.array((0.5, 0.5, np.nan, 0, 1, np.nan, 0, 1, np.nan, 0, 1))
+    dashes = {"dashes": (4, 4), "dash_capstyle": "butt"}
+    axes.plot(x + BOX * across, y + BOX * down, color=GUIDE, linewidth=GUIDE_WIDTH * _POINTS_PER_MM, **dashes)
+    width = FRAME_WIDTH * _POINTS_PER_MM
+    axes.add_patch(Rectangle((x, y), BOX, BOX, fill=False, edgecolor=FRAME, linewidth=width))
 
 
 def page_figure(
@@ -150,12 +114,8 @@ def page_figure(
     def write(x: float, y: float, text: str, size: float, **options) -> None:
         axes.text(x, y, text, fontsize=size, family="DejaVu Sans", color=INK, **options)
 
-    for position in range(len(POSITIONS)):
-        x, y = layout.marker_corners(position)[0]
-        modules = marker_modules(marker_number(layout.paper, page, position))
-        fill(_modules_outline(modules, x, y, MARKER), "black")
-    fill(_modules_outline(qr_modules(characters), *layout.qr, QR_SIDE), "black")
-
+    for code in page_codes(layout, page, characters):
+        fill(_modules_outline(*code), "black")
     top = layout.first_row
     write(layout.left, top - 16.5, "Your own handwriting", 15, weight="bold")
     write(layout.left, top - 11.5, f"page {page} of {pages}, {layout.paper}", 9)
@@ -168,7 +128,8 @@ def page_figure(
     for row, character in enumerate(characters):
         x, y, width, height = layout.label(row)
         fill(_glyph_outline(character, fonts[character], (x + width / 2, y + 8.4), 14), INK)
-        write(x + width / 2, y + height - 0.6, _pinyin(character), 7.5, ha="center")
+        if character in MEANINGS:
+            write(x + width / 2, y + height - 0.6, MEANINGS[character].pinyin, 7.5, ha="center")
         for column in range(BOXES):
             x, y = layout.box(row, column)
             if column < trace:
@@ -185,22 +146,6 @@ def page_figure(
     return figure
 
 
-def _pinyin(character: str) -> str:
-    meaning = MEANINGS.get(character)
-    return meaning.pinyin if meaning else ""
-
-
-def sheet_figures(characters, paper: str = "A4", trace: int = 1, font=None):
-    """Yield one figure a page of the sheet for `characters`; arguments as in `make_sheet`."""
-    layout = page_layout(paper)
-    if not 0 <= trace <= BOXES:
-        raise SheetError(f"{trace} boxes to trace: choose from 0 to {BOXES}.")
-    pages = split_pages(characters)
-    fonts = choose_fonts(sum(pages, ()), font)
-    for page, members in enumerate(pages, 1):
-        yield page_figure(layout, members, page, len(pages), fonts, trace)
-
-
 def make_sheet(
     path: str | os.PathLike,
     characters,
@@ -215,16 +160,17 @@ def make_sheet(
     trace: boxes a character with a faint model to trace; font: a font file for the models.
     A file that holds something else is kept unless replace is True. Raises SheetError.
     """
-    path = Path(path)
+    path, layout, pages = Path(path), page_layout(paper), split_pages(characters)
+    if not 0 <= trace <= BOXES:
+        raise SheetError(f"{trace} boxes to trace: choose from 0 to {BOXES}.")
+    fonts = choose_fonts(sum(pages, ()), font)
     content = io.BytesIO()
-    pages = 0
     # no date inside: the same sheet is the same file
     metadata = {"CreationDate": None, "Title": "Your own handwriting"}
     # a notebook's plot style must not crop or scale the page
     with style.context("default"), PdfPages(content, metadata=metadata) as pdf:
-        for figure in sheet_figures(characters, paper, trace, font):
-            pdf.savefig(figure)
-            pages += 1
+        for page, members in enumerate(pages, 1):
+            pdf.savefig(page_figure(layout, members, page, len(pages), fonts, trace))
     if path.is_dir():
         raise SheetError(f"{path} is a folder. Name a PDF file with --out.")
     if path.exists() and not replace and path.read_bytes() != content.getvalue():
@@ -233,4 +179,4 @@ def make_sheet(
         write_whole(path, content.getvalue())
     except OSError as error:
         raise SheetError(f"{path} cannot be written: {error}.") from error
-    return pages
+    return len(pages)

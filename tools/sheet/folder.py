@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ import numpy as np
 
 from .ink import BoxImage, cut_boxes
 from .layout import SheetError, split_pages
-from .photo import FoundPage, check_frames, find_page, load_photo, read_characters
+from .photo import FoundPage, check_frames, find_page, flatten, load_photo, read_characters
 
 MANIFEST = "manifest.json"
 _FORMAT = "own handwriting, 1"
@@ -25,49 +26,42 @@ _FORMAT = "own handwriting, 1"
 
 @dataclass
 class PageReading:
-    """A page as read: its file's name and SHA-256, its characters, and its boxes row by row."""
+    """A page as read: its file's name, its characters, its boxes row by row, the file's SHA-256."""
 
     name: str
-    sha256: str
     found: FoundPage
     characters: tuple[str, ...]
     boxes: list[BoxImage]
+    sha256: str = ""
 
     @property
     def written(self) -> int:
         """How many boxes have writing in them."""
         return sum(box.image is not None for box in self.boxes)
 
-    @property
-    def empty(self) -> int:
-        """How many boxes are empty."""
-        return len(self.boxes) - self.written
-
     def __str__(self) -> str:
         return (
             f"{self.name}: page {self.found.page} ({''.join(self.characters)}), "
-            f"{self.written} boxes written, {self.empty} empty"
+            f"{self.written} boxes written, {len(self.boxes) - self.written} empty"
         )
 
 
-def read_picture(
-    picture: np.ndarray, name: str = "The photo", characters=None, sha256: str = ""
-) -> PageReading:
+def read_picture(picture: np.ndarray, name: str = "The photo", characters=None) -> PageReading:
     """Read one picture of the sheet, (height, width, 3) RGB uint8; arguments as in `read_photo`."""
     found = find_page(picture, name)
-    pages = split_pages(CHARACTERS if characters is None else characters)
-    on_page = read_characters(found, pages)
-    if on_page is None and characters is not None and found.page <= len(pages):
+    flat = flatten(found, picture)
+    pages = split_pages(characters or CHARACTERS)
+    on_page = read_characters(flat, found, pages)
+    if on_page is None and characters and found.page <= len(pages):
         on_page = pages[found.page - 1]  # the caller says which sheet this is
+    check_frames(found, picture, len(on_page) if on_page else 1, name)
     if on_page is None:
-        check_frames(found, 1, name)
         raise SheetError(
             f"{name}: the square code at the top of page {found.page} cannot be read, so nobody "
             "knows which characters these are. Photograph it sharper, or name the characters of "
             "the whole sheet with --characters."
         )
-    check_frames(found, len(on_page), name)
-    return PageReading(name, sha256, found, on_page, cut_boxes(found, len(on_page)))
+    return PageReading(name, found, on_page, cut_boxes(flat, found.layout, len(on_page)))
 
 
 def read_photo(path: str | os.PathLike, characters=None) -> PageReading:
@@ -79,10 +73,9 @@ def read_photo(path: str | os.PathLike, characters=None) -> PageReading:
     Raises SheetError that names the file and what to do: no sheet in it, cut off, bent, too small,
     not a picture, empty, damaged, too large.
     """
-    path = Path(path)
-    picture = load_photo(path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return read_picture(picture, str(path), characters, sha256)
+    reading = read_picture(load_photo(path), str(path), characters)
+    reading.sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return reading
 
 
 def _read_manifest(folder: Path) -> dict:
@@ -90,8 +83,7 @@ def _read_manifest(folder: Path) -> dict:
     if folder.exists() and not folder.is_dir():
         raise SheetError(f"{folder} is a file, not a folder. Choose another --out.")
     if not path.exists():
-        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-        others = [name for name in names if not is_junk(name)]
+        others = sorted(each.name for each in folder.glob("*") if not is_junk(each.name))
         if others:
             raise SheetError(
                 f"{folder} already holds {others[0]} and more that was not read from a sheet. "
@@ -102,9 +94,9 @@ def _read_manifest(folder: Path) -> dict:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["format"] != _FORMAT:
             raise ValueError(f"format {manifest['format']!r}")
-        for entry in manifest["pages"].values():
-            for character, numbers in entry["written"].items():
-                _image_path(folder, character, *numbers)
+        for page in manifest["pages"].values():
+            for place in _places(page):
+                _image_path(folder, *place)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SheetError(
             f"{path} is damaged or not of this program ({error}). Choose a new folder with --out."
@@ -112,12 +104,15 @@ def _read_manifest(folder: Path) -> dict:
     return manifest
 
 
-def _image_path(folder: Path, character: str, *numbers: int) -> list[Path]:
-    if len(character) != 1 or not character.isalnum():
-        raise ValueError(f"{character!r} is not a character")
-    if not all(isinstance(number, int) for number in numbers):
-        raise ValueError(f"{numbers} are not numbers")
-    return [folder / character / f"{number}.png" for number in numbers]
+def _places(page: dict) -> list[tuple[str, int]]:
+    """The boxes of a page in the manifest: their characters and numbers."""
+    return [(character, number) for character, numbers in page["written"].items() for number in numbers]
+
+
+def _image_path(folder: Path, character: str, number: int) -> Path:
+    if len(character) != 1 or not character.isalnum() or not isinstance(number, int):
+        raise ValueError(f"{character!r} is not a character, or {number!r} not a number")
+    return folder / character / f"{number}.png"
 
 
 def save_readings(readings, folder: str | os.PathLike, replace: bool = False) -> int:
@@ -130,7 +125,7 @@ def save_readings(readings, folder: str | os.PathLike, replace: bool = False) ->
     """
     folder = Path(folder)
     manifest = _read_manifest(folder)
-    taken = {c: key for key in manifest["pages"] for c in key}
+    pages = manifest["pages"]
     new: dict[str, PageReading] = {}
     for reading in readings:
         key = "".join(reading.characters)
@@ -138,59 +133,52 @@ def save_readings(readings, folder: str | os.PathLike, replace: bool = False) ->
             raise SheetError(
                 f"{reading.name} shows the same page as {new[key].name}: {key}. Name one of them."
             )
-        if key in manifest["pages"] and not replace:
+        if key in pages and not replace:
             raise SheetError(
-                f"{reading.name}: the page {key} is already in {folder}, read from "
-                f"{manifest['pages'][key]['photo']}. Add --replace to read it anew, or choose "
-                "another --out for another writer."
+                f"{reading.name}: the page {key} is already in {folder}, read from {pages[key]['photo']}. "
+                "Add --replace to read it anew, or choose another --out for another writer."
             )
-        for other in {taken.get(c, key) for c in key} - {key}:
-            raise SheetError(
-                f"{reading.name}: some characters of {key} are already in {folder}, on the page "
-                f"{other}. Choose another --out."
-            )
+        for other in {*pages, *new} - {key}:
+            if set(other) & set(key):
+                raise SheetError(
+                    f"{reading.name}: some characters of {key} are already in {folder}, on the page "
+                    f"{other}. Choose another --out."
+                )
         new[key] = reading
-        taken |= dict.fromkeys(key, key)
-    count = 0
     try:
-        for key, reading in new.items():
-            count += _save_page(folder, manifest, key, reading)
+        for reading in new.values():
+            _save_page(folder, manifest, reading)
     except OSError as error:
         raise SheetError(
             f"{folder} cannot be written to: {error}. Choose another --out, then read again with --replace."
         ) from error
-    return count
+    return sum(reading.written for reading in new.values())
 
 
-def _save_page(folder: Path, manifest: dict, key: str, reading: PageReading) -> int:
-    images = {}
-    for box in reading.boxes:
-        if box.image is not None:
-            images[reading.characters[box.row], box.column + 1] = box.image
-    written: dict[str, list[int]] = {}
-    for character, number in images:
-        written.setdefault(character, []).append(number)
-    before = manifest["pages"].get(key, {"written": {}})["written"]
+def _save_page(folder: Path, manifest: dict, reading: PageReading) -> None:
+    key = "".join(reading.characters)
+    before = _places(manifest["pages"].get(key, {"written": {}}))
+    images = {
+        (reading.characters[box.row], box.column + 1): box.image
+        for box in reading.boxes
+        if box.image is not None
+    }
     manifest["pages"][key] = {
         "photo": Path(reading.name).name,
         "sha256": reading.sha256,
         "paper": reading.found.layout.paper,
         "page": reading.found.page,
-        "written": written,
+        "written": {c: [number for other, number in images if other == c] for c, _ in images},
     }
     # The manifest goes first: broken off here, the folder is still known as ours and the page
     # can be read again with --replace.
     text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True)
     write_whole(folder / MANIFEST, text + "\n")
-    for (character, number), image in images.items():
-        (target,) = _image_path(folder, character, number)
-        write_whole(target, cv2.imencode(".png", image)[1].tobytes())
-    for character, numbers in before.items():
-        for number in set(numbers) - set(written.get(character, [])):
-            for path in _image_path(folder, character, number):
-                path.unlink(missing_ok=True)
+    for place, image in images.items():
+        write_whole(_image_path(folder, *place), cv2.imencode(".png", image)[1].tobytes())
+    for place in set(before) - set(images):
+        path = _image_path(folder, *place)
+        path.unlink(missing_ok=True)
         # a class folder without an image would be a class without an example
-        if character not in written and (folder / character).is_dir():
-            if not any((folder / character).iterdir()):
-                (folder / character).rmdir()
-    return len(images)
+        with contextlib.suppress(OSError):  # it holds others
+            path.parent.rmdir()

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from .drawing import FRAME, FRAME_WIDTH, GUIDE
-from .layout import BOX, BOXES
-from .photo import PIXELS_PER_MM, FoundPage, line_profile
+from .layout import BOX, BOXES, Layout
+from .photo import PIXELS_PER_MM, line_profile
 
 # A character of 13 mm, as people write into a box of 20 mm, becomes 84 pixels: the median height
 # in the CASIA set that the lecture is about. Its median ink is grey 96.
@@ -23,14 +23,8 @@ MARGIN = 4  # pixels of white around the ink
 _INSET = 0.6  # mm; keeps the frame out of the picture
 _LEAST_AREA = 0.8  # mm² of ink; less is a dot of dirt
 _LEAST_LENGTH = 2.0  # mm; several specks of dirt are no writing either
-
-
-def _luminance(colour) -> float:
-    return float(np.dot(colour, (0.299, 0.587, 0.114)))
-
-
 # how dark guides and models are against the frame when all are printed grey
-_GUIDE_SHARE = (1 - _luminance(GUIDE)) / (1 - _luminance(FRAME))
+_GUIDE_SHARE = np.divide(*(1 - np.dot((GUIDE, FRAME), (0.299, 0.587, 0.114))))
 
 
 @dataclass
@@ -58,45 +52,43 @@ def darkness(flat: np.ndarray) -> np.ndarray:
     return 1 - red / np.maximum(paper, 1)
 
 
-def cut_boxes(found: FoundPage, rows: int) -> list[BoxImage]:
+def cut_boxes(flat: np.ndarray, layout: Layout, rows: int) -> list[BoxImage]:
     """Cut and clean the boxes of the first `rows` rows of a page; empty ones have no image."""
-    dark = darkness(found.flat)
+    dark = darkness(flat)
     tiles = {}
     for row in range(rows):
         for column in range(BOXES):
-            x, y = found.layout.box(row, column)
-            span = [slice(round((v + _INSET) * PIXELS_PER_MM),
-                          round((v + BOX - _INSET) * PIXELS_PER_MM)) for v in (y, x)]  # fmt: skip
-            tile = cv2.GaussianBlur(dark[tuple(span)], (0, 0), 0.7)
+            across, down = (
+                slice(round((v + _INSET) * PIXELS_PER_MM), round((v + BOX - _INSET) * PIXELS_PER_MM))
+                for v in layout.box(row, column)
+            )
+            tile = cv2.GaussianBlur(dark[down, across], (0, 0), 0.7)
             tiles[row, column] = tile - np.median(tile)
-    print_level = _print_level(found, dark, rows)
+    print_level = _print_level(dark, layout, rows)
     noise = float(np.median([1.4826 * np.median(np.abs(tile)) for tile in tiles.values()]))
     lowest = max(0.06, 0.02 + 1.3 * print_level, 4.5 * noise)
 
     first = {place: _ink_level(tile, lowest) for place, tile in tiles.items()}
-    levels = [level for level in first.values() if level]
-    page_level = float(np.median(levels)) if levels else 0.0
+    page_level = float(np.median([level for level in first.values() if level] or [0.0]))
     return [
         BoxImage(*place, _clean(tile, lowest, print_level, first[place], page_level))
         for place, tile in tiles.items()
     ]
 
 
-def _print_level(found: FoundPage, dark: np.ndarray, rows: int) -> float:
+def _print_level(dark: np.ndarray, layout: Layout, rows: int) -> float:
     """How dark guides and models still are in red light, from the area under the frames' lines."""
-    scale, half = PIXELS_PER_MM, 8
+    side, half, rim = round(BOX * PIXELS_PER_MM), 8, 20
     areas = []
     for row in range(rows):
         for column in range(BOXES):
-            x, y = (round(v * scale) for v in found.layout.box(row, column))
-            side = round(BOX * scale)
-            inner = slice(20, side - 20)
-            for edge in (0, side):
-                across = dark[y + edge - half : y + edge + half, x : x + side][:, inner]
-                down = dark[y : y + side, x + edge - half : x + edge + half][inner].T
-                areas += [line_profile(across).clip(0).sum(), line_profile(down).clip(0).sum()]
+            x, y = (round(v * PIXELS_PER_MM) for v in layout.box(row, column))
+            for picture, across, along in ((dark, y, x), (dark.T, x, y)):
+                for edge in (across, across + side):
+                    strip = picture[edge - half : edge + half, along + rim : along + side - rim]
+                    areas.append(line_profile(strip).clip(0).sum())
     # a gap of 1 to 2 mm: only the nearer line is inside these 1.6 mm
-    return _GUIDE_SHARE * float(np.median(areas)) / scale / FRAME_WIDTH
+    return _GUIDE_SHARE * float(np.median(areas)) / PIXELS_PER_MM / FRAME_WIDTH
 
 
 def _parts(tile: np.ndarray, edge: float, core: float) -> np.ndarray:
@@ -105,7 +97,7 @@ def _parts(tile: np.ndarray, edge: float, core: float) -> np.ndarray:
     dark = np.zeros(count, dtype=bool)
     dark[labels[tile > core]] = True
     size = len(tile)
-    left, top, width, height, area = (stats[:, i] for i in range(5))
+    left, top, width, height, area = stats.T
     rim = round(1.0 * PIXELS_PER_MM)
     # what stays within 1 mm of one side came over from the box next door, or is the frame
     outside = (left + width <= rim) | (left >= size - rim) | (top + height <= rim) | (top >= size - rim)
@@ -114,18 +106,18 @@ def _parts(tile: np.ndarray, edge: float, core: float) -> np.ndarray:
     return keep[labels]
 
 
-def _ink_level(tile: np.ndarray, lowest: float) -> float:
-    """How dark the ink of a box is (upper quartile of its pixels); 0 when there is none."""
-    mask = _parts(tile, lowest, lowest + 0.05)
-    return float(np.percentile(tile[mask], 75)) if _is_writing(mask) else 0.0
-
-
 def _is_writing(mask: np.ndarray) -> bool:
     if mask.sum() < _LEAST_AREA * PIXELS_PER_MM**2:
         return False
     stats = cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:]
     sides = stats[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)]
     return sides.max() >= _LEAST_LENGTH * PIXELS_PER_MM
+
+
+def _ink_level(tile: np.ndarray, lowest: float) -> float:
+    """How dark the ink of a box is (upper quartile of its pixels); 0 when there is none."""
+    mask = _parts(tile, lowest, lowest + 0.05)
+    return float(np.percentile(tile[mask], 75)) if _is_writing(mask) else 0.0
 
 
 def _clean(tile, lowest, print_level, level, page_level) -> np.ndarray | None:

@@ -20,22 +20,10 @@ BOX_GAP = 1.5
 LABEL_WIDTH = 18.0  # the cell with the printed model
 MARKER = 10.0
 EDGE = 8.0  # from the paper's edge to a marker; printers leave about 6 mm blank
-QR_MODULES = 33  # QR version 3 (29 modules) with the two blank modules that OpenCV adds
-QR_SIDE = 19.0
+QR_SIDE = 19.0  # of its 33 modules
 
 POSITIONS = ("top left", "top right", "middle left", "middle right", "bottom left", "bottom right")
 CORNERS = (0, 1, 4, 5)
-
-_PAPERS = {
-    # name: (width, height, top of the first row, distance from row to row)
-    "A4": (210.0, 297.0, 30.0, 22.0),
-    "Letter": (215.9, 279.4, 28.0, 21.0),
-}
-PAPERS = tuple(_PAPERS)
-_DICTIONARY = cv2.aruco.DICT_APRILTAG_36h11
-MAX_PAGES = 587 // (len(PAPERS) * len(POSITIONS))
-MAX_CHARACTERS = MAX_PAGES * ROWS
-_CODE_PREFIX = "OH1"
 
 
 class SheetError(ValueError):
@@ -44,13 +32,16 @@ class SheetError(ValueError):
 
 @dataclass(frozen=True)
 class Layout:
-    """The geometry of one paper format (millimetres)."""
+    """The geometry of one paper format; rows count from 0 to 10, columns from 0 to 6.
+
+    Corners are arrays of shape (4, 2): top left, top right, bottom right, bottom left.
+    """
 
     paper: str
     width: float
     height: float
-    first_row: float
-    row_pitch: float
+    first_row: float  # its top
+    row_pitch: float  # from row to row
 
     @property
     def left(self) -> float:
@@ -58,24 +49,23 @@ class Layout:
         return (self.width - LABEL_WIDTH - BOXES * (BOX_GAP + BOX)) / 2
 
     def label(self, row: int) -> tuple[float, float, float, float]:
-        """x, y, width and height of the cell that shows the model of row 0 to 10."""
+        """x, y, width and height of the cell that shows the model of a row."""
         return self.left, self.first_row + row * self.row_pitch, LABEL_WIDTH, BOX
 
     def box(self, row: int, column: int) -> tuple[float, float]:
-        """The top left corner of a box: row 0 to 10, column 0 to 6."""
+        """The top left corner of a box."""
         x = self.left + LABEL_WIDTH + BOX_GAP + column * (BOX + BOX_GAP)
         return x, self.first_row + row * self.row_pitch
 
     def box_corners(self, row: int, column: int) -> np.ndarray:
-        """The corners of a box, (4, 2): top left, top right, bottom right, bottom left."""
-        x, y = self.box(row, column)
-        return np.array([(x, y), (x + BOX, y), (x + BOX, y + BOX), (x, y + BOX)])
+        """The corners of a box."""
+        return _square(*self.box(row, column), BOX)
 
     def marker_corners(self, position: int) -> np.ndarray:
-        """The corners of a marker, (4, 2), in the order of `box_corners`."""
+        """The corners of a marker."""
         x = EDGE if position % 2 == 0 else self.width - EDGE - MARKER
         y = (EDGE, (self.height - MARKER) / 2, self.height - EDGE - MARKER)[position // 2]
-        return np.array([(x, y), (x + MARKER, y), (x + MARKER, y + MARKER), (x, y + MARKER)])
+        return _square(x, y, MARKER)
 
     @property
     def qr(self) -> tuple[float, float]:
@@ -83,11 +73,23 @@ class Layout:
         return self.width - EDGE - MARKER - 4 - QR_SIDE, self.first_row - QR_SIDE - 1.5
 
 
+def _square(x: float, y: float, side: float) -> np.ndarray:
+    return np.array([(x, y), (x + side, y), (x + side, y + side), (x, y + side)])
+
+
+_LAYOUTS = (Layout("A4", 210.0, 297.0, 30.0, 22.0), Layout("Letter", 215.9, 279.4, 28.0, 21.0))
+PAPERS = tuple(layout.paper for layout in _LAYOUTS)
+MARKERS = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_APRILTAG_36h11)
+MAX_PAGES = len(MARKERS.bytesList) // (len(PAPERS) * len(POSITIONS))
+MAX_CHARACTERS = MAX_PAGES * ROWS
+_CODE_PREFIX = "OH1"
+
+
 def page_layout(paper: str) -> Layout:
     """The layout for `paper`, "A4" or "Letter". Raises SheetError for another name."""
-    if paper not in _PAPERS:
+    if paper not in PAPERS:
         raise SheetError(f"No layout for paper {paper!r}. Choose one of: {', '.join(PAPERS)}.")
-    return Layout(paper, *_PAPERS[paper])
+    return _LAYOUTS[PAPERS.index(paper)]
 
 
 def check_characters(characters) -> tuple[str, ...]:
@@ -98,20 +100,19 @@ def check_characters(characters) -> tuple[str, ...]:
     characters = tuple(unicodedata.normalize("NFC", "".join(characters)))
     if not characters:
         raise SheetError("No characters given. Name at least one, e.g. --characters 大太犬.")
-    seen = {}
+    seen: dict[str, str] = {}
     for character in characters:
         if unicodedata.category(character)[0] not in "LN":
             raise SheetError(
                 f"{character!r} (U+{ord(character):04X}) is neither a letter nor a number and "
                 "cannot name a folder. Leave it out."
             )
-        # a and A would share a folder on Windows and macOS
-        if character.casefold() in seen:
+        folder = character.casefold()  # a and A would share one on Windows and macOS
+        if folder in seen:
             raise SheetError(
-                f"{character!r} is the same as {seen[character.casefold()]!r} to some computers. "
-                "Name each character once."
+                f"{character!r} is the same as {seen[folder]!r} to some computers. Name each character once."
             )
-        seen[character.casefold()] = character
+        seen[folder] = character
     if len(characters) > MAX_CHARACTERS:
         raise SheetError(
             f"{len(characters)} characters are too many for one sheet: at most {MAX_CHARACTERS}. "
@@ -128,8 +129,7 @@ def split_pages(characters) -> list[tuple[str, ...]]:
 
 def marker_number(paper: str, page: int, position: int) -> int:
     """The AprilTag number for a page (from 1) and a position (0 to 5)."""
-    page_code = (page - 1) * len(PAPERS) + PAPERS.index(paper)
-    return page_code * len(POSITIONS) + position
+    return ((page - 1) * len(PAPERS) + PAPERS.index(paper)) * len(POSITIONS) + position
 
 
 def marker_meaning(number: int) -> tuple[str, int, int]:
@@ -137,16 +137,6 @@ def marker_meaning(number: int) -> tuple[str, int, int]:
     page_code, position = divmod(number, len(POSITIONS))
     page, paper = divmod(page_code, len(PAPERS))
     return PAPERS[paper], page + 1, position
-
-
-def marker_dictionary() -> cv2.aruco.Dictionary:
-    """The AprilTag family that the sheet uses."""
-    return cv2.aruco.getPredefinedDictionary(_DICTIONARY)
-
-
-def marker_modules(number: int) -> np.ndarray:
-    """The 8 × 8 modules of a marker; True is black."""
-    return cv2.aruco.generateImageMarker(marker_dictionary(), number, 8) == 0
 
 
 def qr_text(characters: tuple[str, ...]) -> str:
@@ -157,7 +147,7 @@ def qr_text(characters: tuple[str, ...]) -> str:
 def qr_characters(text: str) -> tuple[str, ...] | None:
     """The characters that a QR code names; None when it is not one of this sheet's codes."""
     digits = text[len(_CODE_PREFIX) :]
-    if not text.startswith(_CODE_PREFIX) or len(digits) % 4 or not 4 <= len(digits) <= 4 * ROWS:
+    if not text.startswith(_CODE_PREFIX) or len(digits) % 4 or len(digits) > 4 * ROWS:
         return None
     try:
         return check_characters([chr(int(digits[i : i + 4], 36)) for i in range(0, len(digits), 4)])
@@ -172,3 +162,11 @@ def qr_modules(characters: tuple[str, ...]) -> np.ndarray:
     options.mode = cv2.QRCodeEncoder_MODE_ALPHANUMERIC
     options.correction_level = cv2.QRCodeEncoder_CORRECT_LEVEL_Q
     return cv2.QRCodeEncoder.create(options).encode(qr_text(characters)) == 0
+
+
+def page_codes(layout: Layout, page: int, characters: tuple[str, ...]):
+    """Yield the codes of a page: modules (n, n), True is black, and x, y and side of their square."""
+    for position in range(len(POSITIONS)):
+        picture = cv2.aruco.generateImageMarker(MARKERS, marker_number(layout.paper, page, position), 8)
+        yield picture == 0, *layout.marker_corners(position)[0], MARKER
+    yield qr_modules(characters), *layout.qr, QR_SIDE
