@@ -6,7 +6,6 @@ that takes the place of the learner's notebook. A relative path counts from the 
 folder, or from the repository when it is not there.
 """
 
-import errno
 import os
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from course.loaders import class_folders
 from course.paths import DATA, REPOSITORY, USER_CACHE
 
 ARCHIVE = DATA / "handwriting.tar.xz"
-LAYOUT = "Train/<character>/<image>.png and Test/<character>/<image>.png"
 
 
 def handwriting_folder() -> Path:
@@ -26,24 +24,11 @@ def handwriting_folder() -> Path:
 
     Raises
     ------
-    FileNotFoundError, NotADirectoryError, ValueError
-        The folder is missing, empty or of another layout (it is named), or the archive is damaged.
-    OSError
-        The archive can be unpacked nowhere; each place and its reason are named.
+    OSError, ValueError
+        COURSE_DATA names no such folder (it is named); see `course.copies.archive.unpacked`.
     """
-    own = _folder_from_environment("COURSE_DATA")
-    if own is None:
-        return _shipped_folder()
-    for part in ("Train", "Test"):
-        try:
-            class_folders(own / part)
-        except (OSError, ValueError) as error:
-            found = ", ".join(sorted(path.name for path in own.iterdir())[:8]) or "nothing"
-            raise type(error)(
-                f"COURSE_DATA is {own}, which should hold {LAYOUT}. Its {part} folder is "
-                f"missing or has no character folders. Found: {found}."
-            ) from error
-    return own
+    layout = "Train/<character>/<image>.png and Test/<character>/<image>.png"
+    return _own_folder("COURSE_DATA", layout, ("Train", "Test")) or _shipped_folder()
 
 
 def notebook_folder() -> Path:
@@ -51,22 +36,10 @@ def notebook_folder() -> Path:
 
     That is COURSE_NOTEBOOK where it is set; else the Notebook folder of COURSE_DATA; else the
     shipped notebook if it has any of the characters in Train; else, with a printed line, Test.
-    Load it with `skip_unknown=True`, since it may hold characters that Train lacks.
-
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError, ValueError, OSError
-        As `handwriting_folder`, naming COURSE_NOTEBOOK where that is at fault.
+    Load it with `skip_unknown=True`, since it may hold characters that Train lacks. Errors are
+    those of `handwriting_folder`.
     """
-    own = _folder_from_environment("COURSE_NOTEBOOK")
-    if own is not None:
-        try:
-            class_folders(own)
-        except ValueError as error:
-            raise ValueError(
-                f"COURSE_NOTEBOOK is {own}, which should hold <character>/<image>.png, but has "
-                "no character folders."
-            ) from error
+    if own := _own_folder("COURSE_NOTEBOOK", "<character>/<image>.png", (".",)):
         return own
     data = handwriting_folder()
     if (data / "Notebook").is_dir():
@@ -82,7 +55,7 @@ def notebook_folder() -> Path:
     return data / "Test"
 
 
-def _folder_from_environment(variable: str) -> Path | None:
+def _own_folder(variable: str, layout: str, parts: tuple[str, ...]) -> Path | None:
     """The folder that an environment variable names, None where it is unset or blank."""
     value = os.environ.get(variable, "").strip()
     if not value:
@@ -90,23 +63,17 @@ def _folder_from_environment(variable: str) -> Path | None:
     path = Path(value).expanduser()
     if not path.is_absolute():
         path = path.absolute() if path.exists() else REPOSITORY / path
-    expected = LAYOUT if variable == "COURSE_DATA" else "<character>/<image>.png"
-    if not path.exists():
-        raise FileNotFoundError(
-            errno.ENOENT,
-            f"{variable} names a folder that does not exist (expected there: "
-            f"{expected}). Create it, or unset {variable} to use the shipped data",
-            str(path),
-        )
-    if not path.is_dir():
-        raise NotADirectoryError(
-            errno.ENOTDIR,
-            f"{variable} should name a folder that holds {expected}, but names a file",
-            str(path),
-        )
+    try:
+        for part in parts:
+            class_folders(path / part)
+    except (OSError, ValueError) as error:
+        found = ", ".join(sorted(os.listdir(path))[:8]) if path.is_dir() else "no folder"
+        raise type(error)(
+            f"{variable} is {path}, which should hold {layout}. Found there: {found or 'nothing'}. "
+            f"Correct {variable}, or unset it to use what ships."
+        ) from error
     return path
 
 
 def _shipped_folder() -> Path:
-    """The shipped archive's folder, unpacked where that is still to be done."""
     return archive.unpacked(ARCHIVE, [DATA / "handwriting", USER_CACHE / "handwriting"])

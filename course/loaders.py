@@ -18,6 +18,7 @@ from course.copies import packed
 from course.paths import is_junk
 
 import numpy as np
+from PIL import Image
 
 if TYPE_CHECKING:  # pandas is only imported by the two functions that return its tables
     import pandas as pd
@@ -179,7 +180,9 @@ def preprocess_image(img_path: str | Path, img_height: int = 80, img_width: int 
     if not os.path.exists(img_path):
         raise FileNotFoundError(errno.ENOENT, "No such image", str(img_path))
     grey = photos.read_picture(img_path).convert("L")
-    return packed.resize(grey, img_height, img_width)[:, :, np.newaxis]
+    # In two steps, since which direction Pillow takes first depends on its version.
+    rows = grey.resize((img_width, grey.height), Image.Resampling.BICUBIC)
+    return np.array(rows.resize((img_width, img_height), Image.Resampling.BICUBIC))[:, :, np.newaxis]
 
 
 def _check_size(img_height: int, img_width: int) -> None:

@@ -1,222 +1,144 @@
 """The shipped archive, unpacked: whole or not at all, checked, and with an eye on later changes."""
 
-import errno
 import functools
 import hashlib
 import io
 import json
 import lzma
 import os
-import re
 import secrets
 import shutil
-import sys
 import tarfile
 import tempfile
 import warnings
-import zlib
 from pathlib import Path
 
 from course.paths import is_junk
-from course.store.files import locked
+from course.store.files import locked, why_not_writable
 
-_MANIFEST = "manifest.json"
-_STAMP = ".unpacked.json"
+_MANIFEST = "manifest.json"  # of the archive: the SHA-256 of each image
+_STAMP = ".unpacked.json"  # in an unpacked folder: the SHA-256 of its archive
 
 
 def unpacked(archive: Path, places: list[Path]) -> Path:
     """The first of these folders that the archive was unpacked into, or now is.
 
-    A warning says once in a session when files in it differ from those of the archive. Without the
-    archive, an earlier unpacking serves.
+    A warning says once in a session when images in it differ from those of the archive. A new archive
+    takes the place of an old one; a folder whose images were changed by hand is kept under another
+    name, which is printed. Without the archive, an earlier unpacking serves.
 
     Raises
     ------
     FileNotFoundError, FileExistsError, ValueError
-        The archive is missing; a folder of the same name is in the way; or see `unpack`.
+        The archive is missing, or damaged; a folder of the same name is in the way.
     OSError
-        No place can be written; each and its reason are named.
+        No place can be written, which is told of each, or the disk is full.
     """
-    if not archive.exists():
-        for place in places:
-            if _read_stamp(place):
-                return place
-        raise FileNotFoundError(
-            errno.ENOENT,
-            "The shipped handwriting is missing. Restore it with `git checkout`, rebuild it with "
-            "`make data`, or set COURSE_DATA to a folder of your own",
-            str(archive),
-        )
-    archive_hash = _sha256(archive)
+    archive_hash = _sha256(archive.read_bytes()) if archive.exists() else None
     for place in places:
-        if _read_stamp(place).get("archive_sha256") == archive_hash:
-            _warn_of_changes(place, archive_hash)
+        stamp = _read_stamp(place)
+        if stamp and archive_hash in (stamp, None):
+            _warn_of_changes(place)
             return place
-    failures = []
-    for place in places:
-        try:
-            unpack(archive, place)
-        except FileExistsError:
-            raise
-        except OSError as error:
-            failures.append(f"{place}: {error.strerror or error}")
-            continue
-        if failures:
-            print(f"The handwriting is unpacked into {place}, for want of {failures[0]}")
-        return place
-    raise OSError(
-        f"{archive.name} cannot be unpacked:\n  " + "\n  ".join(failures) + "\nIt needs some "
-        "100 MB. Make one of these folders writable, free space there, or set COURSE_DATA."
-    )
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_stamp(folder: Path) -> dict:
-    """What `unpack` noted: the archive's hash and {file: [size, CRC-32]}; empty where it never was."""
-    try:
-        stamp = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stamp if isinstance(stamp, dict) else {}
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a .tar.xz archive into `folder`, which appears whole or not at all.
-
-    Every image is checked against the SHA-256 sums in the archive's manifest.json. An earlier
-    unpacking is replaced; one whose files were changed by hand is kept under another name,
-    which is printed. Of several processes that want to, one does it.
-
-    Raises
-    ------
-    ValueError
-        The archive is damaged or does not agree with its manifest.
-    FileExistsError
-        `folder` is there but was not unpacked by this function.
-    OSError
-        `folder` cannot be written.
-    """
-    try:
-        "人".encode(sys.getfilesystemencoding())
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"File names here are in {sys.getfilesystemencoding()}, which has no Chinese "
-            "characters. Set the environment variable PYTHONUTF8=1."
-        ) from error
-    with locked(folder.parent, folder.name):
-        archive_hash = _sha256(archive)
-        if _read_stamp(folder).get("archive_sha256") == archive_hash:
-            return  # another process was quicker
-        for left in folder.parent.glob(f"{folder.name}-unpacking-*"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}-unpacking-"))
-        try:
-            files = _unpack_files(archive, fresh)
-            stamp = {"archive_sha256": archive_hash, "files": files}
-            (fresh / _STAMP).write_text(json.dumps(stamp, ensure_ascii=False), encoding="utf-8")
-            fresh.chmod(0o755)  # mkdtemp lets nobody else read
-            _make_room(folder)
-            os.replace(fresh, folder)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _make_room(folder: Path) -> None:
-    """Remove an earlier unpacking, or move it aside where files in it were changed."""
-    if not folder.exists():
-        return
-    stamp = _read_stamp(folder)
-    if not stamp and any(folder.iterdir()):
-        raise FileExistsError(
-            errno.EEXIST,
-            "This folder is in the way of the shipped handwriting. Move it elsewhere; to use it as "
-            "data, set COURSE_DATA to its path",
-            str(folder),
+    if archive_hash is None:
+        raise FileNotFoundError(
+            f"The shipped handwriting, {archive}, is missing. Restore it with `git checkout`, rebuild it "
+            "with `make data`, or set COURSE_DATA to a folder of your own."
         )
-    if stamp and _changes(folder):
-        aside = folder.with_name(f"{folder.name}-changed-{secrets.token_hex(4)}")
-        print(f"{folder} had files changed by hand; they are kept in {aside}.")
-        os.replace(folder, aside)
-    else:
-        # Under a name that the next unpacking clears, should this one be killed.
-        aside = folder.with_name(f"{folder.name}-unpacking-old")
-        os.replace(folder, aside)
-        shutil.rmtree(aside, ignore_errors=True)
+    faults = {place: why_not_writable(place.parent) for place in places}
+    place = next((place for place in places if not faults[place]), None)
+    if place is None:
+        told = "\n  ".join([f"{archive.name} can be unpacked nowhere:", *faults.values()])
+        raise OSError(f"{told}\nMake one of these folders writable, or set COURSE_DATA.")
+    if place != places[0]:
+        print(f"The handwriting is unpacked into {place}, for want of {faults[places[0]]}")
+    _unpack(archive, archive_hash, place)
+    return place
 
 
-def _unpack_files(archive: Path, folder: Path) -> dict[str, list[int]]:
-    """Write the archive's files under `folder`; return {name: [size, CRC-32]}."""
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read_stamp(folder: Path) -> str | None:
+    """The hash of the archive that a folder was unpacked from; None where it never was."""
     try:
-        content = lzma.decompress(archive.read_bytes())
-        with tarfile.open(fileobj=io.BytesIO(content)) as opened:
-            _check_members(opened)
-            # Python's own filter as well, where there is one: 3.11.3 lacks it.
-            opened.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-        listed = json.loads((folder / _MANIFEST).read_bytes())["sha256"]
-    except (tarfile.TarError, lzma.LZMAError, EOFError, FileNotFoundError, ValueError, KeyError) as error:
+        return json.loads((folder / _STAMP).read_bytes())["archive_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _unpack(archive: Path, archive_hash: str, folder: Path) -> None:
+    """Unpack into `folder`, which appears whole or not at all; of several processes, one does it."""
+    with locked(folder.parent, folder.name):
+        if _read_stamp(folder) == archive_hash:
+            return  # another process was quicker
+        prefix = f"{folder.name}-unpacking-"
+        for left in folder.parent.glob(f"{prefix}*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(
+            dir=folder.parent, prefix=prefix, ignore_cleanup_errors=True
+        ) as made:
+            fresh = Path(made, "fresh")
+            stamp = json.dumps({"archive_sha256": archive_hash}).encode()
+            for name, content in {**_contents(archive), _STAMP: stamp}.items():
+                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+                (fresh / name).write_bytes(content)
+            _make_room(folder, Path(made, "old"))
+            os.replace(fresh, folder)
+
+
+def _contents(archive: Path) -> dict[str, bytes]:
+    """The plain files of the archive by name; ValueError unless they are those of its manifest."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(lzma.decompress(archive.read_bytes()))) as opened:
+            contents = {each.name: opened.extractfile(each).read() for each in opened if each.isfile()}
+        listed = json.loads(contents[_MANIFEST])["sha256"]
+    except (tarfile.TarError, lzma.LZMAError, EOFError, ValueError, KeyError) as error:
         raise ValueError(
             f"The archive {archive} is damaged ({error}). Nothing is unpacked. Restore it with "
             "`git checkout`, or rebuild it with `make data`."
         ) from error
-    data = {name: path.read_bytes() for name, path in _files(folder).items()}
-    images = {name for name in data if name.endswith(".png")}
-    wrong = [
-        name
-        for name in sorted(listed.keys() | images)
-        if name not in data or hashlib.sha256(data[name]).hexdigest() != listed.get(name)
-    ]
-    if wrong:
+    # Nothing else is written, so that no name leads out of the folder.
+    found = {name: _sha256(contents[name]) for name in contents.keys() - {_MANIFEST, "LICENSE.txt"}}
+    if wrong := sorted({name for name, _ in listed.items() ^ found.items()}):
         raise ValueError(
             f"{len(wrong)} files of {archive} are missing, changed or not in its {_MANIFEST}, the first "
             f"being {wrong[0]}. Restore it with `git checkout`, or rebuild it with `make data`."
         )
-    return {name: [len(content), zlib.crc32(content)] for name, content in data.items()}
+    return contents
 
 
-def _check_members(opened: tarfile.TarFile) -> None:
-    """TarError unless all are plain files and folders with paths that stay within the folder."""
-    for member in opened.getmembers():
-        parts = re.split(r"[/\\]", member.name)
-        plain = member.isfile() or member.isdir()
-        if not plain or ".." in parts or parts[0] == "" or ":" in member.name:
-            raise tarfile.TarError(f"{member.name} is a link, or its path leads out of the folder")
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """The files below `folder`, without what systems leave there, by their names in it."""
-    found = {}
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not is_junk(name)]
-        paths = [Path(parent, name) for name in names if not is_junk(name)]
-        found |= {path.relative_to(folder).as_posix(): path for path in paths}
-    return found
+def _make_room(folder: Path, old: Path) -> None:
+    """Move an earlier unpacking to `old`, or to a name of its own where images in it were changed."""
+    if not folder.exists():
+        return
+    if not _read_stamp(folder):
+        raise FileExistsError(
+            f"{folder} is in the way of the shipped handwriting. Move it elsewhere; to use it as data, "
+            "set COURSE_DATA to its path."
+        )
+    if _changes(folder):
+        old = folder.with_name(f"{folder.name}-changed-{secrets.token_hex(4)}")
+        print(f"{folder} had files changed by hand; they are kept in {old}.")
+    os.replace(folder, old)
 
 
 def _changes(folder: Path) -> list[str]:
-    """Files that differ from what was unpacked: changed, added or removed since.
-
-    Sizes are compared for all; contents only for files written since the unpacking.
-    """
-    expected = _read_stamp(folder).get("files", {})
+    """Images changed, added or removed since; contents are compared of those written since."""
+    expected = json.loads((folder / _MANIFEST).read_bytes())["sha256"]
     unpacked_at = (folder / _STAMP).stat().st_mtime_ns
-    found = _files(folder)
-    changed = [f"{name} (removed)" for name in expected.keys() - found.keys()]
-    changed += [f"{name} (added)" for name in found.keys() - expected.keys()]
-    for name in expected.keys() & found.keys():
-        size, checksum = expected[name]
-        status = found[name].stat()
-        written = status.st_mtime_ns > unpacked_at
-        if status.st_size != size or written and zlib.crc32(found[name].read_bytes()) != checksum:
-            changed.append(f"{name} (changed)")
-    return sorted(changed)
+    found = {}
+    for path in folder.glob("*/*/*"):
+        name = path.relative_to(folder)
+        if not any(map(is_junk, name.parts)):
+            written = path.stat().st_mtime_ns > unpacked_at
+            found[name.as_posix()] = _sha256(path.read_bytes()) if written else expected.get(name.as_posix())
+    return sorted({name for name, _ in expected.items() ^ found.items()})
 
 
 @functools.lru_cache
-def _warn_of_changes(folder: Path, archive_hash: str) -> None:
+def _warn_of_changes(folder: Path) -> None:
     changed = _changes(folder)
     if changed:
         shown = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from course import photos
@@ -22,41 +22,32 @@ STORES = (DATA / ".packed", USER_CACHE / "packed")
 
 _BLOCK = 1024  # images resized together: about 6 MB
 _LARGE = 2**18  # pixels
+_KEPT = 90 * 86_400  # seconds
 
 
 def packed_images(folder: Path, paths: list[str], height: int, width: int) -> np.ndarray:
-    """The images in grey at one size, from the packed copy of the folder, or decoded and packed.
+    """The images, files below `folder`, in grey at one size: uint8, shape (n, height, width, 1).
 
-    Parameters
-    ----------
-    folder : Path
-    paths : list of str
-        Files below `folder`.
-
-    Returns
-    -------
-    ndarray, shape (n, height, width, 1), uint8
-        Where a copy could be kept, it is mapped: writing to it changes nothing on the disk.
+    They come from the packed copy of the folder, or are decoded and packed. Where a copy could be kept
+    it is mapped: writing to the array changes nothing on the disk.
 
     Raises
     ------
     ValueError
         Files cannot be read; they are named.
     """
-    signature = _signature(folder, paths)
-    shape = (len(paths), height, width, 1)
-    # A sub-folder for each image folder, so that its outdated copies can be found.
     place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    targets = [store / place / f"{height}x{width}-{signature}.npy" for store in STORES]
-    for target in targets:
+    state = f"{place}-{_signature(folder, paths)}"
+    shape = (len(paths), height, width, 1)
+    for store in STORES:
+        target = store / f"{state}-{height}x{width}.npy"
         if (packed := _open_packed(target, shape)) is not None:
             return packed
-    for target in targets:
         try:
             _write_packed(target, _read_images(paths, height, width, folder), shape)
         except OSError:
             continue  # read-only, full, no such drive; files that cannot be read are a ValueError
-        _remove_outdated(target, folder, signature)
+        _tidy(store, place, state)
         return _open_packed(target, shape)
     return np.concatenate(list(_read_images(paths, height, width, folder)))[..., np.newaxis]
 
@@ -64,25 +55,21 @@ def packed_images(folder: Path, paths: list[str], height: int, width: int) -> np
 def _signature(folder: Path, paths: list[str]) -> str:
     """What a packed copy depends on: the reading code, Pillow, every file's name, size and times.
 
-    The change time is part of it, so that an edit which puts size and modification time back is
-    noticed too (where the system keeps a change time; on Windows it is the creation time). A file
-    that changes while it is read leaves a copy that no later signature fits.
+    The change time as well, where the system keeps one: an edit may put the others back. A file that
+    changes while it is read leaves a copy that no later signature fits.
     """
     code = [Path(file).read_bytes() for file in (__file__, photos.__file__)]
-    names = "\0".join(path[len(str(folder)) :] for path in paths)
-    digest = hashlib.blake2b(b"".join(code) + PIL.__version__.encode(), digest_size=16)
+    names = "\0".join(path[len(str(folder)) :] for path in paths).encode("utf-8", "surrogatepass")
     stats = [(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in map(os.stat, paths)]
-    digest.update(names.encode("utf-8", "surrogatepass") + np.array(stats, np.int64).tobytes())
-    return digest.hexdigest()
+    known = [*code, PIL.__version__.encode(), names, np.array(stats, np.int64).tobytes()]
+    return hashlib.blake2b(b"".join(known), digest_size=16).hexdigest()
 
 
 def _open_packed(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """The packed copy, mapped and private (copy on write), or None when it is not usable."""
-    try:
-        images = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return images.view(np.ndarray) if (images.dtype, images.shape) == (np.uint8, shape) else None
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        images = np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)
+        return images if (images.dtype, images.shape) == (np.uint8, shape) else None
 
 
 def _write_packed(target: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:
@@ -96,52 +83,35 @@ def _write_packed(target: Path, blocks: Iterator[np.ndarray], shape: tuple[int, 
         os.replace(Path(fresh, target.name), target)
 
 
-def _remove_outdated(kept: Path, folder: Path, signature: str) -> None:
-    """Remove packed copies of earlier states of `folder`, and those of folders now gone."""
-    # Tidying up is never worth an error: a file may be in use by another process (Windows).
-    with contextlib.suppress(OSError):
-        (kept.parent / "folder.txt").write_bytes(os.fsencode(folder.resolve()))
-        for path in kept.parent.glob("*.npy"):
-            if not path.stem.endswith(signature):
-                path.unlink()
-        for path in kept.parent.glob(".new-*"):  # left by a process that was killed
-            if time.time() - path.stat().st_mtime > 86_400:
-                shutil.rmtree(path)
-        for note in kept.parent.parent.glob("*/folder.txt"):
-            if not os.path.isdir(os.fsdecode(note.read_bytes())):
-                shutil.rmtree(note.parent)
+def _tidy(store: Path, place: str, state: str) -> None:
+    """Remove copies of earlier states of the folder, and what is old: its folder may be gone."""
+    for path in store.iterdir():
+        with contextlib.suppress(OSError):  # a file may be in use by another process (Windows)
+            earlier = path.name.startswith(place) and not path.name.startswith(state)
+            if earlier or time.time() - path.stat().st_mtime > _KEPT:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 # --- Reading many images -----------------------------------------------------------------
 
 
-def resize(grey: Image.Image, height: int, width: int) -> np.ndarray:
-    """A grey image at another size, by Pillow's bicubic filter, (height, width) uint8."""
-    # In two steps, since which direction Pillow takes first depends on its version.
-    rows = grey.resize((width, grey.height), Image.Resampling.BICUBIC)
-    return np.array(rows.resize((width, height), Image.Resampling.BICUBIC))
+def resize(images: Iterable[np.ndarray], height: int, width: int) -> np.ndarray:
+    """Grey images at one size, by Pillow's bicubic filter: uint8, shape (n, height, width).
 
-
-def _resize_together(images: list[np.ndarray], height: int, width: int) -> np.ndarray:
-    """Resize grey images exactly as `resize` does each, into (n, height, width)."""
-    narrowed = _resize_rows(images, width)
-    resized = _resize_rows([image.T for image in narrowed], height)
-    return np.ascontiguousarray(np.stack(resized).swapaxes(1, 2))
-
-
-def _resize_rows(images: list[np.ndarray], width: int) -> list[np.ndarray]:
-    """Resize along rows, all images of one width in one call of Pillow, which takes less time."""
-    by_width = defaultdict(list)
-    for index, image in enumerate(images):
-        by_width[image.shape[1]].append(index)
-    result = images.copy()
-    for indices in by_width.values():
-        stack = Image.fromarray(np.concatenate([images[index] for index in indices]))
-        resized = np.asarray(stack.resize((width, stack.height), Image.Resampling.BICUBIC))
-        ends = np.cumsum([len(images[index]) for index in indices])
-        for index, part in zip(indices, np.split(resized, ends)):
-            result[index] = part
-    return result
+    All that have rows of one length are resized in one call of Pillow, which takes less time.
+    """
+    images = list(images)
+    for length in (width, height):  # then they are turned, and columns are rows
+        alike = defaultdict(list)
+        for index, image in enumerate(images):
+            alike[image.shape[1]].append(index)
+        for indices in alike.values():
+            stack = Image.fromarray(np.concatenate([images[index] for index in indices]))
+            resized = np.asarray(stack.resize((length, stack.height), Image.Resampling.BICUBIC))
+            ends = np.cumsum([len(images[index]) for index in indices])
+            for index, part in zip(indices, np.split(resized, ends)):
+                images[index] = part.T
+    return np.ascontiguousarray(np.stack(images))
 
 
 def _read_grey_array(path: str) -> np.ndarray:
@@ -178,20 +148,16 @@ def _read_images(paths: list[str], height: int, width: int, folder: Path) -> Ite
                 failures.append(str(error))
                 continue
             if image.size > _LARGE:  # photographs: many together would fill the memory
-                image = resize(Image.fromarray(image), height, width)
+                (image,) = resize([image], height, width)
             images.append(image)
         if not failures:
-            yield _resize_together(images, height, width)
+            yield resize(images, height, width)
     raise_unreadable(failures, len(paths), folder)
 
 
 def raise_unreadable(failures: list[str], number: int, root_folder: str | Path) -> None:
     """Name the first of the files that failed, if any did."""
     if failures:
-        shown = failures[:5]
-        if len(failures) > len(shown):
-            shown.append(f"and {len(failures) - len(shown)} more")
-        raise ValueError(
-            f"{len(failures)} of {number} images in {root_folder} cannot be read. Replace or delete:\n  "
-            + "\n  ".join(shown)
-        )
+        more = [f"and {len(failures) - 5} more"] if len(failures) > 5 else []
+        told = f"{len(failures)} of {number} images in {root_folder} cannot be read. Replace or delete:"
+        raise ValueError("\n  ".join([told, *failures[:5], *more]))

@@ -71,7 +71,7 @@ def plain_loop(root: Path, height: int = 80, width: int = 60) -> np.ndarray:
 
 
 def packed_copies() -> list[Path]:
-    return sorted(packed.STORES[0].glob("*/*.npy"))
+    return sorted(packed.STORES[0].glob("*.npy"))
 
 
 # --- What is loaded ----------------------------------------------------------------------
@@ -102,10 +102,11 @@ def test_second_load_and_other_sizes_are_equal_to_the_plain_loop(folder):
 )
 def test_resizing_together_equals_resizing_one_by_one(sizes, height, width, seed):
     images = [grey_image(seed, *size) for size in sizes]
-    together = packed._resize_together(images, height, width)
+    together = packed.resize(images, height, width)
     assert together.flags.c_contiguous
     for image, result in zip(images, together):
-        np.testing.assert_array_equal(result, packed.resize(Image.fromarray(image), height, width))
+        rows = Image.fromarray(image).resize((width, len(image)), Image.Resampling.BICUBIC)
+        np.testing.assert_array_equal(result, rows.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def test_many_blocks_keep_their_order(folder, monkeypatch):
@@ -443,18 +444,20 @@ def test_a_file_changed_while_it_is_read_is_read_again(folder, monkeypatch):
     assert len(packed_copies()) == 1
 
 
-def test_copies_of_folders_that_are_gone_are_removed(folder, tmp_path):
+def test_copies_of_other_folders_are_kept_until_they_are_old(folder, tmp_path):
     other = tmp_path / "other"
     save(other / "人" / "1.png", grey_image(0))
     load_images_from_directory(other)
+    (old,) = packed_copies()
+    killed = old.with_name(".new-killed")
+    killed.mkdir()
     load_images_from_directory(folder)
-    assert len(packed_copies()) == 2
-    (other / "人" / "1.png").unlink()
-    (other / "人").rmdir()
-    other.rmdir()
+    assert len(packed_copies()) == 2 and killed.exists()
+    for path in (old, killed):
+        os.utime(path, (0, 0))
     _add(folder)
     load_images_from_directory(folder)
-    assert len(packed_copies()) == 1
+    assert len(packed_copies()) == 1 and not old.exists() and not killed.exists()
 
 
 def test_where_the_repository_cannot_be_written_the_user_cache_serves(folder, own_stores, monkeypatch):
@@ -462,7 +465,7 @@ def test_where_the_repository_cannot_be_written_the_user_cache_serves(folder, ow
     monkeypatch.setattr(packed, "STORES", (own_stores / "a file" / "packed", own_stores / "user"))
     for _ in range(2):
         np.testing.assert_array_equal(load_images_from_directory(folder)[0], plain_loop(folder))
-    assert len(list((own_stores / "user").glob("*/*.npy"))) == 1
+    assert len(list((own_stores / "user").glob("*.npy"))) == 1
 
 
 def test_without_any_place_for_a_copy_the_images_load_all_the_same(folder, own_stores, monkeypatch):
