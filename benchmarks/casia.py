@@ -25,7 +25,8 @@ import cv2
 import numpy as np
 import psutil
 
-from tools.casia import code_of, folder_of, read_gnt
+from tools.casia.gnt import code_of, read_gnt
+from tools.casia.layout import folder_of
 
 LARGEST_RATIO = 3.0
 LARGEST_MB = 300.0

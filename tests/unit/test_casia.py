@@ -27,21 +27,13 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.casia import (
-    MAX_SIDE,
-    CasiaError,
-    adopt,
-    character_of,
-    character_of_folder,
-    check,
-    code_of,
-    folder_of,
-    import_gnt,
-    importer,
-    read_gnt,
-)
 from tools.casia import gnt as gnt_module
+from tools.casia import importer
 from tools.casia.__main__ import main
+from tools.casia.adopt import adopt
+from tools.casia.gnt import MAX_SIDE, character_of, code_of, read_gnt
+from tools.casia.importer import import_gnt
+from tools.casia.layout import CasiaError, character_of_folder, check, folder_of
 from tools.casia.sources import split_of
 
 # Written down by hand, so that a mistake in the importer's coding cannot cancel out.
@@ -157,8 +149,6 @@ def test_what_is_written_is_read(samples, seed):
     for mine, (_, pixels) in zip(read, samples, strict=True):
         assert mine.pixels.dtype == np.uint8
         np.testing.assert_array_equal(mine.pixels, pixels)
-    sizes = [10 + pixels.size for _, pixels in samples]
-    assert [s.offset for s in read] == [sum(sizes[:i]) for i in range(len(sizes))]
 
 
 @settings(max_examples=60, deadline=None)
@@ -246,8 +236,8 @@ def test_a_header_across_two_windows_is_found(monkeypatch):
     for length in range(150, 250):
         problems = []
         read = list(read_gnt(io.BytesIO(bytes(length) + good), problems.append))
-        assert [(s.character, s.offset) for s in read] == [("人", length)]
-        assert [p.offset for p in problems] == [0]
+        assert [s.character for s in read] == ["人"]
+        assert [p.offset for p in problems] == [0] and f"at byte {length:,}" in problems[0].message
 
 
 def test_a_sample_of_the_largest_size_is_read():
@@ -293,8 +283,7 @@ def test_codes():
     for code in (b"\0\0", b" \0", b"\x7f\0", b"\x80\0", b"\xff\xff", b"AB", b"\xa1\xa1", b"\xaa\xa1"):
         assert character_of(code) is None
     for character in ("人从", "", " ", "é漢", "😀"):
-        with pytest.raises(ValueError, match="GB coding"):
-            code_of(character)
+        assert code_of(character) is None
 
 
 def test_folder_names_suit_every_system():
@@ -410,7 +399,7 @@ def test_import_round_trip(official, tmp_path):
 def test_import_keeps_pixels_labels_and_counts(tmp_path_factory, samples):
     folder = tmp_path_factory.mktemp("import")
     (folder / "7-f.gnt").write_bytes(gnt(samples))
-    result = import_gnt(train=[folder / "7-f.gnt"], out=folder / "out")
+    result = import_gnt([], folder / "out", train=[folder / "7-f.gnt"])
     images = images_below(folder / "out")
     assert len(images) == len(samples) == result.manifest["images"]["Train"]
     for index, (character, pixels) in enumerate(samples):
@@ -436,7 +425,7 @@ def test_chosen_characters_keep_their_names(official, tmp_path):
     assert all(every[name] == content for name, content in some.items() if name.endswith(".png"))
     assert "No image at all of 鱼." in chosen.notes
     assert "No image in Test of 啖." in chosen.notes
-    assert [e["samples"] for e in chosen.manifest["sources"]] == [3, 5, 4, 5]
+    assert [e["samples"] for e in chosen.manifest["sources"]] == [3, 5, 5, 4]
     with pytest.raises(CasiaError, match="😀"):
         import_gnt([official], tmp_path / "none", characters="人😀")
 
@@ -459,10 +448,10 @@ def test_train_and_test_are_given_or_asked_for(tmp_path):
     with pytest.raises(CasiaError, match="1-f.gnt.*--train FILE or --test FILE"):
         import_gnt([work / "1-f.gnt"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    import_gnt(train=[work / "1-f.gnt"], test=[work / "2-f.gnt"], out=tmp_path / "out")
+    import_gnt([], tmp_path / "out", train=[work / "1-f.gnt"], test=[work / "2-f.gnt"])
     assert list(images_below(tmp_path / "out")) == ["Test/人/2-f-00000.png", "Train/人/1-f-00000.png"]
     with pytest.raises(CasiaError, match="same file, once for Train and once for Test"):
-        import_gnt(train=[work / "1-f.gnt"], test=[work / "1-f.gnt"], out=tmp_path / "o2")
+        import_gnt([], tmp_path / "o2", train=[work / "1-f.gnt"], test=[work / "1-f.gnt"])
     with pytest.raises(CasiaError, match="does not exist"):
         import_gnt([tmp_path / "nowhere"], tmp_path / "o2")
     with pytest.raises(CasiaError, match="Nothing to import"):
@@ -490,17 +479,16 @@ def _interrupt(*_):
 @pytest.mark.parametrize("stop", [0, 7])
 def test_an_interrupted_import_leaves_nothing_and_starts_anew(official, tmp_path, monkeypatch, stop, failure):
     import_gnt([official], tmp_path / "whole")
-    write, written = importer._write_images, []
-    monkeypatch.setattr(importer, "_BATCH", 1)
+    encode, written = importer.encode_png, []
 
-    def fails(batch, root):
+    def fails(pixels):
         if len(written) >= stop:
             raise failure
-        written.append(batch)
-        return write(batch, root)
+        written.append(pixels)
+        return encode(pixels)
 
     with monkeypatch.context() as patch:
-        patch.setattr(importer, "_write_images", fails)
+        patch.setattr(importer, "encode_png", fails)
         with pytest.raises(type(failure)):
             import_gnt([official], tmp_path / "out")
     assert len(written) == stop
@@ -513,7 +501,7 @@ def test_what_a_killed_import_left_is_not_mixed_in(official, tmp_path):
     script = (
         "import os, sys\n"
         "from tools.casia import importer\n"
-        "importer.write_whole = lambda *_: os._exit(9)\n"  # all images are there, the manifest is not
+        "importer.write_manifest = lambda *_, **more: os._exit(9)\n"  # all images are there, the manifest is not
         "importer.import_gnt([sys.argv[1]], sys.argv[2])\n"
     )
     command = [sys.executable, "-c", script, str(official), str(tmp_path / "out")]
@@ -632,7 +620,6 @@ def test_bad_archives_are_reported_and_the_rest_imported(tmp_path):
     assert "unalz" in messages["HWDB1.1trn_gnt.alz "].message
     assert "unalz" in messages["tricks.zip HWDB1.1trn_gnt.alz"].message
     assert "encrypted" in messages["locked.zip 10-c.gnt"].message
-    assert result.others == 1
 
 
 def test_zeros_after_the_last_sample_are_no_problem(tmp_path, capsys):
@@ -719,7 +706,7 @@ def test_command_exit_status(official, tmp_path, capsys, monkeypatch):
     assert main([]) == 2
     assert main([str(tmp_path / "b" / "manifest.json"), "--keep-going"]) == 1
     printed = capsys.readouterr()
-    assert "1 files of other kinds were left alone" in printed.out and "Nothing was imported" in printed.err
+    assert "No .gnt file was found" in printed.out and "Nothing was imported" in printed.err
 
     assert main([str(official), "--out", str(tmp_path / "d"), "--characters", "人, 从"]) == 1
     assert {p.name for p in (tmp_path / "d" / "Train").iterdir()} == {"人", "从"}
@@ -734,7 +721,7 @@ def test_command_exit_status(official, tmp_path, capsys, monkeypatch):
         (full, 1, "No space left on device: 'x.png'"),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(importer, "_write_images", failure)
+            patch.setattr(importer, "encode_png", failure)
             assert main([*arguments, str(tmp_path / "f")]) == status
         assert said in capsys.readouterr().err
     assert not (tmp_path / "f").exists()
@@ -812,7 +799,7 @@ def test_an_interrupted_adoption_leaves_the_old_manifest_and_checksums(tmp_path,
             adopt(folder)
     assert files_below(folder) == before
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["tools.casia.adopt"], "describe", _interrupt)
+        patch.setattr(sys.modules["tools.casia.adopt"], "write_manifest", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             adopt(folder)
     assert files_below(folder) == before

@@ -1,4 +1,13 @@
-"""`python -m tools.casia`: import CASIA-HWDB files, adopt an unpacked folder, check or read one.
+"""Import CASIA-HWDB files, adopt an unpacked folder, check or read one:
+
+    python -m tools.casia SOURCE ...     .gnt files of HWDB1.0, 1.1 and 1.2, folders, zip or tar archives,
+                                         into Train/<character>/*.png and Test/<character>/*.png;
+                                         their names tell training (trn, Train) from test
+    python -m tools.casia adopt FOLDER   one already in this layout (as on Kaggle): check it and write its
+                                         manifest, in place, or with --out into a copy
+    python -m tools.casia check FOLDER   compare every image with the manifest
+    python -m tools.casia read FOLDER    print how well lecture 4's networks, fitted to simulated writing
+                                         alone, read the course's characters in it
 
 Exit status: 0 all is well; 1 something could not be imported (0 with --keep-going if the rest was)
 or a file could not be read or written; 2 the request cannot be carried out; 130 interrupted.
@@ -11,74 +20,33 @@ from pathlib import Path
 from course.characters import CHARACTERS
 from course.paths import DATA
 
-from tools.casia import CasiaError, Result, adopt, check, import_gnt
-from tools.casia.layout import MADE_BY, TERMS
-from tools.casia.reading import read, table
+from tools.casia.adopt import adopt
+from tools.casia.importer import import_gnt
+from tools.casia.layout import MADE_BY, TERMS, CasiaError, Result, check
+from tools.casia.reading import read
+from tools.console import speak_utf8
 
 OUT = DATA / "casia"
 _SHOWN = 20
 
 
-def _parsers() -> dict[str, argparse.ArgumentParser]:
-    shared = argparse.ArgumentParser(add_help=False)
-    choice = shared.add_mutually_exclusive_group()
-    choice.add_argument(
-        "--characters", metavar="人从众", help="only these, written together; default: the course's 55"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=MADE_BY, description=__doc__, epilog=TERMS, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    choice.add_argument("--all", action="store_true", help="every character there is")
-    shared.add_argument(
-        "--keep-going",
-        action="store_true",
-        help="exit status 0 although parts could not be imported (they are reported all the same)",
-    )
-    shared.add_argument("--restart", action="store_true", help=argparse.SUPPRESS)  # as always now
-
-    imports = argparse.ArgumentParser(
-        prog=MADE_BY,
-        parents=[shared],
-        description="Import .gnt files of CASIA HWDB1.0, 1.1 and 1.2 into Train/<character>/*.png "
-        "and Test/<character>/*.png.",
-        epilog="Other commands: 'adopt FOLDER' for a folder already in this layout (as on Kaggle), "
-        "'check FOLDER' to compare images with their manifest, 'read FOLDER' to let the course's "
-        "networks read it; each has --help. " + TERMS,
-    )
-    imports.add_argument(
-        "sources",
-        nargs="*",
-        metavar="SOURCE",
-        help=".gnt file, folder, zip or tar archive; its name tells training (trn, Train) from test",
-    )
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="as above")
     for split, purpose in (("--train", "training"), ("--test", "testing")):
-        imports.add_argument(
-            split,
-            nargs="+",
-            action="extend",
-            default=[],
-            metavar="SOURCE",
-            help=f"sources for {purpose}, whatever their names",
-        )
-    imports.add_argument("--out", type=Path, default=OUT, help=f"new folder; default: {OUT}")
-
-    adopts = argparse.ArgumentParser(
-        prog=f"{MADE_BY} adopt",
-        parents=[shared],
-        description="Check a folder that holds Train/<character>/*.png and Test/<character>/*.png, "
-        "and write its manifest: in place, or with --out into a copy. " + TERMS,
-    )
-    adopts.add_argument("folder", type=Path, help="the folder that holds Train and Test")
-    adopts.add_argument("--out", type=Path, help="copy the sound images into this new folder")
-
-    checks = argparse.ArgumentParser(
-        prog=f"{MADE_BY} check", description="Compare every image of a folder with its manifest."
-    )
-    reads = argparse.ArgumentParser(
-        prog=f"{MADE_BY} read",
-        description="Print how well lecture 4's networks, fitted to simulated writing alone, read "
-        "the course's characters in Train and Test of a folder.",
-    )
-    for parser in (checks, reads):
-        parser.add_argument("folder", type=Path)
-    return {"import": imports, "adopt": adopts, "check": checks, "read": reads}
+        options = {"nargs": "+", "action": "extend", "default": [], "metavar": "SOURCE"}
+        parser.add_argument(split, help=f"sources for {purpose}, whatever their names", **options)
+    parser.add_argument("--out", type=Path, help=f"new folder; default of an import: {OUT}")
+    choice = parser.add_mutually_exclusive_group()
+    only = "only these, written together; default: the course's 55"
+    choice.add_argument("--characters", metavar="人从众", help=only)
+    choice.add_argument("--all", action="store_true", help="every character there is")
+    keep_going = "exit status 0 although parts could not be imported (they are reported all the same)"
+    parser.add_argument("--keep-going", action="store_true", help=keep_going)
+    parser.add_argument("--restart", action="store_true", help=argparse.SUPPRESS)  # as always now
+    return parser
 
 
 def _characters(options: argparse.Namespace) -> tuple[str, ...] | None:
@@ -95,8 +63,6 @@ def _characters(options: argparse.Namespace) -> tuple[str, ...] | None:
 def _print_result(result: Result, keep_going: bool) -> int:
     for note in result.notes:
         print(note)
-    if result.others:
-        print(f"{result.others:,} files of other kinds were left alone.")
     for problem in result.reports[:_SHOWN]:
         print(f"  {problem}", file=sys.stderr)
     if result.problems:
@@ -118,34 +84,33 @@ def _print_result(result: Result, keep_going: bool) -> int:
 
 def _run(command: str, options: argparse.Namespace) -> int:
     """Carry out a command; returns the exit status."""
-    if command == "check":
-        faults = check(options.folder)
-        for fault in faults[:100]:
-            print(fault, file=sys.stderr)
-        print(f"{len(faults):,} differences." if faults else "All images are as in the manifest.")
-        return 1 if faults else 0
-    if command == "read":
-        print(table(read(options.folder)))
-        return 0
+    if command == "import":
+        given = {"train": options.train, "test": options.test, "characters": _characters(options)}
+        result = import_gnt(options.sources, options.out or OUT, **given)
+        return _print_result(result, options.keep_going)
+    if len(options.sources) != 1:
+        raise CasiaError(f"{command} takes one folder, not {len(options.sources)}.")
+    folder = Path(options.sources[0])
     if command == "adopt":
         in_place = options.out is None and not options.all and options.characters is None
         chosen = None if in_place else _characters(options)
-        result = adopt(options.folder, options.out, characters=chosen)
-    else:
-        given = {"train": options.train, "test": options.test, "characters": _characters(options)}
-        result = import_gnt(options.sources, options.out, **given)
-    return _print_result(result, options.keep_going)
+        return _print_result(adopt(folder, options.out, characters=chosen), options.keep_going)
+    if command == "read":
+        print(read(folder).to_string(index=False, float_format="{:.3f}".format))
+        return 0
+    faults = check(folder)
+    for fault in faults[:100]:
+        print(fault, file=sys.stderr)
+    print(f"{len(faults):,} differences." if faults else "All images are as in the manifest.")
+    return 1 if faults else 0
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a console that lacks Chinese must not stop an import
-            stream.reconfigure(errors="backslashreplace")
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parsers = _parsers()
-    command = arguments.pop(0) if arguments and arguments[0] in parsers else "import"
-    options = parsers[command].parse_args(arguments)
+    speak_utf8()
+    options, command = _parser().parse_intermixed_args(arguments), "import"
+    if options.sources and options.sources[0] in ("adopt", "check", "read"):
+        command = options.sources.pop(0)
     try:
         return _run(command, options)
     except (CasiaError, FileExistsError) as error:

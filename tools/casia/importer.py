@@ -3,27 +3,26 @@
 import hashlib
 import os
 import struct
-from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
-
-from course.store.files import write_whole
+from typing import BinaryIO, TextIO
 
 import numpy as np
 from isal import isal_zlib
 from tqdm import tqdm
 
-from tools.casia.gnt import Problem, Sample, code_of, read_gnt
-from tools.casia.layout import CHECKSUMS, MANIFEST, CasiaError, describe, folder_of, whole_folder
-from tools.casia.result import Result
+from tools.casia.gnt import Problem, code_of, read_gnt
+from tools.casia.layout import (
+    CHECKSUMS,
+    CasiaError,
+    Result,
+    checksum_line,
+    folder_of,
+    whole_folder,
+    write_manifest,
+)
 from tools.casia.sources import Member, find_members
-
-_BATCH = 64
-_THREADS = min(4, os.cpu_count() or 1)
 
 
 class _Metered:
@@ -66,33 +65,9 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return b"".join(chunks)
 
 
-def _write_images(batch: list[tuple[str, Sample]], root: Path) -> list[str]:
-    """Write named samples as PNG; return their lines for the checksum file."""
-    lines = []
-    for name, sample in batch:
-        encoded = encode_png(sample.pixels)
-        with open(f"{root}/{name}", "wb", buffering=0) as file:
-            file.write(encoded)
-        lines.append(f"{hashlib.sha256(encoded).hexdigest()}  {name}\n")
-    return lines
-
-
-def _written(
-    named: Iterator[tuple[str, Sample]], root: Path, pool: ThreadPoolExecutor
-) -> Iterator[list[str]]:
-    """Write samples on the pool's threads, a few batches ahead; yield the lines of each batch."""
-    pending: deque[Future[list[str]]] = deque()
-    while batch := list(islice(named, _BATCH)):
-        pending.append(pool.submit(_write_images, batch, root))
-        if len(pending) > 2 * _THREADS:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
-
-
 def import_gnt(
-    sources: Iterable[str | Path] = (),
-    out: str | Path = "casia",
+    sources: Iterable[str | Path],
+    out: str | Path,
     *,
     train: Iterable[str | Path] = (),
     test: Iterable[str | Path] = (),
@@ -100,18 +75,16 @@ def import_gnt(
 ) -> Result:
     """Import `.gnt` files, and folders and archives of them, as PNG images.
 
-    An image is `out/Train/<folder_of(character)>/<prefix>-<index>.png` with the grey values as they
-    are in the file. Damaged samples are left out, counted and reported. The same call gives the
-    same files and the same manifest.
+    An image is `out/Train/<folder_of(character)>/<file>-<index>.png` with the grey values as they are
+    in the file. Damaged samples are left out, counted and reported. The same call gives the same
+    files and the same manifest.
 
     Parameters
     ----------
-    sources : iterable of path
-        Decided for Train or Test by their names.
+    sources, train, test : iterable of path
+        What is imported: decided for Train or Test by its name, for Train, for Test.
     out : path
         The new folder; it must not exist or be empty. It appears whole or not at all.
-    train, test : iterable of path
-        Sources for training and for testing, whatever their names.
     characters : collection of str, optional
         Which to import.
 
@@ -123,77 +96,66 @@ def import_gnt(
         E.g. when the disk is full, or `out` is in the way.
     """
     out = Path(os.path.abspath(out))
-    wanted = None if characters is None else sorted(set(characters))
-    for character in wanted or ():
-        try:
-            code_of(character)
-        except ValueError as error:
-            raise CasiaError(str(error)) from None
+    if unknown := [character for character in characters or () if code_of(character) is None]:
+        raise CasiaError(
+            f"{unknown[0]!r} is not a character that CASIA's GB coding can hold; "
+            "give single Chinese characters, letters, digits or symbols."
+        )
     listed = [(Path(path), None) for path in sources]
     listed += [(Path(path), "Train") for path in train] + [(Path(path), "Test") for path in test]
     if not listed:
         raise CasiaError("Nothing to import: give .gnt files, folders or archives.")
     result = Result()
-    with ExitStack() as archives:
-        members = find_members(listed, archives, result)
-        if members:
-            with whole_folder(out) as folder:
-                described = _import_members(members, wanted, folder, result)
-                manifest = describe(folder / CHECKSUMS, out, result, wanted, sources=described)
-                write_whole(folder / MANIFEST, manifest)
-        else:
+    with ExitStack() as stack:
+        members = find_members(listed, stack, result)
+        if not members:
             result.notes.append("No .gnt file was found.")
+            return result
+        folder = stack.enter_context(whole_folder(out))
+        total = sum(member.size for member in members)
+        with (
+            (folder / CHECKSUMS).open("w", encoding="utf-8", newline="\n") as sums,
+            tqdm(total=total, unit="B", unit_scale=True, desc="Importing", disable=None) as bar,
+        ):
+            wanted = None if characters is None else frozenset(characters)
+            described = [_import(member, wanted, folder, sums, bar, result) for member in members]
+        asked = None if wanted is None else sorted(wanted)
+        write_manifest(folder, out, result, asked, sources=described)
     return result
 
 
-def _import_members(
-    members: list[Member], wanted: list[str] | None, folder: Path, result: Result
-) -> list[dict]:
-    """Write the images and the checksums of all members; what the manifest says of each."""
-    total = sum(member.size for member in members)
-    with (
-        (folder / CHECKSUMS).open("w", encoding="utf-8", newline="\n") as sums,
-        ThreadPoolExecutor(_THREADS, thread_name_prefix="casia") as pool,
-        tqdm(total=total, unit="B", unit_scale=True, desc="Importing", disable=None) as bar,
-    ):
-        described = []
-        for member in members:
-            before, images, seen = result.problems, 0, Counter()
-            with member.open() as raw:
-                stream = _Metered(raw, bar)
-                # Unwanted samples are read as well: their damage counts, and `index` needs them.
-                samples = read_gnt(
-                    stream, characters=wanted, report=result.report, name=member.label, seen=seen
-                )
-                for lines in _written(_with_names(samples, member, folder), folder, pool):
-                    sums.writelines(lines)
-                    images += len(lines)
-            if stream.error is not None:
-                advice = "what could be read was imported and may hold a damaged image: get the file again"
-                message = f"{stream.error}; {advice}"
-                result.report(Problem("damaged file", member.label, stream.count, message))
-            described.append(
-                {
-                    "file": member.file.name,
-                    "inside": member.inside,
-                    "split": member.split,
-                    "writer": member.writer,
-                    "bytes": stream.count,
-                    "sha256": stream.hash.hexdigest(),
-                    "samples": seen.total(),
-                    "images": images,
-                    "image_names": f"{member.prefix}-<index>.png",
-                    "problems": result.problems - before,
-                }
-            )
-    return described
-
-
-def _with_names(samples: Iterable[Sample], member: Member, folder: Path) -> Iterator[tuple[str, Sample]]:
-    """Samples with the names of their images, whose folders are made."""
+def _import(
+    member: Member, wanted: Collection[str] | None, folder: Path, sums: TextIO, bar: tqdm, result: Result
+) -> dict:
+    """Write the images and checksums of one `.gnt` file; what the manifest says of it."""
+    before, samples, images = result.problems, 0, 0
     parents: dict[str, str] = {}
-    for sample in samples:
-        if sample.character not in parents:
-            parents[sample.character] = f"{member.split}/{folder_of(sample.character)}"
-            (folder / parents[sample.character]).mkdir(parents=True, exist_ok=True)
-        yield f"{parents[sample.character]}/{member.prefix}-{sample.index:05d}.png", sample
+    with member.open() as raw:
+        stream = _Metered(raw, bar)
+        for sample in read_gnt(stream, result.report, member.label):
+            samples += 1
+            if wanted is not None and sample.character not in wanted:
+                continue
+            if sample.character not in parents:
+                parents[sample.character] = f"{member.split}/{folder_of(sample.character)}"
+                (folder / parents[sample.character]).mkdir(parents=True, exist_ok=True)
+            name = f"{parents[sample.character]}/{member.prefix}-{sample.index:05d}.png"
+            encoded = encode_png(sample.pixels)
+            with open(f"{folder}/{name}", "wb") as file:
+                file.write(encoded)
+            sums.write(checksum_line(name, encoded))
+            images += 1
+    if stream.error is not None:
+        advice = "what could be read was imported and may hold a damaged image: get the file again"
+        result.report(Problem("damaged file", member.label, stream.count, f"{stream.error}; {advice}"))
+    return {
+        "file": member.file.name,
+        "inside": member.inside,
+        "split": member.split,
+        "writer": member.writer,
+        "bytes": stream.count,
+        "sha256": stream.hash.hexdigest(),
+        "samples": samples,
+        "images": images,
+        "problems": result.problems - before,
+    }

@@ -1,20 +1,21 @@
 """The folder layout `Train/<character>/<file>.png`, `Test/<character>/<file>.png`, its manifest."""
 
 import hashlib
-import json
 import os
 import re
 import shutil
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from course.store.files import as_json
+from course.store.files import as_json, write_whole
 
 from filelock import FileLock, Timeout
 
-from tools.casia.result import Result
+from tools.casia.gnt import Problem
 
 SPLITS = ("Train", "Test")
 MANIFEST = "manifest.json"
@@ -24,10 +25,33 @@ TERMS = (
     "CASIA-HWDB is free for academic research only and may not be redistributed: "
     "keep these images to yourself."
 )
+_KEPT = 100  # problems that are told one by one
 
 
 class CasiaError(Exception):
     """A request that cannot be carried out; the message names the file and what to do."""
+
+
+@dataclass
+class Result:
+    """What an import or adoption did, and what it had to leave out."""
+
+    folder: Path | None = None  # where the images are, None when there were none
+    manifest: dict = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # sentences worth printing
+    reports: list[Problem] = field(default_factory=list)  # the first problems
+    kinds: Counter[str] = field(default_factory=Counter)  # all problems by kind
+
+    @property
+    def problems(self) -> int:
+        """How many things could not be imported."""
+        return self.kinds.total()
+
+    def report(self, problem: Problem) -> None:
+        """Count a problem, and keep it if it is among the first."""
+        self.kinds[problem.kind] += 1
+        if self.problems <= _KEPT:
+            self.reports.append(problem)
 
 
 def folder_of(character: str) -> str:
@@ -38,9 +62,7 @@ def folder_of(character: str) -> str:
     Windows has no folder called `*`, and neither it nor macOS tells `a` from `A`.
     """
     plain = unicodedata.normalize("NFC", character) == character
-    if plain and unicodedata.category(character) == "Lo":
-        return character
-    return f"U+{ord(character):04X}"
+    return character if plain and unicodedata.category(character) == "Lo" else f"U+{ord(character):04X}"
 
 
 def character_of_folder(name: str) -> str | None:
@@ -48,32 +70,11 @@ def character_of_folder(name: str) -> str | None:
 
     A single character that `folder_of` would have escaped is accepted as it is.
     """
-    if match := re.fullmatch(r"[Uu]\+([0-9A-Fa-f]{4,6})", name):
-        number = int(match.group(1), 16)
-        name = chr(number) if number <= 0x10FFFF else ""
+    if match := re.fullmatch(r"[Uu]\+(10[0-9A-Fa-f]{4}|[0-9A-Fa-f]{4,5})", name):
+        name = chr(int(match.group(1), 16))
     elif len(name) > 1:
         name = unicodedata.normalize("NFC", name)  # macOS may hand out が as か and a voicing mark
-    if len(name) == 1 and unicodedata.category(name)[0] not in "CZ":
-        return name
-    return None
-
-
-def read_manifest(folder: Path) -> dict | None:
-    """The manifest that this module wrote into `folder`; None where there is none of ours."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, json.JSONDecodeError):
-        return None
-    ours = isinstance(manifest, dict) and str(manifest.get("made_by", "")).startswith(MADE_BY)
-    return manifest if ours else None
-
-
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(relative path, SHA-256) of each line of a checksum file in the format of `sha256sum`."""
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for line in file:
-            digest, _, relative = line.rstrip("\n").partition("  ")
-            yield relative, digest
+    return name if len(name) == 1 and unicodedata.category(name)[0] not in "CZ" else None
 
 
 @contextmanager
@@ -110,48 +111,60 @@ def whole_folder(out: Path) -> Iterator[Path]:
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def describe(
-    checksums: Path, out: Path, result: Result, wanted: Iterable[str] | None = None, **more: object
-) -> str:
-    """Say in `result` what a checksum file lists and what is missing; return its manifest as JSON.
+def checksum_line(name: str, content: bytes) -> str:
+    """The line of an image in the file of checksums, in the format of `sha256sum`."""
+    return f"{hashlib.sha256(content).hexdigest()}  {name}\n"
+
+
+def _listed(folder: Path) -> Iterator[tuple[str, str]]:
+    """(name, SHA-256) of each image in a folder's file of checksums."""
+    with (folder / CHECKSUMS).open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            digest, _, name = line.rstrip("\n").partition("  ")
+            yield name, digest
+
+
+def write_manifest(
+    folder: Path, out: Path, result: Result, wanted: Iterable[str] | None = None, **more: object
+) -> None:
+    """Write the manifest of what a folder's file of checksums lists, and say in `result` what is missing.
 
     `out` is where the images will be, `wanted` are the characters that were asked for, and `more`
     goes into the manifest.
     """
-    counts: dict[str, dict[str, int]] = {}
-    for relative, _ in _lines(checksums):
-        split, name, _ = relative.split("/")
-        counts.setdefault(character_of_folder(name), {"folder": name, "Train": 0, "Test": 0})[split] += 1
+    counts: dict[str, dict] = {}
+    for name, _ in _listed(folder):
+        split, parent, _ = name.split("/")
+        counts.setdefault(character_of_folder(parent), {"folder": parent, "Train": 0, "Test": 0})[split] += 1
     images = {split: sum(count[split] for count in counts.values()) for split in SPLITS}
+    first = [
+        {"file": re.sub(r"^[^!]*[/\\]", "", where), "byte": offset, "kind": kind, "message": message}
+        for kind, where, offset, message in result.reports
+    ]
+    kinds = dict(sorted(result.kinds.items()))
     result.manifest = {
         "made_by": MADE_BY,
         "terms": TERMS,
         "images": images,
         "characters": dict(sorted(counts.items())),
-        "checksums": {"file": CHECKSUMS, "sha256": _digest(checksums)},
         **more,
-        "problems": result.described(),
+        "problems": {"total": result.problems, "kinds": kinds, "first": first},
     }
+    write_whole(folder / MANIFEST, as_json(result.manifest))
     result.folder = out if any(images.values()) else None
     if missing := [character for character in wanted or () if character not in counts]:
-        result.notes.append(f"No image at all of {_listed(missing)}.")
+        result.notes.append(f"No image at all of {_shown(missing)}.")
     for split in SPLITS:
         empty = [character for character, count in counts.items() if not count[split]]
         if not images[split]:
             result.notes.append(f"{split} is empty: the course needs both Train and Test.")
         elif empty:
-            result.notes.append(f"No image in {split} of {_listed(empty)}.")
-    return as_json(result.manifest)
+            result.notes.append(f"No image in {split} of {_shown(empty)}.")
 
 
-def _listed(characters: list[str]) -> str:
+def _shown(characters: list[str]) -> str:
     shown = " ".join(characters[:60])
     return shown if len(characters) <= 60 else f"{shown} … ({len(characters):,} in all)"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check(folder: Path) -> list[str]:
@@ -160,29 +173,17 @@ def check(folder: Path) -> list[str]:
     Raises
     ------
     CasiaError
-        The folder has no manifest of this module.
+        The folder has no such file.
     """
-    manifest = read_manifest(folder)
-    checksums = folder / CHECKSUMS
-    if manifest is None or not checksums.is_file():
+    if not (folder / CHECKSUMS).is_file():
         raise CasiaError(f'{folder} has no manifest; make one with: {MADE_BY} adopt "{folder}"')
-    faults = []
-    if _digest(checksums) != manifest["checksums"]["sha256"]:
-        faults.append(f"{checksums} was changed since the manifest was written.")
-    seen: dict[str, set[str]] = {}
-    for relative, digest in _lines(checksums):
-        parent, _, name = relative.rpartition("/")
-        seen.setdefault(parent, set()).add(name)
+    faults, listed = [], dict(_listed(folder))
+    for name, digest in listed.items():
         try:
-            content = (folder / relative).read_bytes()
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                faults.append(f"{name} was changed.")
         except OSError as error:
-            faults.append(f"{relative} cannot be read: {error.strerror}.")
-            continue
-        if hashlib.sha256(content).hexdigest() != digest:
-            faults.append(f"{relative} was changed.")
-    for split in SPLITS:
-        for path in sorted((folder / split).glob("*/*.png")):
-            parent = f"{split}/{path.parent.name}"
-            if path.name not in seen.get(parent, ()):
-                faults.append(f"{parent}/{path.name} was added.")
-    return faults
+            faults.append(f"{name} cannot be read: {error.strerror}.")
+    images = (path for split in SPLITS for path in sorted((folder / split).glob("*/*.png")))
+    found = (path.relative_to(folder).as_posix() for path in images)
+    return faults + [f"{name} was added." for name in found if name not in listed]

@@ -3,13 +3,12 @@
 Nothing is unpacked to the disk: members are read where they lie, so no name in an archive reaches a path.
 """
 
+import contextlib
 import hashlib
-import os
 import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -18,8 +17,7 @@ from typing import BinaryIO
 from course.paths import is_junk
 
 from tools.casia.gnt import Problem
-from tools.casia.layout import CasiaError
-from tools.casia.result import Result
+from tools.casia.layout import CasiaError, Result
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz")
 _OTHER_ARCHIVES = (".alz", ".egg", ".rar", ".7z", ".zst")
@@ -44,15 +42,10 @@ class Member:
         return str(self.file) if self.inside is None else f"{self.file}!{self.inside}"
 
     @property
-    def suffix(self) -> str:
-        """The end of its name, in small letters."""
-        return PurePosixPath(self.names[-1]).suffix.lower()
-
-    @property
     def writer(self) -> str | None:
         """The writer's number, where the name gives one."""
         match = re.fullmatch(r"([0-9]{1,5})(-[A-Za-z])?\.gnt", self.names[-1], re.IGNORECASE)
-        return match.group(1) if match else None
+        return match and match.group(1)
 
 
 def split_of(names: Iterable[str]) -> str | None:
@@ -61,8 +54,7 @@ def split_of(names: Iterable[str]) -> str | None:
     `Gnt1.1TrainPart1`, `HWDB1.1trn_gnt`, `1.0test-gb1` and `tst` do; `latest` and `contest` don't.
     """
     for name in names:
-        words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
-        words = [word.lower() for word in words]
+        words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
         train = any(word.startswith(("train", "trn")) for word in words)
         test = any(word.startswith(("test", "tst")) or word == "competition" for word in words)
         if train != test:
@@ -71,18 +63,12 @@ def split_of(names: Iterable[str]) -> str | None:
 
 
 def find_members(
-    sources: Iterable[tuple[Path, str | None]], stack: ExitStack, result: Result
+    sources: Iterable[tuple[Path, str | None]], stack: contextlib.ExitStack, result: Result
 ) -> list[Member]:
-    """Look into every source and plan the import, in order.
+    """The `.gnt` files of all sources, in order; `result` is told what cannot be read or is set aside.
 
-    Parameters
-    ----------
-    sources : iterable of (Path, str or None)
-        Files or folders, and "Train", "Test", or None where names decide.
-    stack : ExitStack
-        Keeps archives open for as long as their members are read.
-    result : Result
-        Is told what cannot be read and what is set aside.
+    A source is a file or folder, and "Train", "Test", or None where names decide. `stack` keeps archives
+    open for as long as their members are read.
 
     Raises
     ------
@@ -93,14 +79,17 @@ def find_members(
     for given, split in sources:
         if not given.exists():
             raise CasiaError(f"{given} does not exist; check the path.")
+        files = [given]
+        if given.is_dir():
+            below = (path for path in given.rglob("*") if not path.is_dir())
+            files = sorted(path for path in below if not any(map(is_junk, path.relative_to(given).parts)))
         # What is given tells by its own name, and a file by its folder's as well.
         above = given.absolute().parent if given.is_dir() else given.absolute().parent.parent
-        for file in _walk(given) if given.is_dir() else [given]:
+        for file in files:
             names = file.absolute().relative_to(above).parts
             size = file.stat().st_size if file.exists() else 0
-            for member in _gnt_files(
-                Member(file, None, names, size, partial(file.open, "rb")), stack, result
-            ):
+            found = Member(file, None, names, size, partial(file.open, "rb"))
+            for member in _gnt_files(found, stack, result):
                 member.split = split or split_of(reversed(member.names))
                 members.append(member)
     undecided = [member.label for member in members if member.split is None]
@@ -113,22 +102,14 @@ def find_members(
     return _named(members, result)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Files below `folder` in the order of their names, without what systems leave behind."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_junk(name))
-        for name in sorted(files):
-            if not is_junk(name):
-                yield Path(parent, name)
-
-
-def _gnt_files(found: Member, stack: ExitStack, result: Result) -> Iterator[Member]:
+def _gnt_files(found: Member, stack: contextlib.ExitStack, result: Result) -> Iterator[Member]:
     """What of `.gnt` files a file is or holds, at whatever depth."""
-    if found.suffix == ".gnt":
+    kind = PurePosixPath(found.names[-1]).suffix.lower()
+    if kind == ".gnt":
         yield found
-    elif found.suffix in (*_ARCHIVES, *_OTHER_ARCHIVES):
+    elif kind in (*_ARCHIVES, *_OTHER_ARCHIVES):
         try:
-            for name, size, opens in _entries(found, stack):
+            for name, size, opens in _entries(found, kind, stack):
                 parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
                 if parts and not any(map(is_junk, parts)):
                     inside = name if found.inside is None else f"{found.inside}!{name}"
@@ -138,16 +119,16 @@ def _gnt_files(found: Member, stack: ExitStack, result: Result) -> Iterator[Memb
             advice = "get it again, or unpack it with another tool (.alz: unalz or Bandizip), give the folder"
             message = f"{str(error).partition(chr(10))[0]}; {advice}"
             result.report(Problem("unreadable archive", found.label, None, message))
-    else:
-        result.others += 1
 
 
-def _entries(found: Member, stack: ExitStack) -> Iterator[tuple[str, int, Callable[[], BinaryIO]]]:
+def _entries(
+    found: Member, kind: str, stack: contextlib.ExitStack
+) -> Iterator[tuple[str, int, Callable[[], BinaryIO]]]:
     """(name, size, how to open it) of each file in an archive."""
-    if found.suffix in _OTHER_ARCHIVES:
-        raise ValueError(f"archives of the kind {found.suffix} are not read")
+    if kind in _OTHER_ARCHIVES:
+        raise ValueError(f"archives of the kind {kind} are not read")
     stream = stack.enter_context(found.open())
-    if found.suffix == ".zip":
+    if kind == ".zip":
         archive = stack.enter_context(zipfile.ZipFile(stream))
         for entry in archive.infolist():
             if not entry.is_dir():
@@ -165,17 +146,13 @@ def _named(members: list[Member], result: Result) -> list[Member]:
     known: dict[tuple[str, int, bytes], Member] = {}
     used: set[tuple[str | None, str]] = set()
     for member in members:
+        head = member.label.encode("utf-8")  # of what cannot be read, which is reported when it is imported
         try:
-            stream = member.open()
+            with member.open() as stream, contextlib.suppress(Exception):
+                head = stream.read(_HEAD)
         except Exception as error:
             result.report(Problem("unreadable file", member.label, None, f"{error}; left out"))
             continue
-        try:
-            head = stream.read(_HEAD)
-        except Exception:
-            head = member.label.encode("utf-8")  # reported when it is imported
-        finally:
-            stream.close()
         key = member.names[-1].lower(), member.size, hashlib.sha256(head).digest()
         twin = known.setdefault(key, member)
         if twin.split != member.split:
@@ -186,8 +163,8 @@ def _named(members: list[Member], result: Result) -> list[Member]:
         if twin is not member:
             result.notes.append(f"{member.label} is the same file as {twin.label}; taken once.")
             continue
-        member.prefix = base = re.sub(r"[^\w.-]+", "_", member.names[-1][:-4])[:60].strip("._") or "gnt"
-        number = 1
+        base = re.sub(r"[^\w.-]+", "_", member.names[-1][:-4])[:60].strip("._") or "gnt"
+        member.prefix, number = base, 1
         # Case does not count, for file systems where it doesn't.
         while (member.split, member.prefix.lower()) in used:
             number += 1
