@@ -4,7 +4,8 @@ The start of the processes counts."""
 
 import time
 
-from tools.handwriting.archive import CHARACTERS
+from course.characters import CHARACTERS
+
 from tools.handwriting.generate import perform, plan
 
 

@@ -219,13 +219,13 @@ def test_measures_on_a_drawn_bar():
 def test_archive_is_what_the_generator_makes():
     """Manifest against content, and pixels of a sample of people against a fresh run."""
     chosen = {("Train", 1), ("Train", 60), ("Train", 61), ("Train", 150), ("Test", 16), ("Notebook", 1)}
-    tasks = [t for t in archive.shipped_tasks() if (t.group, t.number) in chosen]
+    tasks = [t for t in archive.shipped_tasks() if (t.who.group, t.who.number) in chosen]
     wanted = dict(generate.perform(tasks))
     with tarfile.open(archive.ARCHIVE) as tar:
         content = {e.name: tar.extractfile(e).read() for e in tar}
     manifest = json.loads(content.pop("manifest.json"))
     assert content.pop("LICENSE.txt").decode("utf-8") == archive.license_text()
-    assert manifest["options"] == archive.options()
+    assert manifest["options"] == archive.OPTIONS
     assert {p: hashlib.sha256(d).hexdigest() for p, d in content.items()} == manifest["sha256"]
     counts = {}
     for path in content:

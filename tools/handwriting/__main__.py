@@ -19,29 +19,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         description="Write characters by simulated people, in CASIA's folder layout: "
         "Train/<character>/<writer>.png and Test/<character>/<writer>.png.",
     )
-    parser.add_argument("--characters", required=True, help="the characters to write, in one string: 人从众")
-    numbers = {
-        "writers": (150, MAX_WRITERS, "people who write Train"),
-        "test-writers": (36, MAX_WRITERS, "other people, who write Test"),
-        "seed": (1, 2**32 - 1, "the same seed gives the same pixels"),
-    }
-    for name, (default, _, text) in numbers.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (%(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="new or empty folder to write to")
-    parser.add_argument(
-        "--strokes",
-        type=Path,
-        default=STROKES,
-        help="folder of hanzi-writer-data JSON files, for characters that do not ship with the course",
-    )
-    parser.add_argument(
-        "--scan", choices=sorted(SCANS), default="course", help="style of the scans (%(default)s)"
-    )
+    add = parser.add_argument
+    add("--characters", required=True, help="the characters to write, in one string: 人从众")
+    add("--writers", type=int, default=150, help="people who write Train (%(default)s)")
+    add("--test-writers", type=int, default=36, help="other people, who write Test (%(default)s)")
+    add("--seed", type=int, default=1, help="the same seed gives the same pixels (%(default)s)")
+    add("--out", type=Path, required=True, help="new or empty folder to write to")
+    where = "folder of hanzi-writer-data JSON files, for characters that do not ship with the course"
+    add("--strokes", type=Path, default=STROKES, help=where)
+    add("--scan", choices=sorted(SCANS), default="course", help="style of the scans (%(default)s)")
     choices = parser.parse_args(arguments)
-    for name, (_, high, _) in numbers.items():
-        value = getattr(choices, name.replace("-", "_"))
-        if not 0 <= value <= high:
-            parser.error(f"--{name}: {value} is not between 0 and {high}")
+    for name, high in {"writers": MAX_WRITERS, "test_writers": MAX_WRITERS, "seed": 2**32 - 1}.items():
+        if not 0 <= getattr(choices, name) <= high:
+            parser.error(f"--{name.replace('_', '-')}: not between 0 and {high}")
     choices.characters = "".join(dict.fromkeys(choices.characters))
     wrong = [c for c in choices.characters if unicodedata.category(c)[0] in "CZ" or c in '/\\.:*?"<>|']
     if not choices.characters or wrong:
@@ -55,24 +45,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    choices = parse(arguments)
+    given = parse(arguments)
+    people = given.writers, given.test_writers
     try:
-        tasks = plan(
-            choices.characters,
-            choices.writers,
-            choices.test_writers,
-            choices.seed,
-            scan=choices.scan,
-            strokes=choices.strokes,
-        )
-        images = write_folder(choices.out, tasks)
+        tasks = plan(given.characters, *people, given.seed, scan=given.scan, strokes=given.strokes)
+        images = write_folder(given.out, tasks)
     except (StrokeDataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped; nothing was kept.", file=sys.stderr)
         return 130
-    print(f"{choices.out}: {images:,} images of {len(choices.characters)} characters by simulated writers")
+    print(f"{given.out}: {images:,} images of {len(given.characters)} characters by simulated writers")
     return 0
 
 

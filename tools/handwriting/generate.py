@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ from tqdm import tqdm
 from tools.casia.layout import whole_folder
 from tools.handwriting.pens import draw
 from tools.handwriting.scan import SCANS, expose, page
-from tools.handwriting.strokes import STROKES, load_template
+from tools.handwriting.strokes import STROKES, load_template, read_medians
 from tools.handwriting.template import Template
 from tools.handwriting.writers import Writer, make_learner, make_writer, write
 
@@ -31,8 +30,7 @@ MAX_WRITERS = 100_000
 _TALL = (800.0, 95.0)
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """A simulated writer with the key from which all that he or she writes follows."""
 
     seed: int
@@ -53,7 +51,6 @@ def _ranks(seed: int, group: str, number: int) -> np.ndarray:
     return np.clip((offset + number * steps) % 1.0, 1e-6, 1.0 - 1e-6)
 
 
-@lru_cache(maxsize=8192)
 def person(seed: int, group: str, number: int, sheet: int = 0) -> Person:
     """The ``number``-th (from 1) person of a group: "Train", "Test" or "Notebook".
 
@@ -77,15 +74,7 @@ def person(seed: int, group: str, number: int, sheet: int = 0) -> Person:
 
 
 def image_of(who: Person, template: Template, scan: str = "course") -> np.ndarray:
-    """One character written by one person, as a scan.
-
-    Parameters
-    ----------
-    who : Person
-    template : Template
-        The character, from :func:`tools.handwriting.strokes.load_template`.
-    scan : str
-        A style of scan, "course" or "hwdb1.1".
+    """One character, from :func:`load_template`, written by one person and scanned: "course" or "hwdb1.1".
 
     Returns
     -------
@@ -94,59 +83,30 @@ def image_of(who: Person, template: Template, scan: str = "course") -> np.ndarra
     style = SCANS[scan]
     rng = np.random.default_rng([who.seed, GROUPS[who.group], who.number, ord(template.character), who.sheet])
     tallness = (np.ptp(template.points[:, 1]) - _TALL[0]) / _TALL[1]
-    wish = page(style, who.hand, min(max(float(tallness), -2.5), 2.5), rng)
+    wish = page(style, who.hand, np.clip(tallness, -2.5, 2.5), rng)
     trace = write(template, who.hand, rng)
-    ink = draw(trace, who.hand, wish.ink_size, wish.line_width)
-    return expose(style, ink, wish, rng)
+    return expose(style, draw(trace, who.hand, wish.ink_size, wish.line_width), wish, rng)
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """All that one person writes: the smallest piece of work of a worker process."""
 
-    seed: int
-    group: str
-    number: int
-    sheet: int
+    who: Person
     name: str  # file name without suffix
-    characters: str
+    characters: Sequence[str]
     scan: str
-    strokes: str
-    compression: int
-
-
-def encode(image: np.ndarray, compression: int) -> bytes:
-    """8-bit grey PNG of an image at a zlib level from 0 to 9."""
-    done, data = cv2.imencode(
-        ".png",
-        image,
-        [cv2.IMWRITE_PNG_COMPRESSION, compression, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE],
-    )
-    if not done:
-        raise RuntimeError("OpenCV could not encode a PNG.")
-    return data.tobytes()
-
-
-Templates = dict[tuple[str, str], Template]  # by character and folder of stroke data
-
-
-_known: Templates = {}  # what `perform` made, in this process or before it started this one
-
-
-def _start(templates: Templates) -> None:
-    cv2.setNumThreads(1)  # one process a core, each with one thread
-    _known.update(templates)
+    strokes: Path
+    compression: int  # zlib level of the PNG files, 0 to 9
 
 
 def _perform(task: Task) -> list[tuple[str, bytes]]:
-    who = person(task.seed, task.group, task.number, task.sheet)
-    return [
-        (
-            f"{task.group}/{character}/{task.name}.png",
-            encode(image_of(who, _known[character, task.strokes], task.scan), task.compression),
-        )
-        for character in task.characters
-    ]
+    how = (cv2.IMWRITE_PNG_COMPRESSION, task.compression, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
+    written = []
+    for character in task.characters:
+        image = image_of(task.who, load_template(character, task.strokes), task.scan)
+        content = cv2.imencode(".png", image, how)[1].tobytes()
+        written.append((f"{task.who.group}/{character}/{task.name}.png", content))
+    return written
 
 
 def plan(
@@ -158,33 +118,30 @@ def plan(
     learners: int = 0,
     scan: str = "course",
     strokes: Path = STROKES,
-    fewer: dict[str, tuple[int, int]] | None = None,
+    fewer_writers: Mapping[str, Sequence[int]] | None = None,
     compression: int = 1,
 ) -> list[Task]:
     """What has to be written, one task a person (and sheet).
 
-    ``fewer`` maps characters to their own, smaller numbers of (training, test) writers. Test
-    writers and learners are other people than the training writers. Every stroke file is read
-    here once, so that a missing one is reported before anything is written.
+    ``fewer_writers`` maps characters to their own, smaller numbers of (training, test) writers.
 
     Raises
     ------
     StrokeDataError
-        When a character has no usable stroke data.
+        When a character has no usable stroke data: nothing is written then.
     """
     for character in characters:
-        load_template(character, Path(strokes))
-    fewer = fewer or {}
+        read_medians(strokes / f"{character}.json")
+    how, fewer = (scan, strokes, compression), fewer_writers or {}
     tasks = []
-    how = {"scan": scan, "strokes": str(strokes), "compression": compression}
     for group, position, people in (("Train", 0, writers), ("Test", 1, test_writers)):
         for number in range(1, people + 1):
-            mine = "".join(c for c in characters if c not in fewer or number <= fewer[c][position])
-            tasks.append(Task(seed, group, number, 0, str(number), mine, **how))
+            mine = [c for c in characters if c not in fewer or number <= fewer[c][position]]
+            tasks.append(Task(person(seed, group, number), str(number), mine, *how))
     for number in range(1, learners + 1):
         for sheet in range(1, SHEETS + 1):
             name = str((number - 1) * SHEETS + sheet)
-            tasks.append(Task(seed, "Notebook", number, sheet, name, "".join(characters), **how))
+            tasks.append(Task(person(seed, "Notebook", number, sheet), name, characters, *how))
     return tasks
 
 
@@ -195,23 +152,15 @@ def perform(tasks: Sequence[Task], workers: int | None = None) -> Iterator[tuple
     their number.
     """
     workers = workers or os.cpu_count() or 1
-    total = sum(len(task.characters) for task in tasks)
-    # Made once, here, and not by each process: a template takes as long as a few images.
-    wanted = {(character, task.strokes) for task in tasks for character in task.characters}
-    templates = {(character, folder): load_template(character, Path(folder)) for character, folder in wanted}
     with ExitStack() as stack:
-        bar = stack.enter_context(tqdm(total=total, unit="image", desc="Writing", disable=None))
-        if workers == 1 or len(tasks) < 2:
-            _known.update(templates)
-            written = map(_perform, tasks)
-        else:
+        written = map(_perform, tasks)
+        if workers > 1 and len(tasks) > 1:
             # A forked process can wait for ever for OpenCV's threads, which fork does not copy.
-            spawned = multiprocessing.get_context("spawn").Pool(workers, _start, (templates,))
-            chunk = max(1, min(4, len(tasks) // 8))
-            written = stack.enter_context(spawned).imap(_perform, tasks, chunksize=chunk)
-        for items in written:
-            bar.update(len(items))
-            yield from items
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(context.Pool(workers, cv2.setNumThreads, (1,)))
+            written = pool.imap(_perform, tasks)
+        for images in tqdm(written, "Writing", len(tasks), unit="writer", disable=None):
+            yield from images
 
 
 def write_folder(out: Path, tasks: Sequence[Task], workers: int | None = None) -> int:
@@ -223,10 +172,9 @@ def write_folder(out: Path, tasks: Sequence[Task], workers: int | None = None) -
         When ``out`` exists and is not an empty folder.
     """
     number = 0
-    with whole_folder(Path(out)) as folder:
-        for path, data in perform(tasks, workers):
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+    with whole_folder(out) as folder:
+        for path, content in perform(tasks, workers):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
             number += 1
     return number

@@ -22,11 +22,7 @@ _DARKNESS_BY_PRESSURE = (0.45, 0.20, 0.25)
 def draw(trace: Trace, writer: Writer, size: float, width: float) -> np.ndarray:
     """Draw a movement with the writer's pen.
 
-    Parameters
-    ----------
-    trace : Trace
-    size : wished height^0.57 width^0.43 of the ink in pixels
-    width : nominal width of the line in pixels
+    ``size`` is the wished height^0.57 width^0.43 of the ink, ``width`` that of the line, in pixels.
 
     Returns
     -------
@@ -45,9 +41,8 @@ def draw(trace: Trace, writer: Writer, size: float, width: float) -> np.ndarray:
     shape = np.ceil(span * factor + 2 * border).astype(int)
     pen = writer.pen
     slow = np.clip(1.0 - speed, -0.4, 1.0)
-    thick = width * (
-        (1.0 - _WIDTH_BY_PRESSURE[pen] * writer.taper * 2.0 * (1.0 - pressure)) + _WIDTH_BY_REST[pen] * slow
-    )
+    by_pressure = 1.0 - _WIDTH_BY_PRESSURE[pen] * writer.taper * 2.0 * (1.0 - pressure)
+    thick = width * (by_pressure + _WIDTH_BY_REST[pen] * slow)
     radius = np.maximum(thick * (0.5 * scale), 0.5 * scale * 0.9)
     level = 205.0 * (1.0 - _DARKNESS_BY_PRESSURE[pen] * (1.0 - pressure) + 0.16 * slow)
     level = np.clip(level, 60, 250).astype(np.int32).tolist()

@@ -71,14 +71,19 @@ SCANS = {
         floor=0.70,
         texture=0.10,
         margin_share=0.0,
-        margin=((0, 0), (0, 0), (0, 0), (0, 0)),
+        margin=((0, 0),) * 4,
     ),
 }
 
 
+def _share(score: float) -> float:
+    """Share of people below a standard normal score."""
+    return 0.5 * (1.0 + erf(score / sqrt(2.0)))
+
+
 def quantile(table: tuple[float, ...], score: float) -> float:
     """Value of a distribution, given by its quantiles, at a standard normal score."""
-    return float(np.interp(0.5 * (1.0 + erf(score / sqrt(2.0))), _SHARES, table))
+    return float(np.interp(_share(score), _SHARES, table))
 
 
 @dataclass(frozen=True)
@@ -97,29 +102,23 @@ def page(scan: Scan, writer: Writer, tallness: float, rng: np.random.Generator) 
     ``tallness`` is the normal score of the character's own height among characters.
     """
     own = rng.standard_normal(8)
-    size = 0.72 * writer.size + 0.28 * tallness + 0.635 * own[0]
-    width = 0.93 * writer.width + 0.368 * own[1]
-    grey = 0.94 * writer.grey + 0.341 * own[2]
-    framed = 0.5 * (1 + erf((0.96 * writer.crop + 0.28 * own[3]) / sqrt(2))) < scan.margin_share
+    size = quantile(scan.ink_size, 0.72 * writer.size + 0.28 * tallness + 0.635 * own[0])
+    line = quantile(scan.line_width, 0.93 * writer.width + 0.368 * own[1])
+    grey = quantile(scan.median_grey, 0.94 * writer.grey + 0.341 * own[2])
     margins = None
-    if framed:
-        margins = tuple(
-            max(1, round(mean + deviation * o)) for (mean, deviation), o in zip(scan.margin, own[4:])
-        )
-    line = quantile(scan.line_width, width) * (scan.thin if framed else 1.0)
-    size = quantile(scan.ink_size, size)
-    line = min(line, scan.widest * size)
-    return Page(size, line, quantile(scan.median_grey, grey), margins)
+    if _share(0.96 * writer.crop + 0.28 * own[3]) < scan.margin_share:
+        line *= scan.thin
+        margins = tuple(max(1, round(mean + spread * o)) for (mean, spread), o in zip(scan.margin, own[4:]))
+    return Page(size, min(line, scan.widest * size), grey, margins)
 
 
 def _gain(ink: np.ndarray, target: float) -> float:
     """Darkness by which the median of the ink pixels becomes ``target``; ``ink`` is sorted."""
     low, high = 60.0, 1200.0
-    precise = ink.astype(np.float64)  # else each search would convert it
     for _ in range(12):
         gain = 0.5 * (low + high)
-        start = int(precise.searchsorted((WHITE - INK) / gain))
-        if start >= len(ink) or WHITE - gain * ink[(start + len(ink)) // 2] > target:
+        inked = ink[ink.searchsorted((WHITE - INK) / gain) :]
+        if not len(inked) or WHITE - gain * inked[len(inked) // 2] > target:
             low = gain
         else:
             high = gain
@@ -127,29 +126,18 @@ def _gain(ink: np.ndarray, target: float) -> float:
 
 
 def expose(scan: Scan, ink: np.ndarray, wish: Page, rng: np.random.Generator) -> np.ndarray:
-    """Scan a drawing.
+    """Scan a drawing: (height, width) uint8, 255 is paper.
 
-    Parameters
-    ----------
-    ink : ndarray (h, w) float32, coverage by ink, with an empty border of 4 pixels at least
-    wish : Page
-
-    Returns
-    -------
-    ndarray (height, width) uint8, 255 is paper.
+    ``ink`` (h, w) float32 is the coverage by ink, with an empty border of 4 pixels at least.
     """
     own = rng.random(4)
     soft = scan.blur[0] + (scan.blur[1] - scan.blur[0]) * own[0]
     noise = rng.standard_normal((2, *ink.shape), dtype=np.float32)
     grain = cv2.GaussianBlur(noise[0], (0, 0), 1.5) * 4.5
-    ink = cv2.GaussianBlur(ink, (0, 0), soft)
-    ink = ink * (1.0 + scan.texture * grain)
-    np.maximum(ink, 0.0, out=ink)
-    ink = ink**scan.tone
-    values = np.sort(ink[ink > 0.02])
+    ink = cv2.GaussianBlur(ink, (0, 0), soft) * (1.0 + scan.texture * grain)
+    ink = np.maximum(ink, 0.0) ** scan.tone
     # A soft shoulder keeps the darkest pixels above black, as a scanner does.
-    gain = _gain(values, wish.median_grey)
-    dark = gain * ink
+    dark = _gain(np.sort(ink[ink > 0.02]), wish.median_grey) * ink
     knee = WHITE - scan.floor * wish.median_grey
     dark = np.where(dark > knee, knee + (dark - knee) * 0.4, dark)
     grey = WHITE - dark + noise[1] * (0.4 + 1.0 * own[1]) * (ink > 0.02)

@@ -10,11 +10,14 @@ stays on the paper between strokes. Running hand comes out of that, not out of a
 
 from __future__ import annotations
 
+from bisect import bisect
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import cv2
 import numpy as np
+from numpy import ndarray as Array
+from numpy.random import Generator as Random
 
 from tools.handwriting.template import BENT, DOT, INSIDE, NA, ROLES, Template, between, distances
 
@@ -41,13 +44,13 @@ class Writer:
     rise: float  # upward slope of horizontal strokes, beyond that of the model
     turn: float  # rotation of whole characters, radians
     stretch: float  # log of width over height, beyond that of the model
-    warp: np.ndarray  # (2, 5) coefficients of a quadratic bend of the plane
-    spacing: np.ndarray  # (2, 4) uneven spacing along x and along y: sine amplitudes
-    part_scale: np.ndarray  # (7, 2) log scale of components by role
-    part_shift: np.ndarray  # (7, 2) shift of components by role
-    length: np.ndarray  # (7,) log length factor by kind of stroke
-    angle: np.ndarray  # (7,) rotation by kind of stroke, radians
-    bow: np.ndarray  # (7,) bend of straight strokes, share of the length
+    warp: Array  # (2, 5) coefficients of a quadratic bend of the plane
+    spacing: Array  # (2, 4) uneven spacing along x and along y: sine amplitudes
+    part_scale: Array  # (7, 2) log scale of components by role
+    part_shift: Array  # (7, 2) shift of components by role
+    length: Array  # (7,) log length factor by kind of stroke
+    angle: Array  # (7,) rotation by kind of stroke, radians
+    bow: Array  # (7,) bend of straight strokes, share of the length
     inertia: float  # standard deviation of the filter, stroke-data units
     rest: float  # time at stroke ends, in units travelled
     corner_rest: float  # time at corners
@@ -73,35 +76,25 @@ class Writer:
     by_hand: float  # proportions: 0 those of print, 1 those that people share
 
 
-def _scaled(rng: np.random.Generator, scale: float, *shape: int) -> np.ndarray:
+def _scaled(rng: Random, scale: float, *shape: int) -> Array:
     return rng.standard_normal(shape) * scale
 
 
-def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Writer:
+def make_writer(rng: Random, ranks: Array | None = None) -> Writer:
     """Draw a person.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-    ranks : ndarray (6,) float, optional
-        Where among all people this one stands, above 0 and below 1, in fluency, size, grey, line
-        width, margin and shape. Drawn from ``rng`` when absent. Numbered people get evenly
-        spread ranks, so that a small group already has the variety of a large one.
+    ``ranks`` (6,) say where among all people this one stands, above 0 and below 1, in fluency, size, grey,
+    line width, margin and shape; they are drawn when absent. Numbered people get evenly spread ranks, so
+    that a small group already has the variety of a large one.
     """
     ranks = rng.random(6) if ranks is None else ranks
-    style, score = ranks[0], [NormalDist().inv_cdf(float(r)) for r in ranks]
-    if style < 0.36:
-        fluency = rng.beta(1.6, 7.0)
-    elif style < 0.76:
-        fluency = rng.beta(4.0, 4.5)
-    else:
-        fluency = rng.beta(7.0, 2.6)
-    sloppiness = np.exp(rng.normal(-0.20, 0.26)) * (0.53 + 0.34 * fluency)
-    sloppiness = float(np.clip(sloppiness, 0.32, 1.15))
+    score = [NormalDist().inv_cdf(float(r)) for r in ranks]
+    fluency = rng.beta(*((1.6, 7.0), (4.0, 4.5), (7.0, 2.6))[bisect((0.36, 0.76), ranks[0])])
+    sloppiness = np.clip(np.exp(rng.normal(-0.20, 0.26)) * (0.53 + 0.34 * fluency), 0.32, 1.15)
     pen = int(rng.choice(3, p=[0.35, 0.50, 0.15]))
     return Writer(
         fluency=fluency,
-        sloppiness=sloppiness,
+        sloppiness=float(sloppiness),
         slant=rng.normal(0.04, 0.15),
         rise=rng.normal(0.015, 0.072),
         turn=rng.normal(0.0, 0.052),
@@ -139,7 +132,7 @@ def make_writer(rng: np.random.Generator, ranks: np.ndarray | None = None) -> Wr
     )
 
 
-def make_learner(rng: np.random.Generator) -> Writer:
+def make_learner(rng: Random) -> Writer:
     """Draw a learner: the right strokes, one by one and slowly, in the wrong proportions."""
     return replace(
         make_writer(rng),
@@ -174,12 +167,12 @@ def make_learner(rng: np.random.Generator) -> Writer:
 class Trace:
     """The pen's movement over one character; ``M`` samples at equal times."""
 
-    points: np.ndarray  # (M, 2) float32, stroke-data units, y down
-    pressure: np.ndarray  # (M,) float32, 0 in the air, 1 on the paper
-    speed: np.ndarray  # (M,) float32, 1 is the normal speed
+    points: Array  # (M, 2) float32, stroke-data units, y down
+    pressure: Array  # (M,) float32, 0 in the air, 1 on the paper
+    speed: Array  # (M,) float32, 1 is the normal speed
 
 
-def _smooth(rows: np.ndarray, deviation: float) -> np.ndarray:
+def _smooth(rows: Array, deviation: float) -> Array:
     """Gaussian filter along time; ``rows`` is (M, channels) float32, ends held."""
     if deviation < 0.3:
         return rows
@@ -187,30 +180,22 @@ def _smooth(rows: np.ndarray, deviation: float) -> np.ndarray:
     return cv2.GaussianBlur(rows, (1, size), deviation, borderType=cv2.BORDER_REPLICATE)
 
 
-def write(template: Template, writer: Writer, rng: np.random.Generator) -> Trace:
+def write(template: Template, writer: Writer, rng: Random) -> Trace:
     """Let ``writer`` write a character once; ``rng`` is the only source of randomness."""
-    count = template.strokes
     messy = writer.sloppiness * np.exp(rng.normal(0.0, 0.18))
-    normal = rng.standard_normal((count, 8))
-    chance = rng.random((count, 6))
-    points = template.points + writer.by_hand * template.by_hand
-    points = _vary_strokes(template, writer, points, messy, normal, chance)
+    normal = rng.standard_normal((template.strokes, 8))
+    chance = rng.random((template.strokes, 6))
+    points = _vary_strokes(template, writer, messy, normal, chance)
     points = _meet(template, writer, points, messy, normal[:, 5:7])
     _vary_components(template, writer, points, messy, rng)
     points = _vary_whole(writer, points, messy, rng)
     return _move(template, writer, points, rng, chance)
 
 
-def _vary_strokes(
-    template: Template,
-    writer: Writer,
-    points: np.ndarray,
-    messy: float,
-    normal: np.ndarray,
-    chance: np.ndarray,
-) -> np.ndarray:
+def _vary_strokes(template: Template, writer: Writer, messy: float, normal: Array, chance: Array) -> Array:
     """Strokes of other length, direction, bend and place, about a point held fixed."""
-    kind, stroke = template.kind, template.stroke
+    kind, stroke, along = template.kind, template.stroke, template.along
+    points = template.points + writer.by_hand * template.by_hand
     free_start, free_end = template.free.T
     stretch = writer.length[kind] + _LENGTH_SPREAD[kind] * 0.55 * messy * normal[:, 0]
     crowding = _CROWDING * min(max(template.strokes - 6, 0), 14)
@@ -226,81 +211,57 @@ def _vary_strokes(
     begin, end = points[template.first], points[template.last]
     # An end that touches another stroke stays where it is rather than the middle.
     anchor = np.where(free_start == free_end, _ANCHOR[kind], free_start)
-    fixed = begin + anchor[:, None] * (end - begin)
-    cosine, sine = stretch * np.cos(angle), stretch * np.sin(angle)
-    relative = points - fixed[stroke]
-    c, s = cosine[stroke], sine[stroke]
-    points = np.stack(
-        [c * relative[:, 0] - s * relative[:, 1], s * relative[:, 0] + c * relative[:, 1]], axis=1
-    )
     chord = end - begin
+    fixed = begin + anchor[:, None] * chord
     bow = (writer.bow[kind] + 0.030 * messy * normal[:, 2]) * (kind != BENT)
-    along = template.along
     bulge = (4.0 * along * (1.0 - along)) * bow[stroke]
-    points[:, 0] -= bulge * chord[stroke, 1]
-    points[:, 1] += bulge * chord[stroke, 0]
-    shift = normal[:, 3:5] * (10.0 * messy)
-    return points + (fixed + shift)[stroke]
+    x, y = (points - fixed[stroke]).T
+    cosine, sine = (stretch * [np.cos(angle), np.sin(angle)])[:, stroke]
+    x, y = cosine * x - sine * y, sine * x + cosine * y
+    points = np.stack([x - bulge * chord[stroke, 1], y + bulge * chord[stroke, 0]], axis=1)
+    return points + (fixed + normal[:, 3:5] * (10.0 * messy))[stroke]
 
 
-def _vary_components(
-    template: Template, writer: Writer, points: np.ndarray, messy: float, rng: np.random.Generator
-) -> None:
+def _vary_components(template: Template, writer: Writer, points: Array, messy: float, rng: Random) -> None:
     """Squeeze, enlarge, move and turn components, in place."""
-    for level, (part, role) in enumerate(zip(template.parts, template.role)):
-        number = max(part.tolist()) + 1
-        if number == 1:
+    for part, role, amount in zip(template.parts, template.role, (messy, 0.7 * messy)):
+        if not part.any():
             continue
-        amount = messy * (1.0 if level == 0 else 0.7)
-        wobble = rng.standard_normal((number, 6))
-        for p in range(number):
-            members = part == p
-            which = members[template.stroke]
-            r = int(role[np.argmax(members)])
+        wobble = rng.standard_normal((part.max() + 1, 6))
+        for p in range(len(wobble)):
+            r = role[np.argmax(part == p)]
+            which = (part == p)[template.stroke]
             block = points[which]
             centre = 0.5 * (block.min(0) + block.max(0))
             scale = np.exp(writer.part_scale[r] + 0.068 * amount * wobble[p, :2])
             if r == INSIDE:  # what stands in a frame is fitted into it
                 scale = np.minimum(scale, 1.04)
-            lean = 0.05 * amount * wobble[p, 2]
-            tilt = 0.035 * amount * wobble[p, 3]
+            lean, tilt = 0.05 * amount * wobble[p, 2], 0.035 * amount * wobble[p, 3]
             matrix = np.array([[scale[0], lean], [tilt, scale[1]]])
             move = 0.7 * writer.part_shift[r] + 17.0 * amount * wobble[p, 4:6]
             points[which] = (block - centre) @ matrix.T + centre + move
 
 
-def _vary_whole(writer: Writer, points: np.ndarray, messy: float, rng: np.random.Generator) -> np.ndarray:
+def _vary_whole(writer: Writer, points: Array, messy: float, rng: Random) -> Array:
     """Uneven spacing and bends of the plane, then slant, slope and shape of the whole character."""
     unit = points / 400.0
     uneven = min(messy, 1.1)
     coefficients = writer.spacing + 0.020 * uneven * rng.standard_normal((2, 4))
-    waves = np.empty((*unit.shape, 4))
-    for place, wave in ((0, 1.6 * unit), (2, 3.1 * unit)):
-        np.sin(wave, out=waves[..., place])
-        np.cos(wave, out=waves[..., place + 1])
+    slow, fast = 1.6 * unit, 3.1 * unit
+    waves = np.stack([np.sin(slow), np.cos(slow), np.sin(fast), np.cos(fast)], axis=2)
     unit = unit + (waves * coefficients).sum(axis=2) * 1.6
     warp = writer.warp + 0.025 * uneven * rng.standard_normal((2, 5))
-    x, y = unit[:, 0], unit[:, 1]
+    x, y = unit.T
     basis = np.stack([x * y, x * x - 0.3, y * y - 0.3, x * x * y, x * y * y], axis=1)
     unit = unit + np.clip(basis, -1.2, 1.2) @ warp.T
-    whole = rng.standard_normal(4)
-    slant = writer.slant + 0.040 * messy * whole[0]
-    rise = writer.rise + 0.025 * messy * whole[1]
-    turn = writer.turn + 0.022 * messy * whole[2]
-    shape = writer.stretch + 0.075 * messy * whole[3]
-    wide, high = np.exp(0.5 * shape), np.exp(-0.5 * shape)
+    whole = np.array([0.040, 0.025, 0.022, 0.075]) * messy * rng.standard_normal(4)
+    slant, rise, turn, shape = whole + [writer.slant, writer.rise, writer.turn, writer.stretch]
     cosine, sine = np.cos(turn), np.sin(turn)
-    matrix = (
-        np.array([[cosine, sine], [-sine, cosine]])
-        @ np.array([[1.0, -slant], [-rise, 1.0]])
-        @ np.diag([wide, high])
-    )
-    return (unit * 400.0) @ matrix.T
+    matrix = np.array([[cosine, sine], [-sine, cosine]]) @ np.array([[1.0, -slant], [-rise, 1.0]])
+    return (unit * 400.0) @ (matrix * np.exp([0.5 * shape, -0.5 * shape])).T
 
 
-def _meet(
-    template: Template, writer: Writer, points: np.ndarray, messy: float, normal: np.ndarray
-) -> np.ndarray:
+def _meet(template: Template, writer: Writer, points: Array, messy: float, normal: Array) -> Array:
     """Let ends that should touch another stroke stop short of it, or run past it.
 
     Only the piece between an end and the nearest corner changes, so that corners stay in place.
@@ -322,21 +283,11 @@ def _meet(
     return met
 
 
-def _tempo(length: float) -> float:
-    """Speed on a stroke: short ones take more than their share of time (isochrony)."""
-    return float(min(max((length / 420.0) ** 0.45, 0.45), 1.25))
-
-
-def _order(
-    template: Template, writer: Writer, chance: np.ndarray
-) -> tuple[list[np.ndarray], list[int], set[int]]:
-    """Strokes as index arrays in the order written, and which are tied to their predecessor."""
-    runs = []
-    for s in range(template.strokes):
-        start, stop = template.first[s], template.last[s] + 1
-        if template.hook[s] >= 0 and chance[s, 0] < writer.drop_hook:
-            stop = template.hook[s] + 1
-        runs.append(np.arange(start, stop))
+def _order(template: Template, writer: Writer, chance: Array) -> tuple[list[Array], list[int], set[int]]:
+    """Strokes as index arrays, the order in which they are written, and which follow without a stop."""
+    dropped = (template.hook >= 0) & (chance[:, 0] < writer.drop_hook)
+    ends = np.where(dropped, template.hook, template.last)
+    runs = [np.arange(start, end + 1) for start, end in zip(template.first, ends)]
     order, tied = list(range(template.strokes)), set()
     for upright, bend, closing in template.boxes:
         draw = chance[upright, 1]
@@ -348,88 +299,69 @@ def _order(
             order.remove(closing)
             order.insert(order.index(bend), closing)
             tied.add(closing)
+    if template.strokes > 2 and chance[0, 3] < 0.06 * writer.fluency:
+        at = 1 + int(chance[0, 2] * (len(order) - 2))  # now and then two strokes change places
+        order[at], order[at + 1] = order[at + 1], order[at]
     return runs, order, tied
 
 
 def _vertices(
-    template: Template,
-    writer: Writer,
-    points: np.ndarray,
-    rng: np.random.Generator,
-    pace: float,
-    plan: tuple[list[np.ndarray], list[int], set[int]],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Vertices of the pen's path, when it reaches each, how it got there, and when it is done."""
-    runs, order, tied = plan
+    template: Template, writer: Writer, points: Array, rng: Random, chance: Array
+) -> tuple[Array, Array, Array, float]:
+    """Vertices of the pen's path, when it reaches each, how it got there, and its pace.
+
+    Times are in units of travel. The way to a vertex is 0 a stroke, 1 above the paper, 2 a join.
+    """
+    runs, order, tied = _order(template, writer, chance)
+    pace = np.exp(rng.normal(0.0, 0.20))
     rest = writer.rest / pace
-    # Vertices of the path with the time at which the pen reaches each, in units of travel.
-    places, times, kinds = [], [], []
-    clock, previous = 0.0, None
-    joins = rng.random(len(order)).tolist()
-    spots = rng.exponential(1.0, (len(order), 2)).tolist()
-    hooks = template.hook.tolist()
-    for position, s in enumerate(order):
-        run = points[runs[s]]
-        if hooks[s] >= 0 and len(runs[s]) and runs[s][-1] > hooks[s]:
-            bend = points[hooks[s]]
-            tail = runs[s] > hooks[s]
-            run[tail] = bend + (run[tail] - bend) * np.exp(writer.hook)
-        if previous is not None:
-            gap = run[0] - previous
-            distance = float(np.hypot(gap[0], gap[1]))
-            chance_to_join = writer.join * np.exp(-((distance / writer.reach) ** 2))
-            if s in tied or joins[position] < chance_to_join or distance < 25.0 * writer.fluency:
+    places, times, kinds, clock = [], [], [], 0.0
+    joins = rng.random(len(order))
+    spots = rng.exponential(1.0, (len(order), 2))
+    for s, chance_of_join, (stay, settle) in zip(order, joins, spots):
+        run, hook = points[runs[s]], template.hook[s]
+        if 0 <= hook < runs[s][-1]:
+            tail = runs[s] > hook
+            run[tail] = points[hook] + (run[tail] - points[hook]) * np.exp(writer.hook)
+        if places:
+            distance = np.hypot(*(run[0] - places[-1][-1]))
+            likely = writer.join * np.exp(-((distance / writer.reach) ** 2))
+            if s in tied or chance_of_join < likely or distance < 25.0 * writer.fluency:
                 link, travel, calm = 2.0, 0.9 * distance, 0.35
             else:
                 link, travel, calm = 1.0, 0.75 * distance, 1.0
-            left = clock + rest * spots[position][0] * calm
+            left = clock + rest * stay * calm
             arrived = left + (travel + 1e-3)
-            clock = arrived + rest * 0.8 * spots[position][1] * calm
-            places += [previous[None], run[:1]]
-            times += [left, arrived]
-            kinds += [0.0, link]
-        places.append(run[:1])
-        times.append(clock if previous is None else clock + 1e-3)
-        steps = distances(run) / _tempo(template.length[s])
-        sharp = template.corner[runs[s]][1:] * (writer.corner_rest / pace)
-        moments = clock + 2e-3 + np.cumsum(steps)
-        if sharp.any():  # a corner is reached, rested at, and left
-            moments[1:] += np.cumsum(sharp)[:-1]
-            clock = float(moments[-1] + sharp[-1])
-            twice = 1 + (sharp != 0.0)
-            places.append(np.repeat(run[1:], twice, axis=0))
-            moments = np.repeat(moments, twice)
-            moments[np.cumsum(twice) - 1] += sharp
+            clock = arrived + rest * 0.8 * settle * calm
+            places += [places[-1][-1:], run[:1]]
+            times += [left, arrived, clock + 1e-3]
+            kinds += [0.0, link, 0.0]
         else:
-            places.append(run[1:])
-            clock = float(moments[-1])
+            times, kinds = [0.0], [0.0]
+        # Short strokes take more than their share of time (isochrony).
+        tempo = min(max((template.length[s] / 420.0) ** 0.45, 0.45), 1.25)
+        moments = clock + 2e-3 + np.cumsum(distances(run) / tempo)
+        # A corner is reached, rested at, and left.
+        sharp = template.corner[runs[s]][1:] * (writer.corner_rest / pace)
+        moments[1:] += np.cumsum(sharp)[:-1]
+        clock = moments[-1] + sharp[-1]
+        twice = 1 + (sharp != 0.0)
+        moments = np.repeat(moments, twice)
+        moments[np.cumsum(twice) - 1] += sharp
+        places += [run[:1], np.repeat(run[1:], twice, axis=0)]
         times += moments.tolist()
-        kinds += [0.0] * (1 + len(moments))
-        previous = run[-1]
-    return np.concatenate(places), np.array(times), np.array(kinds), clock
+        kinds += [0.0] * len(moments)
+    return np.concatenate(places), np.array(times), np.array(kinds), pace
 
 
-def _move(
-    template: Template, writer: Writer, points: np.ndarray, rng: np.random.Generator, chance: np.ndarray
-) -> Trace:
+def _move(template: Template, writer: Writer, points: Array, rng: Random, chance: Array) -> Trace:
     """Turn target points into the pen's movement."""
-    runs, order, tied = _order(template, writer, chance)
-    if template.strokes > 2 and chance[0, 3] < 0.06 * writer.fluency:
-        at = 1 + int(chance[0, 2] * (len(order) - 2))  # now and then two strokes change places
-        order[at], order[at + 1] = order[at + 1], order[at]
-    pace = np.exp(rng.normal(0.0, 0.20))
-    plan = runs, order, tied
-    places, times, kinds, clock = _vertices(template, writer, points, rng, pace, plan)
-    step = STEP
-    pad = 3
-    sampled = np.arange(-pad, int(clock / step) + 1 + pad) * step
-    sampled = np.clip(sampled, 0.0, times[-1])
-    path = np.empty((len(sampled), 2), np.float32)
-    path[:, 0] = np.interp(sampled, times, places[:, 0])
-    path[:, 1] = np.interp(sampled, times, places[:, 1])
+    places, times, kinds, pace = _vertices(template, writer, points, rng, chance)
+    sampled = np.clip(np.arange(-3, int(times[-1] / STEP) + 4) * STEP, 0.0, times[-1])
+    path = between(sampled, times, places).astype(np.float32)
 
     # Pressure: on strokes 1; in the air 0 but for the drawn ends of the way; joins in between.
-    segment = np.clip(np.searchsorted(times, sampled, side="left"), 1, len(times) - 1)
+    segment = np.clip(np.searchsorted(times, sampled), 1, len(times) - 1)
     link = kinds[segment]
     share = (sampled - times[segment - 1]) / np.maximum(times[segment] - times[segment - 1], 1e-3)
     # One share for the whole character: that of its first stroke, which short_last uses too. A share of
@@ -437,19 +369,13 @@ def _move(
     # mend changes most images, so that it waits until the archive is made anew.
     out = writer.lead_out * (0.3 + 1.4 * chance[0, 4])
     drawn = ((share < out) & (out > 0.02)) | (share > 1.0 - writer.lead_in)
-    pressure = np.where(link == 0.0, 1.0, np.where(link == 2.0, writer.link_weight, 0.6 * drawn)).astype(
-        np.float32
-    )
-    inertia = writer.inertia * pace / step
-    noise = rng.standard_normal((len(path), 3)).astype(np.float32)
-    noise = _smooth(noise, 3.5)
+    pressure = np.select([link == 0.0, link == 2.0], [1.0, writer.link_weight], 0.6 * drawn)
+    inertia = writer.inertia * pace / STEP
+    noise = _smooth(rng.standard_normal((len(path), 3)).astype(np.float32), 3.5)
     path = _smooth(path, inertia) + noise[:, :2] * (writer.tremor * 2.4)
     drift = _smooth(noise[:, 2:], 12.0)[:, 0] * 5.0
-    pressure = _smooth(pressure[:, None], max(0.6, 0.30 * inertia))[:, 0]
-    speed = np.empty(len(path), np.float32)
-    speed[1:] = distances(path) / step
-    speed[0] = speed[1]
+    pressure = _smooth(pressure[:, None].astype(np.float32), max(0.6, 0.30 * inertia))[:, 0]
+    speed = np.pad(distances(path) / STEP, (1, 0), "edge")
     speed = _smooth(speed[:, None], 2.5)[:, 0]
-    on_paper = pressure > 0.34
-    pressure = np.where(on_paper, np.clip(pressure * (1.0 + 0.12 * drift), 0.2, 1.4), 0.0)
-    return Trace(points=path, pressure=pressure.astype(np.float32), speed=speed)
+    varied = np.clip(pressure * (1.0 + 0.12 * drift), 0.2, 1.4)
+    return Trace(path, np.where(pressure > 0.34, varied, np.float32(0)), speed)
