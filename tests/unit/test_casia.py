@@ -501,7 +501,8 @@ def test_what_a_killed_import_left_is_not_mixed_in(official, tmp_path):
     script = (
         "import os, sys\n"
         "from tools.casia import importer\n"
-        "importer.write_manifest = lambda *_, **more: os._exit(9)\n"  # all images are there, the manifest is not
+        # all images are there, the manifest is not
+        "importer.layout.write_manifest = lambda *_, **more: os._exit(9)\n"
         "importer.import_gnt([sys.argv[1]], sys.argv[2])\n"
     )
     command = [sys.executable, "-c", script, str(official), str(tmp_path / "out")]
@@ -799,7 +800,7 @@ def test_an_interrupted_adoption_leaves_the_old_manifest_and_checksums(tmp_path,
             adopt(folder)
     assert files_below(folder) == before
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["tools.casia.adopt"], "write_manifest", _interrupt)
+        patch.setattr("tools.casia.layout.write_manifest", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             adopt(folder)
     assert files_below(folder) == before

@@ -30,6 +30,10 @@ OUT = DATA / "casia"
 _SHOWN = 20
 
 
+def _characters(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys("".join(text.split()).replace(",", "")))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=MADE_BY, description=__doc__, epilog=TERMS, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -41,23 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help=f"new folder; default of an import: {OUT}")
     choice = parser.add_mutually_exclusive_group()
     only = "only these, written together; default: the course's 55"
-    choice.add_argument("--characters", metavar="人从众", help=only)
-    choice.add_argument("--all", action="store_true", help="every character there is")
+    choice.add_argument("--characters", type=_characters, default=CHARACTERS, metavar="人从众", help=only)
+    every = "every character there is"
+    choice.add_argument("--all", dest="characters", action="store_const", const=None, help=every)
     keep_going = "exit status 0 although parts could not be imported (they are reported all the same)"
     parser.add_argument("--keep-going", action="store_true", help=keep_going)
     parser.add_argument("--restart", action="store_true", help=argparse.SUPPRESS)  # as always now
     return parser
-
-
-def _characters(options: argparse.Namespace) -> tuple[str, ...] | None:
-    if options.all:
-        return None
-    if options.characters is None:
-        return CHARACTERS
-    characters = tuple(dict.fromkeys("".join(options.characters.split()).replace(",", "")))
-    if not characters:
-        raise CasiaError("--characters names none.")
-    return characters
 
 
 def _print_result(result: Result, keep_going: bool) -> int:
@@ -85,15 +79,15 @@ def _print_result(result: Result, keep_going: bool) -> int:
 def _run(command: str, options: argparse.Namespace) -> int:
     """Carry out a command; returns the exit status."""
     if command == "import":
-        given = {"train": options.train, "test": options.test, "characters": _characters(options)}
+        given = {"train": options.train, "test": options.test, "characters": options.characters}
         result = import_gnt(options.sources, options.out or OUT, **given)
         return _print_result(result, options.keep_going)
     if len(options.sources) != 1:
         raise CasiaError(f"{command} takes one folder, not {len(options.sources)}.")
     folder = Path(options.sources[0])
     if command == "adopt":
-        in_place = options.out is None and not options.all and options.characters is None
-        chosen = None if in_place else _characters(options)
+        all_in_place = options.out is None and options.characters is CHARACTERS  # none were named
+        chosen = None if all_in_place else options.characters
         return _print_result(adopt(folder, options.out, characters=chosen), options.keep_going)
     if command == "read":
         print(read(folder).to_string(index=False, float_format="{:.3f}".format))

@@ -13,20 +13,9 @@ from course.store.files import move_together
 from PIL import Image
 from tqdm import tqdm
 
+from tools.casia import layout
 from tools.casia.gnt import Problem
-from tools.casia.layout import (
-    CHECKSUMS,
-    MADE_BY,
-    MANIFEST,
-    SPLITS,
-    CasiaError,
-    Result,
-    character_of_folder,
-    checksum_line,
-    folder_of,
-    whole_folder,
-    write_manifest,
-)
+from tools.casia.layout import CasiaError, Result
 from tools.casia.sources import split_of
 
 # Unpackers that take a zip's UTF-8 names for one of these make 乱 into three other characters.
@@ -64,14 +53,14 @@ def adopt(
         if out == root or root in out.parents:
             raise CasiaError(f"--out {out} lies inside {root}; choose a folder elsewhere.")
         wanted = None if characters is None else sorted(set(characters))
-        with whole_folder(out) as copy:
+        with layout.whole_folder(out) as copy:
             _list_images(splits, wanted, copy, True, result)
-            write_manifest(copy, out, result, wanted)
+            layout.write_manifest(copy, out, result, wanted)
         return result
     if characters is not None:
         raise CasiaError("Choosing characters copies them: give --out as well.")
-    manifest = root / MANIFEST
-    if manifest.exists() and f'"made_by": "{MADE_BY}"'.encode() not in manifest.read_bytes():
+    manifest = root / layout.MANIFEST
+    if manifest.exists() and f'"made_by": "{layout.MADE_BY}"'.encode() not in manifest.read_bytes():
         raise CasiaError(
             f"{manifest} was not written by this command and is left alone. "
             "Give --out to make a copy with a manifest of its own."
@@ -79,10 +68,10 @@ def adopt(
     splits = {split: _renamed(root, split, path, result) for split, path in splits.items()}
     with tempfile.TemporaryDirectory(dir=root, prefix=".adopting-") as new:
         _list_images(splits, None, Path(new), False, result)
-        write_manifest(Path(new), root, result)
+        layout.write_manifest(Path(new), root, result)
         if result.folder is None:
             raise CasiaError(f"{root} holds no sound PNG image in Train/<character> or Test/<character>.")
-        move_together([CHECKSUMS, MANIFEST], Path(new), root)
+        move_together([layout.CHECKSUMS, layout.MANIFEST], Path(new), root)
     return result
 
 
@@ -92,7 +81,7 @@ def _find_splits(root: Path) -> dict[str, Path]:
     Their names may be spelled otherwise (`train`, `tst`), and one more folder may wrap each, as in
     `CASIA-HWDB_Train/Train`.
     """
-    found: dict[str, list[Path]] = {split: [] for split in SPLITS}
+    found: dict[str, list[Path]] = {split: [] for split in layout.SPLITS}
     for path in sorted(root.glob("*/")):
         if split := split_of([path.name]):
             inner = [each for each in sorted(path.glob("*/")) if split_of([each.name]) == split]
@@ -127,12 +116,12 @@ def _list_images(
 ) -> None:
     """List all sound images in `folder`'s file of checksums, and copy them there if they are to be copied."""
     with (
-        (folder / CHECKSUMS).open("w", encoding="utf-8", newline="\n") as sums,
+        (folder / layout.CHECKSUMS).open("w", encoding="utf-8", newline="\n") as sums,
         tqdm(unit="image", unit_scale=True, desc="Reading", disable=None) as bar,
     ):
         for split, parent in splits.items():
             for character, path in _classes(split, parent, wanted, copied, result):
-                name = folder_of(character) if copied else path.name
+                name = layout.folder_of(character) if copied else path.name
                 if copied:
                     (folder / split / name).mkdir(parents=True)
                 for image in _seen(path):
@@ -152,7 +141,7 @@ def _list_images(
                     added = ".png" if copied and image.suffix != ".png" else ""
                     if copied:
                         (folder / split / name / f"{image.name}{added}").write_bytes(content)
-                    sums.write(checksum_line(f"{split}/{name}/{image.name}{added}", content))
+                    sums.write(layout.checksum_line(f"{split}/{name}/{image.name}{added}", content))
                     bar.update()
 
 
@@ -167,7 +156,7 @@ def _classes(
     taken: dict[str, str] = {}
     for path in _seen(folder):
         where = f"{split}/{path.name}"
-        character = character_of_folder(path.name) or (_misread(path.name) if mend else None)
+        character = layout.character_of_folder(path.name) or (_misread(path.name) if mend else None)
         if not path.is_dir():
             result.report(Problem("stray file", where, None, "it lies beside the classes; left alone"))
         elif character is None:
@@ -185,6 +174,6 @@ def _misread(name: str) -> str | None:
     for encoding in _MISREAD:
         with contextlib.suppress(UnicodeError):
             character = name.encode(encoding).decode("utf-8")
-            if len(character) == 1 and character_of_folder(character):
+            if len(character) == 1 and layout.character_of_folder(character):
                 return character
     return None

@@ -12,16 +12,9 @@ import numpy as np
 from isal import isal_zlib
 from tqdm import tqdm
 
+from tools.casia import layout
 from tools.casia.gnt import Problem, code_of, read_gnt
-from tools.casia.layout import (
-    CHECKSUMS,
-    CasiaError,
-    Result,
-    checksum_line,
-    folder_of,
-    whole_folder,
-    write_manifest,
-)
+from tools.casia.layout import CasiaError, Result
 from tools.casia.sources import Member, find_members
 
 
@@ -111,16 +104,16 @@ def import_gnt(
         if not members:
             result.notes.append("No .gnt file was found.")
             return result
-        folder = stack.enter_context(whole_folder(out))
+        folder = stack.enter_context(layout.whole_folder(out))
         total = sum(member.size for member in members)
         with (
-            (folder / CHECKSUMS).open("w", encoding="utf-8", newline="\n") as sums,
+            (folder / layout.CHECKSUMS).open("w", encoding="utf-8", newline="\n") as sums,
             tqdm(total=total, unit="B", unit_scale=True, desc="Importing", disable=None) as bar,
         ):
             wanted = None if characters is None else frozenset(characters)
             described = [_import(member, wanted, folder, sums, bar, result) for member in members]
         asked = None if wanted is None else sorted(wanted)
-        write_manifest(folder, out, result, asked, sources=described)
+        layout.write_manifest(folder, out, result, asked, sources=described)
     return result
 
 
@@ -137,13 +130,13 @@ def _import(
             if wanted is not None and sample.character not in wanted:
                 continue
             if sample.character not in parents:
-                parents[sample.character] = f"{member.split}/{folder_of(sample.character)}"
+                parents[sample.character] = f"{member.split}/{layout.folder_of(sample.character)}"
                 (folder / parents[sample.character]).mkdir(parents=True, exist_ok=True)
             name = f"{parents[sample.character]}/{member.prefix}-{sample.index:05d}.png"
             encoded = encode_png(sample.pixels)
             with open(f"{folder}/{name}", "wb") as file:
                 file.write(encoded)
-            sums.write(checksum_line(name, encoded))
+            sums.write(layout.checksum_line(name, encoded))
             images += 1
     if stream.error is not None:
         advice = "what could be read was imported and may hold a damaged image: get the file again"
