@@ -21,7 +21,7 @@ def test_a_fit_learns_what_the_drawings_share(tmp_path, capsys, other_file):  # 
         else:
             (folder / f"{ord(character)}.xml.gz").write_bytes(gzip.compress(text.encode()))
     out = tmp_path / "proportions.npz"
-    assert fit_proportions.main(["--drawn", str(folder), "--strokes", str(STROKES), "--out", str(out)]) == 0
+    fit_proportions.main(["--drawn", str(folder), "--strokes", str(STROKES), "--out", str(out)])
     assert "45 characters" in capsys.readouterr().out
     pairs = fit_proportions.make_pairs(folder, STROKES)
     network = fit_proportions.fit(pairs, size=4)  # as many steps as a full set has

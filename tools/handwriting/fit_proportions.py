@@ -12,10 +12,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
-import multiprocessing
-import sys
 import xml.etree.ElementTree as ElementTree
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,11 +20,13 @@ from course.store.files import write_whole
 
 import numpy as np
 import torch
+from skimage.graph import MCP
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from tools.handwriting.proportions import HEADS, NODES, PROPORTIONS, SCALE, STEP, at_nodes, features
-from tools.handwriting.strokes import StrokeDataError, printed_template, read_medians
+from tools.handwriting.proportions import HEADS, LAYERS, NODES, PROPORTIONS, SCALE, STEP, at_nodes, features
+from tools.handwriting.strokes import printed_template, read_medians
 from tools.handwriting.template import between, distances
 
 SAMPLES = 48  # points of a stroke that are aligned
@@ -45,39 +44,23 @@ class Pair(NamedTuple):
 
 
 def read_drawn(path: Path) -> tuple[str, list[np.ndarray]]:
-    """A character drawn by hand, from Tegaki's XML, plain or compressed by gzip.
+    """A character drawn by hand, and its strokes, (k, 2) float64, y down, in a box of 1000 units.
 
-    Returns
-    -------
-    character : str
-    strokes : list of ndarray (k, 2) float64, y down, in a box of 1000 units
-
-    Raises
-    ------
-    StrokeDataError
-        When the file is not such XML.
+    The file is Tegaki's XML, plain or compressed by gzip.
     """
-    try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
-        root = ElementTree.fromstring(content)
-        strokes = [
-            np.array([[float(point.get("x")), float(point.get("y"))] for point in stroke.iter("point")])
-            for stroke in root.iter("stroke")
-        ]
-        character = root.findtext("utf8")
-    except (OSError, EOFError, zlib.error, ElementTree.ParseError, TypeError, ValueError) as error:
-        raise StrokeDataError(f"Cannot read the drawn character {path}: {error}.") from None
-    if not character or not strokes or any(len(stroke) < 2 for stroke in strokes):
-        raise StrokeDataError(f"{path} holds no character drawn in strokes.")
-    return character, strokes
+    content = path.read_bytes()
+    root = ElementTree.fromstring(gzip.decompress(content) if path.suffix == ".gz" else content)
+    strokes = [
+        np.array([[float(point.get("x")), float(point.get("y"))] for point in stroke.iter("point")])
+        for stroke in root.iter("stroke")
+    ]
+    return root.findtext("utf8"), strokes
 
 
 def _even(points: np.ndarray) -> np.ndarray:
     """(48, 2) points at equal distances along a stroke."""
     travelled = np.concatenate([[0], np.cumsum(distances(points))])
-    wanted = np.linspace(0.0, travelled[-1], SAMPLES)
-    return between(wanted, travelled, points)
+    return between(np.linspace(0.0, travelled[-1], SAMPLES), travelled, points)
 
 
 def _shape(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,31 +84,21 @@ def align(printed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         + 0.12 * (1.0 - (heading[:, None] * heading2).sum(axis=2))
         + 0.3 * (progress[:, None] - progress) ** 2
     )
-    total = np.full((SAMPLES + 1, SAMPLES + 1), np.inf)
-    total[0, 0] = 0.0
-    for i in range(SAMPLES):
-        for j in range(SAMPLES):
-            total[i + 1, j + 1] = cost[i, j] + min(total[i, j], total[i, j + 1], total[i + 1, j])
-    met: list[list[int]] = [[] for _ in range(SAMPLES)]
-    i = j = SAMPLES
-    while i and j:
-        met[i - 1].append(j - 1)
-        _, i, j = min(
-            (total[i - 1, j - 1], i - 1, j - 1), (total[i - 1, j], i - 1, j), (total[i, j - 1], i, j - 1)
-        )
-    result = np.array([drawn[indices].mean(axis=0) for indices in met])
+    paths = MCP(np.maximum(cost, 0.0), offsets=[(1, 1), (1, 0), (0, 1)])  # what is below 0 bars the way
+    paths.find_costs([(0, 0)])
+    step, met = np.array(paths.traceback((SAMPLES - 1, SAMPLES - 1)))[::-1].T
+    result = np.array([drawn[met[step == i]].mean(axis=0) for i in range(SAMPLES)])
     result[0], result[-1] = drawn[0], drawn[-1]
     return result
 
 
-def make_pair(task: tuple[str, list[np.ndarray], float, Path]) -> Pair | None:
+def make_pair(character: str, drawn: list[np.ndarray], factor: float, printed: Path) -> Pair | None:
     """The pair of a drawn character, or None where print has it otherwise or not at all.
 
-    `task` is the character, its drawn strokes, the factor from their units to stroke-data units, and
-    the folder of printed characters.
+    ``factor`` leads from the units of the drawn strokes to stroke-data units; ``printed`` is the folder of
+    printed characters.
     """
-    character, drawn, factor, folder = task
-    source = folder / f"{character}.json"
+    source = printed / f"{character}.json"
     if not source.exists():
         return None
     template = printed_template(character, read_medians(source))
@@ -134,51 +107,35 @@ def make_pair(task: tuple[str, list[np.ndarray], float, Path]) -> Pair | None:
     outline = np.concatenate(drawn)
     middle = 0.5 * (outline.min(axis=0) + outline.max(axis=0))
     shares, places = at_nodes(template)
-    centre = 0.5 * (template.points.min(axis=0) + template.points.max(axis=0))
     progress = np.linspace(0.0, 1.0, SAMPLES)
-    targets = np.empty_like(places)
+    shifts = np.empty_like(places)
     for s, (start, stop) in enumerate(zip(template.first, template.last + 1)):
-        there = align(_even(template.points[start:stop] - centre), _even((drawn[s] - middle) * factor))
-        targets[s] = between(shares[s], progress, there)
-    shifts = targets - places
+        there = align(_even(template.points[start:stop]), _even((drawn[s] - middle) * factor))
+        shifts[s] = between(shares[s], progress, there) - places[s]
     if np.abs(shifts).mean() > OTHER_FORM:
         return None
     return Pair(character, features(template, places), shifts.astype(np.float32))
 
 
 def make_pairs(drawn: Path, printed: Path) -> list[Pair]:
-    """All pairs, in the order of their code points; a core each works on its share.
-
-    Raises
-    ------
-    StrokeDataError
-        When a file cannot be read or nothing pairs.
-    """
-    paths = sorted([*drawn.glob("*.xml"), *drawn.glob("*.xml.gz")])
-    if not paths:
-        raise StrokeDataError(f"{drawn} holds no drawn characters (*.xml or *.xml.gz).")
-    characters = [read_drawn(path) for path in paths]
-    heights = [np.ptp(np.concatenate(strokes)[:, 1]) for _, strokes in characters]
+    """All pairs of drawn (*.xml, *.xml.gz) and printed (*.json) characters, in order of their code points."""
+    characters = dict(map(read_drawn, sorted([*drawn.glob("*.xml"), *drawn.glob("*.xml.gz")])))
+    heights = [np.ptp(np.concatenate(strokes)[:, 1]) for strokes in characters.values()]
     factor = HEIGHT / float(np.median(heights))
-    tasks = [(name, strokes, factor, printed) for name, strokes in characters]
-    with multiprocessing.get_context("spawn").Pool() as pool:
-        found = list(tqdm(pool.imap(make_pair, tasks, chunksize=16), total=len(tasks), desc="Pairing"))
-    pairs = {pair.character: pair for pair in found if pair is not None}
-    if not pairs:
-        raise StrokeDataError(f"No drawn character of {drawn} has stroke data in {printed}.")
-    return [pairs[character] for character in sorted(pairs)]
+    found = [make_pair(c, characters[c], factor, printed) for c in tqdm(sorted(characters), "Pairing")]
+    return [pair for pair in found if pair]
 
 
 class Network(nn.Module):
     """Strokes (N, S, F) to the shifts of their nodes (N, S, 10), in units of 400."""
 
-    def __init__(self, seen: int, wide: int = 48, deep: int = 2) -> None:
+    def __init__(self, seen: int, wide: int = 48) -> None:
         super().__init__()
         layer = nn.TransformerEncoderLayer(
             wide, HEADS, 2 * wide, dropout=0.1, activation="relu", batch_first=True, norm_first=True
         )
         self.enter = nn.Linear(seen, wide)
-        self.layers = nn.TransformerEncoder(layer, deep, enable_nested_tensor=False)
+        self.layers = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(wide)
         self.leave = nn.Linear(wide, 2 * NODES)
 
@@ -189,29 +146,23 @@ class Network(nn.Module):
 
 
 def _batch(pairs: list[Pair]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    longest = max(len(pair.seen) for pair in pairs)
-    seen = torch.zeros(len(pairs), longest, pairs[0].seen.shape[1])
-    shifts = torch.zeros(len(pairs), longest, 2 * NODES)
-    absent = torch.ones(len(pairs), longest, dtype=torch.bool)
-    for row, pair in enumerate(pairs):
-        count = len(pair.seen)
-        seen[row, :count] = torch.from_numpy(pair.seen)
-        shifts[row, :count] = torch.from_numpy(pair.shifts.reshape(count, -1) / SCALE)
-        absent[row, :count] = False
-    return seen, shifts, absent
+    shifts = [torch.from_numpy(pair.shifts.reshape(len(pair.seen), -1) / SCALE) for pair in pairs]
+    present = [torch.ones(len(pair.seen), dtype=torch.bool) for pair in pairs]
+    columns = ([torch.from_numpy(pair.seen) for pair in pairs], shifts, present)
+    seen, shifts, present = (pad_sequence(column, batch_first=True) for column in columns)
+    return seen, shifts, ~present
 
 
-def fit(pairs: list[Pair], epochs: int = 40, size: int = 64, seed: int = 1) -> Network:
+def fit(pairs: list[Pair], epochs: int = 40, size: int = 64) -> Network:
     """Fit the network to pairs; Huber loss, AdamW, one cycle of the learning rate."""
-    torch.manual_seed(seed)
+    torch.manual_seed(1)
     network = Network(pairs[0].seen.shape[1])
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.02)
     batches = -(-len(pairs) // size)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=epochs * batches)
     for _ in tqdm(range(epochs), desc="Fitting"):
-        order = torch.randperm(len(pairs)).tolist()
-        for start in range(0, len(order), size):
-            seen, shifts, absent = _batch([pairs[i] for i in order[start : start + size]])
+        for rows in torch.randperm(len(pairs)).split(size):
+            seen, shifts, absent = _batch([pairs[row] for row in rows])
             loss = nn.functional.huber_loss(network(seen, absent)[~absent], shifts[~absent], delta=0.15)
             optimiser.zero_grad()
             loss.backward()
@@ -242,37 +193,25 @@ def packed(pairs: list[Pair], network: Network) -> bytes:
     return file.getvalue()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.handwriting.fit_proportions",
-        description="Fit where hands place strokes, from characters drawn by hand.",
-    )
-    parser.add_argument(
-        "--drawn",
-        type=Path,
-        required=True,
-        help="folder of characters drawn by hand, Tegaki's .xml or .xml.gz",
-    )
+def main(arguments: list[str] | None = None) -> None:
+    """Fit what the command line names, and say how good it is."""
+    parser = argparse.ArgumentParser(description="Fit where hands place strokes, from drawn characters.")
+    parser.add_argument("--drawn", type=Path, required=True, help="folder of Tegaki's .xml or .xml.gz")
     parser.add_argument("--strokes", type=Path, required=True, help="folder of hanzi-writer-data JSON files")
     parser.add_argument("--out", type=Path, default=PROPORTIONS, help="file to write (%(default)s)")
     choices = parser.parse_args(arguments)
-    try:
-        pairs = make_pairs(choices.drawn, choices.strokes)
-        held_out = pairs[::HELD_OUT]
-        kept = [pair for i, pair in enumerate(pairs) if i % HELD_OUT]
-        network = fit(kept)
-        write_whole(choices.out, packed(pairs, network))
-    except (StrokeDataError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    pairs = make_pairs(choices.drawn, choices.strokes)
+    if not pairs:
+        parser.error(f"no character in {choices.drawn} has stroke data in {choices.strokes}")
+    held_out = pairs[::HELD_OUT]
+    network = fit([pair for i, pair in enumerate(pairs) if i % HELD_OUT])
+    write_whole(choices.out, packed(pairs, network))
     print(
         f"{choices.out}: {len(pairs):,} characters; on {len(held_out)} kept from the fit, hands "
         f"differ from print by {deviation(None, held_out):.1f} units, from the network's "
         f"prediction by {deviation(network, held_out):.1f}"
     )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
