@@ -10,27 +10,24 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import hashlib
 import importlib.metadata
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tools.console import speak_utf8
+
 REPOSITORY = Path(__file__).resolve().parent.parent
-LEDGER = REPOSITORY / "assets" / "ledger.toml"
+LEDGER = "assets/ledger.toml"
 
 OURS = "the course authors"
 KINDS = ("figure", "photo", "font", "data", "weights")
-PICTURES = ("figure", "photo")
-FIELDS = set(
-    "path package kind title author licence source sha256 hashes alt used_in called notice note".split()
-)
+NEEDED = ("kind", "title", "author", "licence", "source", "used_in")
+FIELDS = {*NEEDED, "path", "package", "sha256", "hashes", "alt", "called", "notice", "note"}
 # Files of these kinds are assets wherever they lie.
 SUFFIXES = set(
     ".png .jpg .jpeg .gif .webp .avif .svg .ico .bmp .tif .tiff .pdf .mp4 .webm .mp3 .wav "
@@ -38,29 +35,19 @@ SUFFIXES = set(
     ".csv .tsv .npz .npy .parquet .feather .xlsx .gnt .h5 .hdf5 .keras .pt .pth .onnx "
     ".safetensors .bin .gz .xz .zip .tar .bz2 .zst .7z".split()
 )
-# In these folders every file is an asset, except the texts that explain them.
-FOLDERS = ("cache", "data")
-TEXTS = {".md", ".txt", ".py"}
-# Left out where git cannot be asked, as in a downloaded archive of the repository.
-MADE = set(
-    ".git .venv _site _build .render-cache .quarto __pycache__ .pytest_cache .hypothesis "
-    ".ruff_cache .ipynb_checkpoints .jupyter_cache course.egg-info".split()
-)
 
 
-class LedgerError(ValueError):
-    """The ledger cannot be read."""
-
-
-def is_asset(path: str, content: bytes) -> bool:
-    """Whether a file of the repository needs an entry: by its ending, its folder, or NUL bytes."""
-    pure = PurePosixPath(path)
-    return (
-        pure.suffix.lower() in SUFFIXES
-        or ("weights" in pure.stem and pure.suffix in (".js", ".json"))
-        or (pure.parts[0] in FOLDERS and pure.suffix.lower() not in TEXTS)
-        or b"\0" in content[:8192]
-    )
+def is_asset(path: Path, name: str) -> bool:
+    """Whether a file needs an entry: by its ending, its folder, or a NUL byte near its start."""
+    pure = PurePosixPath(name)
+    suffix = pure.suffix.lower()
+    if suffix in SUFFIXES or ("weights" in pure.stem and suffix in (".js", ".json")):
+        return True
+    # In these folders every file is an asset, except the texts that explain them.
+    if pure.parts[0] in ("cache", "data") and suffix not in (".md", ".txt", ".py"):
+        return True
+    with open(path, "rb") as file:
+        return b"\0" in file.read(8192)
 
 
 def repository_files(root: Path = REPOSITORY) -> list[str]:
@@ -68,54 +55,39 @@ def repository_files(root: Path = REPOSITORY) -> list[str]:
 
     A new folder beside the course's own is somebody's photos or settings, until git tracks a file in it.
     """
-    if (root / ".git").exists() and shutil.which("git"):
-        tracked, new = (
-            _listed_by_git(root, "--cached"),
-            _listed_by_git(root, "--others", "--exclude-standard"),
-        )
-        ours = {PurePosixPath(name).parts[0] for name in tracked}
-        new = {name for name in new if "/" not in name or PurePosixPath(name).parts[0] in ours}
-        return sorted(name for name in tracked | new if (root / name).is_file())
-    found = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = set(folders) - MADE  # these are not entered
-        found += [Path(folder, name).relative_to(root).as_posix() for name in files]
-    return sorted(found)
 
+    def listed(*which: str) -> set[str]:
+        command = ["git", "ls-files", "-z", *which]
+        text = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode("utf-8")
+        return set(text.split("\0")) - {""}
 
-def _listed_by_git(root: Path, *which: str) -> set[str]:
-    command = ["git", "ls-files", "-z", *which]
-    listed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode("utf-8")
-    return set(filter(None, listed.split("\0")))
+    tracked, new = listed("--cached"), listed("--others", "--exclude-standard")
+    ours = {PurePosixPath(name).parts[0] for name in tracked}
+    new = {name for name in new if "/" not in name or PurePosixPath(name).parts[0] in ours}
+    return sorted(name for name in tracked | new if (root / name).is_file())
 
 
 def assets(root: Path = REPOSITORY) -> list[str]:
     """The files of the repository that need an entry."""
-
-    def start(name: str) -> bytes:
-        with open(root / name, "rb") as file:
-            return file.read(8192)
-
-    return [name for name in repository_files(root) if is_asset(name, b"") or is_asset(name, start(name))]
+    return [name for name in repository_files(root) if is_asset(root / name, name)]
 
 
-def load(ledger: Path = LEDGER) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    """The ledger's licences (SPDX identifier to name) and its items.
-
-    Raises
-    ------
-    LedgerError
-        It is no TOML, or an item lacks its `path`.
-    """
+def load(root: Path = REPOSITORY) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """The ledger's licences (SPDX identifier to name) and its items; ValueError if it cannot be read."""
     try:
-        content = tomllib.loads(ledger.read_text(encoding="utf-8"))
+        content = tomllib.loads((root / LEDGER).read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise LedgerError(f"{ledger}: {error}") from None
+        raise ValueError(f"{LEDGER}: {error}") from None
     items = content.get("item", [])
     for number, item in enumerate(items, 1):
         if not item.get("path"):
-            raise LedgerError(f"{ledger}: item {number} ({item.get('title')}) has no path")
+            raise ValueError(f"{LEDGER}: item {number} ({item.get('title')}) has no path")
     return content.get("licences", {}), items
+
+
+def patterns(item: dict[str, Any]) -> list[str]:
+    """The paths of an item, which may hold `*` and `**`."""
+    return [item["path"]] if isinstance(item["path"], str) else item["path"]
 
 
 def label(item: dict[str, Any]) -> str:
@@ -123,186 +95,127 @@ def label(item: dict[str, Any]) -> str:
     return ", ".join(patterns(item))
 
 
-def patterns(item: dict[str, Any]) -> list[str]:
-    """The paths of an item, which may hold `*` and `**`."""
-    return [item["path"]] if isinstance(item["path"], str) else list(item["path"])
-
-
-def files_of(item: dict[str, Any], names: list[str], root: Path = REPOSITORY) -> dict[str, Path]:
-    """The files that an item covers: name in the ledger's terms, and where it lies.
-
-    `names` are the assets of the repository; the files of a package come from where Python finds
-    the package.
-    """
-    where = {name: root / name for name in names}
+def files_of(item: dict[str, Any], root: Path = REPOSITORY) -> dict[str, Path]:
+    """The files that an item covers: name in the ledger's terms, and where it lies."""
     if "package" in item:
-        files = importlib.metadata.distribution(item["package"]).files or ()
-        where = {file.as_posix(): Path(file.locate()) for file in files}
-    wanted = patterns(item)
-    return {name: path for name, path in where.items() if any(_matches(name, each) for each in wanted)}
-
-
-def _matches(name: str, pattern: str) -> bool:
-    """Whether a posix path matches; `*` stays inside a folder, `**/` crosses folders."""
-    return _expression(pattern).fullmatch(name) is not None
-
-
-@functools.cache
-def _expression(pattern: str) -> re.Pattern:
-    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    return re.compile("".join(wild.get(part, re.escape(part)) for part in parts))
+        root = Path(str(importlib.metadata.distribution(item["package"]).locate_file("")))
+    # Before Python 3.13 a final ** stands for folders alone.
+    paths = [path for each in patterns(item) for path in root.glob(re.sub(r"\*\*$", "**/*", each))]
+    return {path.relative_to(root).as_posix(): path for path in paths if path.is_file()}
 
 
 def digest(files: dict[str, Path]) -> str:
     """SHA-256 of one file; of several, that of their lines `<sha256>  <name>`, sorted by name."""
-    sums = {}
-    for name, path in files.items():
-        with open(path, "rb") as file:
-            sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    sums = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
     if len(sums) == 1:
         return next(iter(sums.values()))
     lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def problems(ledger: Path = LEDGER, root: Path = REPOSITORY) -> list[str]:
+def problems(root: Path = REPOSITORY) -> list[str]:
     """All that is wrong with the ledger, one sentence each; empty if nothing is."""
-    licences, items = load(ledger)
-    names = assets(root)
+    licences, items = load(root)
     found: list[str] = []
     owner: dict[str, str] = {}
     for item in items:
-        files, damage = _covered(item, names, root)
-        found += damage
+        files, wrong = _damage(item, root)
+        wrong += _problems_of_fields(item, licences, root)
+        wrong += _problems_of_use(item, files, root) if files else []
         for name in () if "package" in item else files:
             if name in owner:
-                found.append(f"{name}: listed twice, under {owner[name]} and {label(item)}")
+                wrong.append(f"{name} is listed twice, also under {owner[name]}")
             owner[name] = label(item)
-        found += _problems_of_fields(item, licences, root)
-        found += _problems_of_use(item, files, root) if files else []
-    found += [
-        f"{name}: not in {ledger.name}; add an [[item]] with author, licence and source"
-        for name in names
-        if name not in owner
-    ]
-    return found
+        found += [f"{label(item)}: {each}" for each in wrong]
+    advice = f"not in {LEDGER}; add an [[item]] with author, licence and source"
+    return found + [f"{name}: {advice}" for name in assets(root) if name not in owner]
 
 
-def damaged(kinds: tuple[str, ...], root: Path = REPOSITORY, ledger: Path = LEDGER) -> tuple[int, list[str]]:
-    """How many files the items of these kinds cover, and which are missing or have changed.
-
-    Raises
-    ------
-    LedgerError
-        The ledger cannot be read.
-    """
-    count, found, names = 0, [], assets(root)
-    for item in load(ledger)[1]:
-        if item.get("kind") in kinds:
-            files, damage = _covered(item, names, root)
-            count, found = count + len(files), found + damage
+def damaged(kind: str, root: Path = REPOSITORY) -> tuple[int, list[str]]:
+    """How many files the items of a kind cover, and which are missing or have changed."""
+    count, found = 0, []
+    for item in load(root)[1]:
+        if item.get("kind") == kind:
+            files, wrong = _damage(item, root)
+            count += len(files)
+            found += [f"{label(item)}: {each}" for each in wrong]
     return count, found
 
 
-def _covered(item: dict[str, Any], names: list[str], root: Path) -> tuple[dict[str, Path], list[str]]:
+def _damage(item: dict[str, Any], root: Path) -> tuple[dict[str, Path], list[str]]:
     """The files of an item, and which of them are missing or not what was entered."""
     try:
-        files = files_of(item, names, root)
+        files = files_of(item, root)
     except importlib.metadata.PackageNotFoundError:
-        return {}, [f"{label(item)}: the package {item['package']} is not installed"]
-    missing = [each for each in patterns(item) if not any(_matches(name, each) for name in files)]
-    found = [f"{each} is missing; restore it, or take it out of the ledger" for each in missing]
-    return files, found + (_problems_of_hashes(item, files, root) if files else [])
+        return {}, [f"the package {item['package']} is not installed"]
+    missing = [each for each in patterns(item) if not files_of(item | {"path": each}, root)]
+    if missing:
+        return files, [f"{each} is missing; restore it, or take it out of the ledger" for each in missing]
+    record = item.get("hashes")
+    if record == "self":
+        return files, []
+    if record:
+        text, folder = (root / record).read_text(encoding="utf-8"), (root / record).parent
+        other = [name for name, path in files.items() if not _is_recorded(path, folder, text)]
+        return files, [f"the SHA-256 of {name} is not the one in {record}" for name in other]
+    if item.get("sha256") != digest(files):
+        what = "the content changed since it was entered" if item.get("sha256") else "sha256 is missing"
+        return files, [f"{what}; if that is meant, run `python -m tools.ledger --write`"]
+    return files, []
+
+
+def _is_recorded(path: Path, folder: Path, record: str) -> bool:
+    """Whether a JSON record in `folder` holds {"<name>": {"sha256": "<sum>"}} or {"<name>": "<sum>"}."""
+    name = re.escape(path.relative_to(folder).as_posix())
+    return re.search(rf'"{name}":\s*({{\s*"sha256":\s*)?"{digest({name: path})}"', record) is not None
 
 
 def _problems_of_fields(item: dict[str, Any], licences: dict[str, str], root: Path) -> list[str]:
-    wanted = ("kind", "title", "author", "licence", "source", "used_in")
-    found = [f"{key} is missing" for key in wanted if not item.get(key)]
+    found = [f"{key} is missing" for key in NEEDED if not item.get(key)]
     found += [f"the field {key} is not known" for key in sorted(set(item) - FIELDS)]
-    if item.get("kind") and item["kind"] not in KINDS:
+    if item.get("kind", KINDS[0]) not in KINDS:
         found.append(f"kind {item['kind']!r} is none of {', '.join(KINDS)}")
-    if item.get("licence") and item["licence"] not in licences:
+    if item.get("licence", "") not in {"", *licences}:
         found.append(f"the licence {item['licence']!r} is not in [licences]")
-    source = item.get("source") or "https://"
+    source = item.get("source", "https://")
     if not source.startswith(("https://", "http://", "drawn by hand")) and not (root / source).is_file():
         found.append(f"source {source!r} is neither an address nor a file here")
-    if item.get("kind") in PICTURES and not isinstance(item.get("alt"), str):
+    if item.get("kind") in ("figure", "photo") and "alt" not in item:
         found.append('alt is missing: say what it shows, or "" for decoration')
     if item.get("author", OURS) != OURS and "package" not in item:
-        if not item.get("notice") or not (root / item["notice"]).is_file():
+        if not (root / item.get("notice", "no notice")).is_file():
             found.append(f"by {item['author']}, so `notice` must name the shipped file with its licence")
-    return [f"{label(item)}: {each}" for each in found]
-
-
-def _problems_of_hashes(item: dict[str, Any], files: dict[str, Path], root: Path) -> list[str]:
-    record = item.get("hashes")
-    if record == "self":
-        return []
-    if record:
-        if not (root / record).is_file():
-            return [f"{label(item)}: hashes names {record}, which does not exist"]
-        text = (root / record).read_text(encoding="utf-8")
-        return [
-            f"{name}: its SHA-256 is not the one in {record}"
-            for name, path in files.items()
-            if not _is_recorded(PurePosixPath(name).relative_to(PurePosixPath(record).parent), path, text)
-        ]
-    if not item.get("sha256"):
-        return [f"{label(item)}: sha256 is missing; run `python -m tools.ledger --write`"]
-    if item["sha256"] != digest(files):
-        changed = "the content changed since it was entered (SHA-256 differs). If that was meant, run"
-        return [f"{label(item)}: {changed} `python -m tools.ledger --write`"]
-    return []
-
-
-def _is_recorded(name: PurePosixPath, path: Path, record: str) -> bool:
-    """Whether a JSON record holds {"<name>": {"sha256": "<sum>"}} or {"<name>": "<sum>"}."""
-    entry = rf'"{re.escape(str(name))}":\s*({{\s*"sha256":\s*)?"{digest({name.name: path})}"'
-    return re.search(entry, record) is not None
-
-
-def _problems_of_use(item: dict[str, Any], files: dict[str, Path], root: Path) -> list[str]:
-    words = [*item.get("called", ()), *(PurePosixPath(name).name for name in files)]
-    found = []
-    for place in item.get("used_in", ()):
-        if not (root / place).is_file():
-            found.append(f"{label(item)}: used_in names {place}, which does not exist")
-        elif not any(word in (root / place).read_text(encoding="utf-8") for word in words):
-            found.append(f"{label(item)}: {place} names none of: {', '.join(words[:5])}")
     return found
 
 
-def write_hashes(ledger: Path = LEDGER, root: Path = REPOSITORY, folder: str = "") -> list[str]:
-    """Write the present SHA-256 of each item below `folder`, or of all, into the ledger.
+def _problems_of_use(item: dict[str, Any], files: dict[str, Path], root: Path) -> list[str]:
+    words = [*item.get("called", ()), *(path.name for path in files.values())]
+    found = []
+    for place in item.get("used_in", ()):
+        if not (root / place).is_file():
+            found.append(f"used_in names {place}, which does not exist")
+        elif not any(word in (root / place).read_text(encoding="utf-8") for word in words):
+            found.append(f"{place} names none of: {', '.join(words[:5])}")
+    return found
 
-    Returns
-    -------
-    list of str
-        The items that changed.
-    """
+
+def write_hashes(folder: str = "", root: Path = REPOSITORY) -> list[str]:
+    """Write the present SHA-256 of each item below `folder`, or of all; returns the items that changed."""
     from course.store.files import write_whole  # here, since `make check` runs without packages
 
-    names = assets(root)
-    head, *blocks = re.split(r"(?m)^(?=\[\[item\]\]$)", ledger.read_text(encoding="utf-8"))
+    head, *blocks = re.split(r"(?m)^(?=\[\[item\]\]$)", (root / LEDGER).read_text(encoding="utf-8"))
     changed = []
     for index, block in enumerate(blocks):
         item = tomllib.loads(block)["item"][0]
-        if "hashes" in item or not all(pattern.startswith(folder) for pattern in patterns(item)):
+        inside = all(pattern.startswith(folder) for pattern in patterns(item))
+        if "hashes" in item or not inside or not (files := files_of(item, root)):
             continue
-        files = files_of(item, names, root)
-        if not files:
-            continue
-        line = f'sha256 = "{digest(files)}"'
-        if "sha256" in item:
-            new = re.sub(r"(?m)^sha256 = .*$", line, block)
-        else:
-            new = re.sub(r"(?m)^(source = .*)$", lambda found: f"{found[1]}\n{line}", block)
-        if new != block:
-            blocks[index] = new
+        if item.get("sha256") != (new := digest(files)):
+            rest = re.sub(r"(?m)^sha256 = .*\n", "", block)
+            blocks[index] = re.sub(r"(?m)^source = .*\n", rf'\g<0>sha256 = "{new}"\n', rest)
             changed.append(label(item))
     if changed:
-        write_whole(ledger, "".join([head, *blocks]))
+        write_whole(root / LEDGER, "".join([head, *blocks]))
     return changed
 
 
@@ -312,11 +225,9 @@ def main(arguments: list[str] | None = None) -> int:
     write = "write the present hashes, of this folder or of all"
     parser.add_argument("--write", nargs="?", const="", metavar="FOLDER", help=write)
     options = parser.parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    if options.write is not None:
-        for name in write_hashes(folder=options.write):
-            print(f"hash written: {name}")
+    speak_utf8()
+    for name in [] if options.write is None else write_hashes(options.write):
+        print(f"hash written: {name}")
     found = problems()
     for problem in found:
         print(problem, file=sys.stderr)
