@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.test_proportions import SHIPPED, drawn_xml, other_file, squeezed  # noqa: F401
 from tools.handwriting import fit_proportions
-from tools.handwriting.strokes import STROKES, make_template, read_medians
+from tools.handwriting.strokes import STROKES, load_template
 
 
 def test_a_fit_learns_what_the_drawings_share(tmp_path, capsys, other_file):  # noqa: F811
@@ -30,7 +30,7 @@ def test_a_fit_learns_what_the_drawings_share(tmp_path, capsys, other_file):  # 
     other_file(out)
     narrower = {}
     for character in SHIPPED:
-        template = make_template(character, read_medians(STROKES / f"{character}.json"))
+        template = load_template(character)
         before = np.ptp(template.points, axis=0)
         after = np.ptp(template.points + template.by_hand, axis=0)  # drawings are scaled as one
         narrower[character] = (after[0] / after[1]) / (before[0] / before[1])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tools.handwriting import fit_proportions, person, proportions
-from tools.handwriting.strokes import STROKES, load_template, make_template, printed_template, read_medians
+from tools.handwriting.strokes import STROKES, load_template, printed_template, read_medians
 from tools.handwriting.writers import write
 
 SHIPPED = sorted(path.stem for path in STROKES.glob("*.json"))
@@ -20,6 +20,7 @@ def other_file(monkeypatch):
     def use(path):
         monkeypatch.setattr(proportions, "PROPORTIONS", path)
         proportions._stored.cache_clear()
+        load_template.cache_clear()
 
     yield use
     monkeypatch.undo()
@@ -97,11 +98,11 @@ def test_a_drawn_character_gets_its_own_shift_and_others_the_prediction(monkeypa
 
     monkeypatch.setattr(proportions, "network", fail)
     medians = read_medians(STROKES / f"{some}.json")
-    make_template(some, medians)
+    proportions.shift_by_hand(printed_template(some, medians))
+    with pytest.raises(AssertionError, match="was asked"):  # the same character with other strokes
+        proportions.shift_by_hand(printed_template(some, medians[:-1]))
     with pytest.raises(AssertionError, match="was asked"):
-        make_template(some, medians[:-1])  # the same character with other strokes
-    with pytest.raises(AssertionError, match="was asked"):
-        make_template("\N{HIRAGANA LETTER A}", medians)
+        proportions.shift_by_hand(printed_template("\N{HIRAGANA LETTER A}", medians))
 
 
 def test_the_network_predicts_drawn_characters_better_than_print_does():
@@ -168,4 +169,4 @@ def test_folders_without_a_pair_are_explained(tmp_path, capsys):
 def test_missing_proportions_are_named(tmp_path, other_file):
     other_file(tmp_path / "proportions.npz")
     with pytest.raises(FileNotFoundError, match="proportions.npz"):
-        make_template("人", read_medians(STROKES / "人.json"))
+        load_template("人")

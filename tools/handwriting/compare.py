@@ -5,21 +5,9 @@
 real 5th-to-95th percentile span. It ends with status 1 when a difference of a measure in BOUND is
 larger than 15 %.
 
-Each measure is taken on the image as stored (``ink`` is every pixel below 200):
-
-===================  ==========================================================================
-height_px, width_px  size of the image
-aspect               width over height of the box around the ink
-ink_fraction         share of ink among all pixels
-median_ink_grey      median grey level of the ink
-pure_white           share of pixels that are exactly 255
-stroke_width_px      twice the median distance to the nearest non-ink pixel along the ridge of
-                     the ink, by the exact Euclidean distance transform
-components           connected pieces of ink
-===================  ==========================================================================
-
-Real values are in ``data/casia-statistics.json``. Their stroke widths are 2.0, 2.83, 4.0, 4.47,
-6.0, 7.21 pixels: twice 1, sqrt(2), 2, sqrt(5), 3, sqrt(13), as only such a transform gives.
+Each measure is taken on the image as stored. Real values are in ``data/casia-statistics.json``. Their
+stroke widths are 2.0, 2.83, 4.0, 4.47, 6.0, 7.21 pixels: twice 1, sqrt(2), 2, sqrt(5), 3, sqrt(13), as
+only an exact Euclidean distance transform gives.
 """
 
 from __future__ import annotations
@@ -38,7 +26,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-STATISTICS = DATA / "casia-statistics.json"
+from tools.handwriting.scan import INK
+
 REAL = {"course": "hwdb1.x course-style set (96 classes)", "hwdb1.1": "hwdb1.1 (100 classes)"}
 PERCENTILES = [5, 25, 50, 75, 95]
 BAR = 15.0  # largest difference allowed, % of the real 5th-to-95th percentile span
@@ -54,8 +43,11 @@ NAMES = {
 
 
 def measure(image: np.ndarray) -> dict[str, float]:
-    """The measures of one image, (height, width) uint8."""
-    ink = image < 200
+    """The measures of one image, (height, width) uint8.
+
+    The width of its strokes is twice the median distance to the nearest other pixel along the ink's ridge.
+    """
+    ink = image < INK
     if not ink.any():
         raise ValueError("The image has no ink: no pixel is darker than 200.")
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
@@ -85,7 +77,7 @@ def compare(images: Iterable[np.ndarray], scan: str) -> pd.DataFrame:
     """
     these = pd.DataFrame(map(measure, images)).quantile([p / 100 for p in PERCENTILES]).T
     these.columns = PERCENTILES
-    content = json.loads(STATISTICS.read_text(encoding="utf-8"))[REAL[scan]]
+    content = json.loads((DATA / "casia-statistics.json").read_text(encoding="utf-8"))[REAL[scan]]
     values = {NAMES.get(key, key): content[key] for key in content}
     real = pd.DataFrame({name: values[name] for name in these.index}, content["percentiles"]).T[PERCENTILES]
     difference = (100 * (these - real)).div(real[95] - real[5], axis=0)

@@ -44,10 +44,7 @@ class Pair(NamedTuple):
 
 
 def read_drawn(path: Path) -> tuple[str, list[np.ndarray]]:
-    """A character drawn by hand, and its strokes, (k, 2) float64, y down, in a box of 1000 units.
-
-    The file is Tegaki's XML, plain or compressed by gzip.
-    """
+    """A character drawn by hand and its strokes, (k, 2) float64, y down, from Tegaki's XML."""
     content = path.read_bytes()
     root = ElementTree.fromstring(gzip.decompress(content) if path.suffix == ".gz" else content)
     strokes = [
@@ -93,10 +90,9 @@ def align(printed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def make_pair(character: str, drawn: list[np.ndarray], factor: float, printed: Path) -> Pair | None:
-    """The pair of a drawn character, or None where print has it otherwise or not at all.
+    """The pair of a character, or None where ``printed``, the folder, has it otherwise or not at all.
 
-    ``factor`` leads from the units of the drawn strokes to stroke-data units; ``printed`` is the folder of
-    printed characters.
+    ``factor`` leads from the units of the drawn strokes to stroke-data units.
     """
     source = printed / f"{character}.json"
     if not source.exists():

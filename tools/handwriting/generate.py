@@ -146,11 +146,7 @@ def plan(
 
 
 def perform(tasks: Sequence[Task], workers: int | None = None) -> Iterator[tuple[str, bytes]]:
-    """Write all tasks and yield (path, PNG bytes), in the order of the tasks.
-
-    ``workers`` processes share the work (by default one a core); the result does not depend on
-    their number.
-    """
+    """Write all tasks in some processes (by default one a core); yield (path, PNG bytes) in order."""
     workers = workers or os.cpu_count() or 1
     with ExitStack() as stack:
         written = map(_perform, tasks)
@@ -164,13 +160,7 @@ def perform(tasks: Sequence[Task], workers: int | None = None) -> Iterator[tuple
 
 
 def write_folder(out: Path, tasks: Sequence[Task], workers: int | None = None) -> int:
-    """Write all images below ``out`` and return their number; the folder appears whole or not at all.
-
-    Raises
-    ------
-    FileExistsError
-        When ``out`` exists and is not an empty folder.
-    """
+    """Write all images below ``out`` and return their number; the folder appears whole or not at all."""
     number = 0
     with whole_folder(out) as folder:
         for path, content in perform(tasks, workers):

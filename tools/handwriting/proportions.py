@@ -22,9 +22,8 @@ from scipy.special import softmax
 
 from tools.handwriting.template import KINDS, ROLES, Template, between
 
+# The stored shifts of drawn characters and the network's parameters.
 PROPORTIONS = DATA / "proportions" / "proportions.npz"
-"""The stored shifts of drawn characters and the network's parameters."""
-
 NODES = 5  # points of a stroke that move
 SCALE = 400.0  # stroke-data units in one unit of the network
 STEP = 4.0  # stroke-data units in one unit of the stored shifts

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import erf, sqrt
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from tools.handwriting.writers import Writer
 
 WHITE = 255
 INK = 200  # pixels below this are ink, in every measure of this package
+TEXTURE = 0.10  # unevenness of the ink, share of its darkness
 
 _SHARES = np.array([0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0])
 
@@ -39,7 +41,6 @@ class Scan:
     tone: float  # exponent from ink to darkness: above 1 leaves fewer light pixels
     limit: tuple[float, float]  # lightest grey kept, lowest and highest; the rest is paper
     floor: float  # where darkening slows down, share of the median grey
-    texture: float  # unevenness of the ink, share of its darkness
     margin_share: float  # share of the images with a white margin
     margin: tuple[tuple[float, float], ...]  # mean and deviation: left, top, right, bottom
 
@@ -55,7 +56,6 @@ SCANS = {
         tone=1.25,
         limit=(222, 240),
         floor=0.45,
-        texture=0.10,
         margin_share=0.57,
         margin=((8.8, 1.9), (10.6, 2.2), (6.8, 1.9), (11.0, 2.2)),
     ),
@@ -69,7 +69,6 @@ SCANS = {
         tone=1.15,
         limit=(222, 238),
         floor=0.70,
-        texture=0.10,
         margin_share=0.0,
         margin=((0, 0),) * 4,
     ),
@@ -86,14 +85,13 @@ def quantile(table: tuple[float, ...], score: float) -> float:
     return float(np.interp(_share(score), _SHARES, table))
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """What a page decides about one image before it is drawn."""
 
     ink_size: float
     line_width: float
     median_grey: float
-    margins: tuple[int, int, int, int] | None  # left, top, right, bottom; None: cut at the ink
+    margins: tuple[int, ...]  # left, top, right, bottom; all 0: cut at the ink
 
 
 def page(scan: Scan, writer: Writer, tallness: float, rng: np.random.Generator) -> Page:
@@ -105,7 +103,7 @@ def page(scan: Scan, writer: Writer, tallness: float, rng: np.random.Generator) 
     size = quantile(scan.ink_size, 0.72 * writer.size + 0.28 * tallness + 0.635 * own[0])
     line = quantile(scan.line_width, 0.93 * writer.width + 0.368 * own[1])
     grey = quantile(scan.median_grey, 0.94 * writer.grey + 0.341 * own[2])
-    margins = None
+    margins = (0, 0, 0, 0)
     if _share(0.96 * writer.crop + 0.28 * own[3]) < scan.margin_share:
         line *= scan.thin
         margins = tuple(max(1, round(mean + spread * o)) for (mean, spread), o in zip(scan.margin, own[4:]))
@@ -134,7 +132,7 @@ def expose(scan: Scan, ink: np.ndarray, wish: Page, rng: np.random.Generator) ->
     soft = scan.blur[0] + (scan.blur[1] - scan.blur[0]) * own[0]
     noise = rng.standard_normal((2, *ink.shape), dtype=np.float32)
     grain = cv2.GaussianBlur(noise[0], (0, 0), 1.5) * 4.5
-    ink = cv2.GaussianBlur(ink, (0, 0), soft) * (1.0 + scan.texture * grain)
+    ink = cv2.GaussianBlur(ink, (0, 0), soft) * (1.0 + TEXTURE * grain)
     ink = np.maximum(ink, 0.0) ** scan.tone
     # A soft shoulder keeps the darkest pixels above black, as a scanner does.
     dark = _gain(np.sort(ink[ink > 0.02]), wish.median_grey) * ink
@@ -144,13 +142,7 @@ def expose(scan: Scan, ink: np.ndarray, wish: Page, rng: np.random.Generator) ->
     limit = scan.limit[0] + (scan.limit[1] - scan.limit[0]) * own[2]
     grey = np.where(grey > limit, WHITE, np.maximum(grey, 0.0))
     image = np.minimum(np.rint(grey / 8.0) * 8.0, WHITE).astype(np.uint8)
-    image[grey == WHITE] = WHITE
-    inked = image < WHITE
-    across, down, width, height = cv2.boundingRect(inked.view(np.uint8))
-    if not width:
-        raise ValueError("The pen left no ink; the line width or the grey is out of range.")
+    across, down, width, height = cv2.boundingRect((image < WHITE).view(np.uint8))
     image = image[down : down + height, across : across + width]
-    if wish.margins is not None:
-        left, top, right, bottom = wish.margins
-        image = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=WHITE)
-    return np.ascontiguousarray(image)
+    left, top, right, bottom = wish.margins
+    return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=WHITE)

@@ -265,7 +265,7 @@ def _ends_in_hook(stroke: np.ndarray, travelled: np.ndarray, bend: int) -> bool:
 
 
 def printed_template(character: str, medians: list[np.ndarray]) -> Template:
-    """Template from medians (``y`` up, as read by :func:`read_medians`), ``by_hand`` all zero."""
+    """Template of a character from its medians (``y`` up, as read), ``by_hand`` all zero."""
     strokes, corners = zip(*(_dense(_without_brush_marks([-512, 388] + m * [1, -1])) for m in medians))
     counts = np.array([len(stroke) for stroke in strokes])
     last = np.cumsum(counts) - 1
@@ -309,12 +309,6 @@ def printed_template(character: str, medians: list[np.ndarray]) -> Template:
     )
 
 
-def make_template(character: str, medians: list[np.ndarray]) -> Template:
-    """Template of a character from its medians (``y`` up, as read by :func:`read_medians`)."""
-    template = printed_template(character, medians)
-    return replace(template, by_hand=shift_by_hand(template))
-
-
 @cache
 def load_template(character: str, folder: Path = STROKES) -> Template:
     """Template of ``character`` from ``folder``/<character>.json.
@@ -324,4 +318,5 @@ def load_template(character: str, folder: Path = STROKES) -> Template:
     StrokeDataError
         As :func:`read_medians`.
     """
-    return make_template(character, read_medians(folder / f"{character}.json"))
+    template = printed_template(character, read_medians(folder / f"{character}.json"))
+    return replace(template, by_hand=shift_by_hand(template))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -134,9 +135,15 @@ def make_writer(rng: Random, ranks: Array | None = None) -> Writer:
 
 def make_learner(rng: Random) -> Writer:
     """Draw a learner: the right strokes, one by one and slowly, in the wrong proportions."""
+    slow = {"fluency": 0.05, "inertia": 7.0, "rest": 50.0, "corner_rest": 35.0, "tremor": 4.0, "taper": 0.1}
+    one_by_one = {"join": 0.0, "lead_out": 0.02, "lead_in": 0.0, "round_box": 0.0, "corner_box": 0.05}
     return replace(
         make_writer(rng),
-        fluency=0.05,
+        **slow,
+        **one_by_one,
+        drop_hook=0.45,
+        short_last=0.15,
+        pen=0,
         sloppiness=1.45,
         slant=rng.normal(0.0, 0.06),
         rise=rng.normal(-0.03, 0.03),
@@ -147,24 +154,10 @@ def make_learner(rng: Random) -> Writer:
         part_shift=_scaled(rng, 50.0, len(ROLES), 2),
         spacing=_scaled(rng, 0.03, 2, 4),
         length=_scaled(rng, 0.8, 7) * _LENGTH_SPREAD,
-        inertia=7.0,
-        rest=50.0,
-        corner_rest=35.0,
-        join=0.0,
-        lead_out=0.02,
-        lead_in=0.0,
-        tremor=4.0,
-        drop_hook=0.45,
-        round_box=0.0,
-        corner_box=0.05,
-        short_last=0.15,
-        taper=0.1,
-        pen=0,
     )
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(NamedTuple):
     """The pen's movement over one character; ``M`` samples at equal times."""
 
     points: Array  # (M, 2) float32, stroke-data units, y down
@@ -315,7 +308,7 @@ def _vertices(
     runs, order, tied = _order(template, writer, chance)
     pace = np.exp(rng.normal(0.0, 0.20))
     rest = writer.rest / pace
-    places, times, kinds, clock = [], [], [], 0.0
+    places, times, kinds, clock = [], [0.0], [0.0], 0.0
     joins = rng.random(len(order))
     spots = rng.exponential(1.0, (len(order), 2))
     for s, chance_of_join, (stay, settle) in zip(order, joins, spots):
@@ -336,8 +329,6 @@ def _vertices(
             places += [places[-1][-1:], run[:1]]
             times += [left, arrived, clock + 1e-3]
             kinds += [0.0, link, 0.0]
-        else:
-            times, kinds = [0.0], [0.0]
         # Short strokes take more than their share of time (isochrony).
         tempo = min(max((template.length[s] / 420.0) ** 0.45, 0.45), 1.25)
         moments = clock + 2e-3 + np.cumsum(distances(run) / tempo)
