@@ -20,26 +20,19 @@ os.environ["KERAS_BACKEND"] = "torch"
 # several times slower than one. torch reads this when it is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# Names of version 1, which texts and slides elsewhere may still tell people to type.
-_MOVED = {
-    "course.architectures": "course.models.architectures",
-    "course.artefacts": "course.models.fitting",
-    "course.browser_model": "tools.draw_yourself",
-    "course.casia": "tools.casia",
-    "course.feature_visualisation": "course.models.feature_patterns",
-    "course.files": "course.store.files",
-    "course.handwriting": "tools.handwriting",
-    "course.imagenet": "course.models and course.photos",
-    "course.networks": "course.models.reading",
-    "course.preflight": "tools.check",
-    "course.recipes": "course.store.recipes",
-    "course.results": "course.store.artefacts",
-    "course.sheet": "tools.sheet",
-    "course.teach": "tools.teach",
-    "course.tuning": "course.models.searches and tools.tune",
-    "tests.browser": "tools.screenshots",
-    "tests.links": "tools.links",
-}
+# Names of version 1, which texts and slides elsewhere may still tell people to type, and today's.
+_MOVED = dict(
+    entry.strip().split(" ", 1)
+    for entry in """
+course.architectures course.models.architectures, course.artefacts course.models.fitting,
+course.browser_model tools.draw_yourself, course.casia tools.casia, course.files course.store.files,
+course.feature_visualisation course.models.feature_patterns, course.handwriting tools.handwriting,
+course.imagenet course.models and course.photos, course.networks course.models.reading,
+course.preflight tools.check, course.recipes course.store.recipes, course.results course.store.artefacts,
+course.sheet tools.sheet, course.teach tools.teach, course.tuning course.models.searches and tools.tune,
+tests.browser tools.screenshots, tests.links tools.links
+""".split(",")
+)
 
 
 class _SaysWhereItIs(importlib.abc.MetaPathFinder):

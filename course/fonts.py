@@ -6,7 +6,6 @@ that labels need no special care. `drawable()` is for characters that may lie be
 """
 
 import dataclasses
-import errno
 import functools
 import warnings
 
@@ -34,33 +33,22 @@ def register() -> None:
     """Make Course Kai the fallback of matplotlib's current font family.
 
     Latin text keeps the font that it has. Calling this again, or after a style has reset the
-    family, does no harm.
-
-    Raises
-    ------
-    FileNotFoundError
-        A font file is missing from assets/fonts.
+    family, does no harm. FileNotFoundError names a font that is missing from assets/fonts.
     """
     known = {font.fname for font in font_manager.fontManager.ttflist}
     for file in (FONT_FILE, *_SANS_FILES):
-        if str(file) in known:
-            continue
-        if not file.exists():
-            raise FileNotFoundError(
-                errno.ENOENT, "A font of the course is missing. Restore it with `git checkout`", str(file)
-            )
-        font_manager.fontManager.addfont(str(file))
-        if file in (FONT_FILE, _SANS_FILES[-1]):
-            # They serve as bold too, or matplotlib would log that it found none.
-            entry = font_manager.fontManager.ttflist[-1]
-            font_manager.fontManager.ttflist.append(dataclasses.replace(entry, weight=700))
+        if str(file) not in known:
+            font_manager.fontManager.addfont(str(file))
+            if file != _SANS_FILES[0]:
+                # They serve as bold too, or matplotlib would log that it found none.
+                entry = font_manager.fontManager.ttflist[-1]
+                font_manager.fontManager.ttflist.append(dataclasses.replace(entry, weight=700))
     _add_fallback(FAMILY)
 
 
 def _add_fallback(family: str) -> None:
-    families = list(matplotlib.rcParams["font.family"])
-    if family not in families:
-        matplotlib.rcParams["font.family"] = [*families, family]
+    families = [*matplotlib.rcParams["font.family"], family]
+    matplotlib.rcParams["font.family"] = list(dict.fromkeys(families))
 
 
 def drawable(text: str) -> str:

@@ -5,7 +5,7 @@ last pixel, and keeps a packed copy of the result, so that loading the same fold
 a fraction of a second. The packed copy is made anew whenever a file is added, removed or changed.
 """
 
-import errno
+import itertools
 import os
 import unicodedata
 import warnings
@@ -38,117 +38,92 @@ def class_folders(root_folder: str | Path) -> list[tuple[str, Path]]:
         The folder, which is named, is missing, is a file, has no class folders, or has two that
         spell the same label.
     """
-    root = Path(root_folder)
-    expected = "one sub-folder per class, each holding that class's images"
-    if not root.exists():
-        raise FileNotFoundError(
-            errno.ENOENT, f"This folder of images does not exist. Expected: {expected}", str(root)
+    with os.scandir(root_folder) as entries:
+        folders = [Path(entry.path) for entry in entries if entry.is_dir() and not is_junk(entry.name)]
+    if not folders:
+        raise ValueError(
+            f"No class folders in {root_folder}. Expected: one sub-folder per class, each holding that "
+            "class's images."
         )
-    if not root.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, f"Expected {expected}, found a file", str(root))
-    with os.scandir(root) as entries:
-        found = sorted(
-            (_label(entry.name), Path(entry.path))
-            for entry in entries
-            if entry.is_dir() and not is_junk(entry.name)
-        )
-    if not found:
-        raise ValueError(f"No class folders in {root}. Expected: {expected}.")
-    for (label, first), (next_label, second) in zip(found, found[1:]):
+    # Names are UTF-8 whatever the locale says, and composed: some macOS volumes store them decomposed.
+    names = [os.fsencode(path.name).decode("utf-8", "surrogateescape") for path in folders]
+    found = sorted((unicodedata.normalize("NFC", name), path) for name, path in zip(names, folders))
+    for (label, first), (next_label, second) in itertools.pairwise(found):
         if label == next_label:
             raise ValueError(
-                f"Two folders of {root} spell the same class {label!r} in different Unicode "
+                f"Two folders of {root_folder} spell the same class {label!r} in different Unicode "
                 f"forms: {first.name!r} and {second.name!r}. Merge them into one."
             )
     return found
 
 
-def _label(name: str) -> str:
-    """The class that a folder's name spells: UTF-8 whatever the locale says, and composed (NFC).
+def image_paths(folder: str | Path) -> list[str]:
+    """Paths of the images in one class folder; shorter names first, so that 2.png precedes 10.png.
 
-    Some macOS volumes store names decomposed.
+    Files of other kinds and hidden ones are passed over, pictures that cannot be read with a warning.
     """
-    try:
-        name = os.fsencode(name).decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    return unicodedata.normalize("NFC", name)
-
-
-def image_entries(folder: str) -> list[os.DirEntry]:
-    """Image files of one class folder; shorter names first, so that 2.png precedes 10.png."""
-    images, others = [], []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            suffix = "." + name.rpartition(".")[2].lower()
-            if suffix in photos.SUFFIXES and not is_junk(name):
-                images.append((len(name), name, entry))
-            elif suffix in photos.OTHER_SUFFIXES and not is_junk(name):
-                others.append(name)
-    if others:
+    endings = {
+        name: "." + name.rpartition(".")[2].lower() for name in os.listdir(folder) if not is_junk(name)
+    }
+    if others := [name for name, ending in endings.items() if ending in photos.OTHER_SUFFIXES]:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         warnings.warn(
             f"Left out, since pictures of this kind are not read: {min(others)}{more} in {folder}. "
             "Save them as PNG or JPEG.",
             stacklevel=4,
         )
-    return [entry for _, _, entry in sorted(images, key=lambda image: image[:2])]
+    images = sorted((len(name), name) for name, ending in endings.items() if ending in photos.SUFFIXES)
+    return [os.path.join(folder, name) for _, name in images]
 
 
-def _check_images_exist(root_folder: str | Path, number: int) -> None:
-    if number == 0:
+def _images_by_class(root_folder: str | Path) -> dict[str, list[str]]:
+    """The paths of each class's images, of which there is at least one."""
+    found = {label: image_paths(path) for label, path in class_folders(root_folder)}
+    if not any(found.values()):
         raise ValueError(
             f"The class folders of {root_folder} hold no images. Expected files ending in "
             f"{', '.join(sorted(photos.SUFFIXES))} directly inside each class folder."
         )
+    return found
 
 
 def count_images_in_folders(root_folder: str | Path) -> "pd.Series":
     """Count the images of each class; a class folder without images counts 0.
 
+    Errors are those of `class_folders`.
+
     Returns
     -------
     Series of int
         Named "images", indexed by class, in code point order.
-
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError, ValueError
-        See `class_folders`.
     """
     import pandas as pd
 
-    counts = {label: len(image_entries(str(path))) for label, path in class_folders(root_folder)}
+    counts = {label: len(image_paths(path)) for label, path in class_folders(root_folder)}
     return pd.Series(counts, name="images", dtype="int64").rename_axis("class")
 
 
 def get_image_dimensions(root_folder: str | Path) -> "pd.DataFrame":
     """Read the height and width of every image, from the files' headers alone.
 
+    Errors are those of `load_images_from_directory`.
+
     Returns
     -------
     DataFrame
         One row per image and the columns "class" (str), "height" and "width" (int, pixels),
         classes in code point order.
-
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError, ValueError
-        See `class_folders`; ValueError also when there are no images, or naming those whose
-        header cannot be read.
     """
     import pandas as pd
 
     rows, failures = [], []
-    for label, path in class_folders(root_folder):
-        for entry in image_entries(str(path)):
+    for label, paths in _images_by_class(root_folder).items():
+        for path in paths:
             try:
-                rows.append((label, *photos.picture_size(entry.path)))
+                rows.append((label, *photos.picture_size(path)))
             except photos.PhotoError as error:
                 failures.append(str(error))
     packed.raise_unreadable(failures, len(rows) + len(failures), root_folder)
-    _check_images_exist(root_folder, len(rows))
     return pd.DataFrame(rows, columns=["class", "height", "width"])
 
 
@@ -171,23 +146,13 @@ def preprocess_image(img_path: str | Path, img_height: int = 80, img_width: int 
 
     Raises
     ------
-    FileNotFoundError
-        No such file.
     ValueError
-        The file is empty, damaged or not an image (it is named), or a size is not positive.
+        The file is missing, empty, damaged or not an image (it is named), or a size is not positive.
     """
-    _check_size(img_height, img_width)
-    if not os.path.exists(img_path):
-        raise FileNotFoundError(errno.ENOENT, "No such image", str(img_path))
     grey = photos.read_picture(img_path).convert("L")
     # In two steps, since which direction Pillow takes first depends on its version.
     rows = grey.resize((img_width, grey.height), Image.Resampling.BICUBIC)
     return np.array(rows.resize((img_width, img_height), Image.Resampling.BICUBIC))[:, :, np.newaxis]
-
-
-def _check_size(img_height: int, img_width: int) -> None:
-    if img_height < 1 or img_width < 1:
-        raise ValueError(f"An image needs at least one row and one column, not {img_height} by {img_width}.")
 
 
 def load_images_from_directory(
@@ -199,11 +164,10 @@ def load_images_from_directory(
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Load a folder of labelled images, as the loop over `preprocess_image` would.
 
+    A warning says when a class has no images here, or is skipped.
+
     Parameters
     ----------
-    directory : str or Path
-        Folder with one sub-folder per class. Hidden files and folders, and files that are not
-        images, are ignored.
     class_names : list of str, optional
         The classes in the order of their labels, usually those of the training set; by default
         the classes found, in code point order.
@@ -226,24 +190,13 @@ def load_images_from_directory(
         See `class_folders`; ValueError also for no images at all, for images that cannot be read
         (they are named), and for a class folder that is not in the class_names given, unless
         skip_unknown.
-
-    Warns
-    -----
-    UserWarning
-        A class has no images here, or is skipped.
     """
-    _check_size(img_height, img_width)
     folder = Path(directory)
-    found = {
-        label: [entry.path for entry in image_entries(str(path))] for label, path in class_folders(folder)
-    }
-    _check_images_exist(folder, sum(map(len, found.values())))
+    found = _images_by_class(folder)
     names = _order_of_classes(found, class_names, skip_unknown, folder)
-    counts = [len(found.get(name, [])) for name in names]
-
-    paths = [path for name in names for path in found.get(name, [])]
-    X = packed.packed_images(folder, paths, img_height, img_width)
-    return X, np.repeat(np.arange(len(names)), counts), names
+    paths = [found.get(name, []) for name in names]
+    X = packed.packed_images(folder, list(itertools.chain(*paths)), img_height, img_width)
+    return X, np.repeat(np.arange(len(names)), list(map(len, paths))), names
 
 
 def _order_of_classes(
@@ -251,14 +204,8 @@ def _order_of_classes(
 ) -> list[str]:
     """The class names to use, checked against the folders that are there."""
     with_images = [label for label, paths in found.items() if paths]
-    if class_names is None:
-        if empty := [label for label in found if label not in with_images]:
-            warnings.warn(
-                f"No images in the folder of {_listing(empty)} in {folder}; left out of the classes.",
-                stacklevel=3,
-            )
-        return with_images
-    names = [unicodedata.normalize("NFC", name) for name in class_names]
+    given = found if class_names is None else class_names
+    names = [unicodedata.normalize("NFC", name) for name in given]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"class_names lists a class twice: {_listing(twice)}.")
     unknown = [label for label in with_images if label not in names]
@@ -270,12 +217,12 @@ def _order_of_classes(
             "with these classes, or leave them out with skip_unknown=True."
         )
     if unknown:
-        warnings.warn(
-            f"Left out, since class_names does not list them: {_listing(unknown)} in {folder}.", stacklevel=3
-        )
+        told = f"Left out, since class_names does not list them: {_listing(unknown)} in {folder}."
+        warnings.warn(told, stacklevel=3)
     if missing := [name for name in names if name not in with_images]:
-        warnings.warn(f"No images of {_listing(missing)} in {folder}; its label stays unused.", stacklevel=3)
-    return names
+        what = "left out of the classes" if class_names is None else "its label stays unused"
+        warnings.warn(f"No images of {_listing(missing)} in {folder}; {what}.", stacklevel=3)
+    return with_images if class_names is None else names
 
 
 def _listing(labels: Sequence[str]) -> str:

@@ -19,11 +19,8 @@ SUFFIXES = frozenset(
 )
 # Endings of pictures that are left out, with a word.
 OTHER_SUFFIXES = frozenset(".jxl .psd .xcf .svg .eps .raw .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf".split())
-# What the first bytes of HEIC files, the iPhone's usual format, say after "ftyp".
-HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-FITS = ("whole", "centre")
-# As in the evaluation of EfficientNet: 224 of 256 pixels of the shorter side.
-CENTRE_SHARE = 224 / 256
+# What files of the iPhone's usual format begin with, after four bytes.
+_HEIC = tuple(b"ftyp" + brand for brand in b"heic heix heim heis hevc hevx mif1 msf1".split())
 
 # Pillow warns at half of the size that it refuses. (Not set and unset for each file: threads read.)
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -38,14 +35,8 @@ def read_picture(path: str | PathLike, enough: int | None = None) -> Image.Image
 
     The camera's note which side is up (EXIF) is followed. Transparent parts become white paper,
     16-bit greys are rounded to 8 bits, CMYK and palettes become RGB. Of an animation the first
-    picture is taken, of a TIFF the first page, and a warning says how many there are.
-
-    Parameters
-    ----------
-    path : str or PathLike
-    enough : int, optional
-        A JPEG may be decoded at a half, a quarter or an eighth of its size, as long as both of its
-        sides keep so many pixels.
+    picture is taken, of a TIFF the first page, and a warning says how many there are. A JPEG may be
+    decoded at a half, a quarter or an eighth of its size, as long as both sides keep `enough` pixels.
 
     Raises
     ------
@@ -90,13 +81,7 @@ def _eight_bits(image: Image.Image, source: Image.Image) -> Image.Image:
 
 
 def picture_size(path: str | PathLike) -> tuple[int, int]:
-    """Height and width of an upright picture, read from the head of its file.
-
-    Raises
-    ------
-    PhotoError
-        As `read_picture`, as far as the head shows it.
-    """
+    """Height and width of an upright picture, from the head of its file; PhotoError if that is damaged."""
     with _opened(path) as image:
         # Pillow gives the sizes of TIFFs upright.
         turned = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
@@ -107,8 +92,7 @@ def picture_size(path: str | PathLike) -> tuple[int, int]:
 def _opened(path: str | PathLike) -> Iterator[Image.Image]:
     """A picture open in Pillow; whatever goes wrong while it is becomes a PhotoError."""
     if not os.path.isfile(path):
-        what = "is a folder, not a picture" if os.path.isdir(path) else "does not exist"
-        raise PhotoError(f"{path} {what}")
+        raise PhotoError(f"{path} {'is a folder' if os.path.isdir(path) else 'does not exist'}")
     try:
         # By its path, Pillow would map an uncompressed TIFF that lies on its side, and garble it.
         with open(path, "rb") as file, Image.open(file) as image:
@@ -131,57 +115,39 @@ def _opened(path: str | PathLike) -> Iterator[Image.Image]:
 
 
 def _unknown(path: Path) -> str:
-    head, suffix = path.read_bytes()[:12], path.suffix.lower()
-    if not head:
+    content = path.read_bytes()
+    if not content:
         return f"{path} is empty (0 bytes)"
-    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS or suffix in (".heic", ".heif"):
+    if content[4:].startswith(_HEIC) or path.suffix.lower() in (".heic", ".heif"):
         return (
             f"{path} is HEIC, which Pillow cannot decode. Save it as JPEG first (iPhone: "
             "Settings, Camera, Formats, Most Compatible; or export it from your photo program)"
         )
-    if head.startswith(b"%PDF"):
+    if content.startswith(b"%PDF"):
         return f"{path} is a PDF; save its pages as PNG or JPEG and name those"
     return f"{path} is no picture in a format that Pillow reads; save it as JPEG or PNG"
 
 
 def open_photo(path: str | PathLike) -> Image.Image:
-    """Open a photo as an upright RGB image, as large as networks need; see `read_picture`.
-
-    Raises
-    ------
-    PhotoError
-        As `read_picture`.
-    """
+    """Read a photo as an upright RGB image, as large as networks need; see `read_picture`."""
     return read_picture(path, enough=1024).convert("RGB")
 
 
 def fit(image: Image.Image, dims: tuple[int, int], how: str = "whole") -> np.ndarray:
-    """Scale an RGB image to one size.
+    """Scale an RGB image to dims, height and width: uint8, shape (height, width, 3).
 
-    Parameters
-    ----------
-    image : Image
-        As `open_photo` returns it.
-    dims : tuple of int
-        Height and width in pixels.
-    how : str
-        `"whole"` squeezes all of the photo into the size; `"centre"` keeps the proportions and
-        cuts off the edges, as networks are usually evaluated on ImageNet.
-
-    Returns
-    -------
-    ndarray, shape (height, width, 3), uint8
+    `how="whole"` squeezes all of the photo into the size; `"centre"` keeps the proportions and cuts off
+    the edges, as networks are usually evaluated on ImageNet.
     """
-    if how not in FITS:
-        raise ValueError(f"how must be one of {', '.join(FITS)}, not {how!r}")
     height, width = dims
+    box = (0, 0, image.width, image.height)
     if how == "centre":
-        share = CENTRE_SHARE * min(image.width / width, image.height / height)
-        wide, high = share * width, share * height
-        left, top = (image.width - wide) / 2, (image.height - high) / 2
-        box = (left, top, left + wide, top + high)
-    else:
-        box = (0, 0, image.width, image.height)
+        # As in the evaluation of EfficientNet: 224 of 256 pixels of the shorter side.
+        share = 224 / 256 * min(image.width / width, image.height / height)
+        left, top = (image.width - share * width) / 2, (image.height - share * height) / 2
+        box = (left, top, left + share * width, top + share * height)
+    elif how != "whole":
+        raise ValueError(f"how must be whole or centre, not {how!r}")
     # Pillow's bicubic filter averages over what falls together when it makes an image smaller.
     return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=box))
 

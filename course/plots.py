@@ -3,7 +3,8 @@
 Importing this module lets every plot show Chinese characters (see `course.fonts`).
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 
 from course import fonts
 
@@ -70,15 +71,9 @@ def use_course_style() -> None:
 
 
 def plot_mandarin_characters(
-    X: np.ndarray,
-    y: np.ndarray,
-    class_names: Sequence[str],
-    n: int = 5,
-    *,
-    hands: int = 3,
-    cmap: str | None = "gray",
+    X: np.ndarray, y: np.ndarray, class_names: Sequence[str], n: int = 5, *, cmap: str | None = "gray"
 ) -> tuple[Figure, np.ndarray]:
-    """Show n characters, each as several people wrote it, under their printed form.
+    """Show n characters, each as three people wrote it, under their printed form.
 
     The characters are the first n different ones in y, and of each the first images in X.
 
@@ -88,39 +83,43 @@ def plot_mandarin_characters(
         Grey levels, 0 to 255.
     y : ndarray, shape (number,)
         Labels: positions in class_names.
-    n, hands : int
-        How many characters (columns), and how many images of each (rows).
     cmap : str, optional
         A colour map; None for matplotlib's default, which suits no image of ink on paper.
 
     Returns
     -------
-    figure, axes of shape (hands, n)
+    figure, axes of shape (3, n)
 
     Raises
     ------
     ValueError
-        No images, n or hands below 1, or X and y of different lengths.
+        No images, n below 1, or X and y of different lengths.
     """
     X, y = _check_images(X, y)
-    if n < 1 or hands < 1 or len(y) == 0:
-        raise ValueError(f"Nothing to plot: {len(y)} images, n={n}, hands={hands}.")
-    labels = list(dict.fromkeys(y.tolist()))[:n]
-    fonts.drawable("".join(map(str, class_names)))  # finds a font for later plots as well
-    with matplotlib.rc_context(_STYLE):
-        names = [fonts.drawable(str(class_names[label])) for label in labels]
+    labels = list(dict.fromkeys(y.tolist()))[: max(n, 0)]
+    if not labels:
+        raise ValueError(f"Nothing to plot: {len(y)} images, n={n}.")
+    with _style(class_names) as names:
         width = min(1.2, 11 / len(labels))
-        height = width * X.shape[1] / X.shape[2]
-        size = (len(labels) * width, hands * height + 0.5)
-        figure, axes = plt.subplots(hands, len(labels), squeeze=False, figsize=size)
-        for column, (label, name) in enumerate(zip(labels, names)):
-            axes[0, column].set_title(name, fontsize=26, loc="center", pad=6)
-            images = X[np.flatnonzero(y == label)[:hands]]
-            for axis, image in zip(axes[:, column], images):
+        size = (len(labels) * width, 3 * width * X.shape[1] / X.shape[2] + 0.5)
+        figure, axes = plt.subplots(3, len(labels), squeeze=False, figsize=size)
+        for column, label in zip(axes.T, labels):
+            column[0].set_title(names[label], fontsize=26, loc="center", pad=6)
+            images = X[np.flatnonzero(y == label)[:3]]
+            for axis, image in zip(column, images):
                 _show_image(axis, image, cmap)
-            for axis in axes[len(images) :, column]:
+            for axis in column[len(images) :]:
                 axis.axis("off")
     return figure, axes
+
+
+@contextlib.contextmanager
+def _style(class_names: Sequence[str]) -> Iterator[list[str]]:
+    """The course's style for a plot, and the names of classes as it can draw them."""
+    fonts.drawable("".join(map(str, class_names)))  # finds a font for later plots as well
+    with matplotlib.rc_context(_STYLE):
+        # Before axes are made: their titles keep the fonts that are known by then.
+        yield [fonts.drawable(str(name)) for name in class_names]
 
 
 def _check_images(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -142,19 +141,17 @@ def _show_image(axis: Axes, image: np.ndarray, cmap: str | None) -> None:
     axis.imshow(image, cmap=cmap, vmin=0, vmax=255, interpolation="none")
     axis.grid(False)
     axis.set(xticks=[], yticks=[])
-    for spine in axis.spines.values():
-        spine.set(visible=True, color=GRID, linewidth=1)
+    axis.spines[:].set(visible=True, color=GRID, linewidth=1)
 
 
 # --- Training curves ---------------------------------------------------------------------
-
-_TITLES = {"loss": "Loss", "accuracy": "Accuracy", "acc": "Accuracy"}
 
 
 def plot_history(history: object | Mapping) -> tuple[Figure, np.ndarray]:
     """Draw the loss and each metric by epoch, on training and validation data.
 
-    The first epoch with the best "val_accuracy", else "val_loss", is marked.
+    The first epoch with the best "val_accuracy", else "val_loss", is marked. ValueError if there is no
+    epoch.
 
     Parameters
     ----------
@@ -165,21 +162,13 @@ def plot_history(history: object | Mapping) -> tuple[Figure, np.ndarray]:
     Returns
     -------
     figure, axes, one per metric
-
-    Raises
-    ------
-    ValueError
-        There is no epoch in it.
     """
     series = getattr(history, "history", history)
-    if isinstance(series.get("history"), Mapping):
-        series = series["history"]
-    metrics = [name for name in series if not name.startswith("val_") and name not in ("lr", "learning_rate")]
-    metrics.sort(key=lambda name: (name != "loss", name not in _TITLES))
+    metrics = [name for name in series if not name.startswith("val_") and name != "learning_rate"]
+    metrics.sort(key=lambda name: (name != "loss", name != "accuracy"))
     if not metrics or len(series[metrics[0]]) == 0:
         raise ValueError("This history holds no epoch: the model has not been fitted yet.")
-    with matplotlib.rc_context(_STYLE):
-        fonts.register()
+    with _style(()):
         size = (min(3.8 * len(metrics) + 1, 11.8), 4.1)
         figure, (axes,) = plt.subplots(1, len(metrics), squeeze=False, figsize=size)
         for axis, name in zip(axes, metrics):
@@ -190,37 +179,26 @@ def plot_history(history: object | Mapping) -> tuple[Figure, np.ndarray]:
 
 
 def _draw_metric(axis: Axes, name: str, series: Mapping, best: int | None) -> None:
-    epochs = np.arange(1, len(series[name]) + 1)
+    values = series[name], series.get("val_" + name, [])
+    epochs = np.arange(1, len(values[0]) + 1)
     marker = "o" if len(epochs) == 1 else None
-    for prefix, data in (("", "train"), ("val_", "validation")):
-        if prefix + name in series:
-            axis.plot(epochs, series[prefix + name], color=COLOURS[data], label=data, marker=marker)
-    axis.set(title=_title(name), xlabel="Epoch")
+    for data, some in zip(("train", "validation"), values):
+        if len(some):
+            axis.plot(epochs, some, color=COLOURS[data], label=data, marker=marker)
+    title = f"Top-{name[3:]} accuracy" if name.startswith("top") else name.replace("_", " ").capitalize()
+    axis.set(title=title, xlabel="Epoch")
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axis.margins(x=0.02)
     if name == "loss":
         axis.set_ylim(bottom=0)
-    elif _is_proportion(series, name):
+    elif title.endswith("ccuracy"):
         axis.set_ylim(top=min(1.015, axis.get_ylim()[1]))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     if best is not None:
         dashes = {"linewidth": 1.5, "linestyle": (0, (2, 2)), "zorder": 1}
         axis.axvline(best, color=INK, label=f"best epoch: {best}", **dashes)
-        if "val_" + name in series:
-            value = series["val_" + name][best - 1]
-            axis.plot(best, value, "o", markersize=9, color=COLOURS["validation"])
-
-
-def _title(metric: str) -> str:
-    if metric.startswith(("top", "sparse_top")):
-        number = "".join(filter(str.isdigit, metric)) or "5"
-        return f"Top-{number} accuracy"
-    return _TITLES.get(metric, metric.replace("_", " ").capitalize())
-
-
-def _is_proportion(series: Mapping, name: str) -> bool:
-    values = [*series[name], *series.get("val_" + name, [])]
-    return _title(name).endswith("ccuracy") and 0 <= min(values) <= max(values) <= 1
+        if len(values[1]):
+            axis.plot(best, values[1][best - 1], "o", markersize=9, color=COLOURS["validation"])
 
 
 def _best_epoch(series: Mapping) -> int | None:
@@ -234,7 +212,7 @@ def _best_epoch(series: Mapping) -> int | None:
 # --- Predictions -------------------------------------------------------------------------
 
 
-def predicted_probabilities(model: object, X: np.ndarray, batch_size: int = 64) -> np.ndarray:
+def predicted_probabilities(model: object, X: np.ndarray) -> np.ndarray:
     """Each image's probability for each class, whether the model gives these or logits.
 
     Parameters
@@ -250,7 +228,7 @@ def predicted_probabilities(model: object, X: np.ndarray, batch_size: int = 64) 
     from course.speed import fast_convolutions  # brings torch, which plots alone do not need
 
     with fast_convolutions():
-        outputs = np.asarray(model.predict(X, batch_size=batch_size, verbose=0), dtype=np.float64)
+        outputs = np.asarray(model.predict(X, batch_size=64, verbose=0), dtype=np.float64)
     if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
         return outputs / outputs.sum(axis=1, keepdims=True)
     exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
@@ -258,43 +236,30 @@ def predicted_probabilities(model: object, X: np.ndarray, batch_size: int = 64) 
 
 
 def plot_failed_predictions(
-    model: object, X: np.ndarray, y: np.ndarray, class_names: Sequence[str], n: int = 10
+    model: object, X: np.ndarray, y: np.ndarray, class_names: Sequence[str]
 ) -> tuple[Figure, np.ndarray]:
-    """Show images that a model misreads, titled "true not predicted (confidence)".
+    """Show ten images that a model misreads, titled "true not predicted (confidence)".
 
     The most confident mistakes come first; equally confident ones stay in the order of X. Where
     the model makes no mistake, the figure says so.
 
     Parameters
     ----------
-    model : Keras model or other classifier with its `predict`
-        It may return probabilities or logits.
+    model
+        As in `predicted_probabilities`.
     X, y, class_names
         As in `plot_mandarin_characters`; y holds the true labels.
-    n : int
-        At most how many images to show, five in a row.
 
     Returns
     -------
     figure, axes of shape (rows, 5)
-
-    Raises
-    ------
-    ValueError
-        X and y of different lengths or wrong shape, or n below 1.
     """
     images, y = _check_images(X, y)
-    if n < 1:
-        raise ValueError(f"n should be at least 1, not {n}.")
     probabilities = predicted_probabilities(model, images[..., np.newaxis])
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != y)
-    shown = wrong[np.argsort(-confidence[wrong], kind="stable")][:n]
-
-    fonts.drawable("".join(map(str, class_names)))
-    with matplotlib.rc_context(_STYLE):
-        # Before the axes are made: their titles keep the fonts that are known by then.
-        names = [fonts.drawable(str(name)) for name in class_names]
+    shown = wrong[np.argsort(-confidence[wrong], kind="stable")][:10]
+    with _style(class_names) as names:
         rows = max(1, -(-len(shown) // 5))
         height = 1.35 * images.shape[1] / images.shape[2]
         figure, axes = plt.subplots(rows, 5, squeeze=False, figsize=(2.15 * 5, (height + 0.6) * rows))

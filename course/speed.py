@@ -17,13 +17,9 @@ def fast_convolutions():
 
     Keras stores an image as height × width × channels; torch's operations expect channels first.
     Keras 3.15 therefore copies the input of each convolution into torch's layout and back again,
-    and pools in the slower layout; and it adds the bias in a pass of its own. torch's operations
-    work on any layout and can add the bias themselves: a view with the axes renamed gives the same
-    numbers and saves those passes over all images, forward and backward. `benchmarks/training.py`
-    measures the gain, `tests/unit/test_speed.py` compares the results.
-
-    With another version of Keras, whose internals look different, there is a warning and training
-    is as slow as Keras makes it.
+    and pools in the slower layout; and it adds the bias in a pass of its own. A view with the axes
+    renamed gives the same numbers without those passes, forward and backward. `benchmarks/training.py`
+    measures the gain. With a Keras of other internals there is a warning, and nothing is faster.
     """
     try:
         from keras.src.backend.torch import nn
@@ -40,24 +36,17 @@ def fast_convolutions():
         return
 
     def call(layer, inputs):
-        fits = (
-            layer.rank == 2
-            and layer.use_bias
-            and layer.data_format == "channels_last"
-            and tuple(layer.strides) == (1, 1)
-            # torch pads unevenly for even kernels only with a copy: Keras does it as well
-            and (layer.padding == "valid" or all(size % 2 for size in layer.kernel_size))
-            and layer.padding in ("same", "valid")
-        )
+        usual = layer.rank == 2 and layer.use_bias and layer.data_format == "channels_last"
+        # torch pads unevenly for even kernels only with a copy: Keras does it as well
+        odd = layer.padding == "same" and all(size % 2 for size in layer.kernel_size)
+        fits = usual and tuple(layer.strides) == (1, 1) and (odd or layer.padding == "valid")
         return _convolve(layer, inputs) if fits else slow_call(layer, inputs)
 
-    nn._transpose_spatial_inputs = _channels_to_front
-    BaseConv.call = call
+    nn._transpose_spatial_inputs, BaseConv.call = _channels_to_front, call
     try:
         yield
     finally:
-        nn._transpose_spatial_inputs = slow_transpose
-        BaseConv.call = slow_call
+        nn._transpose_spatial_inputs, BaseConv.call = slow_transpose, slow_call
 
 
 def _channels_to_front(inputs: torch.Tensor) -> torch.Tensor:

@@ -21,15 +21,8 @@ def show_table(
         For single columns, as `pandas.io.formats.style.Styler.format` takes them.
     right : list of str
         Columns of texts that are numbers as well, such as "8.75 %".
-
-    Raises
-    ------
-    KeyError
-        `formats` or `right` names a column that the table lacks.
     """
-    missing = [name for name in (*(formats or {}), *right) if name not in table]
-    if missing:
-        raise KeyError(f"the table has no column {missing[0]!r}; it has {', '.join(table)}")
+    table[[*(formats or {}), *right]]  # a KeyError names a column that is not there
     whole = {name: "{:,}" for name in table if pd.api.types.is_integer_dtype(table[name])}
     numbers = [name for name in table if pd.api.types.is_numeric_dtype(table[name])]
     styled = table.style.format({**whole, **(formats or {})}, na_rep="")

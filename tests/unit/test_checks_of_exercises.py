@@ -172,13 +172,13 @@ def test_explore_without_widgets_draws_once_and_says_how_to_go_on(capsys, monkey
     matplotlib.use("agg")
     drawn = []
 
-    def draw(kernel, shape):
-        drawn.append((kernel, shape))
+    def draw(kernel, depth):
+        drawn.append((kernel, depth))
 
     monkeypatch.setitem(sys.modules, "ipywidgets", None)  # as if it were not installed
-    interactive.explore(draw, kernel=(3, 1, 5), shape=["round", "square"])
-    assert drawn == [(3, "round")]
-    assert "draw(kernel=3, shape='round')" in capsys.readouterr().out
+    interactive.explore(draw, kernel=(3, 1, 5), depth=(1, 0, 2))
+    assert drawn == [(3, 1)]
+    assert "draw(kernel=3, depth=1)" in capsys.readouterr().out
 
 
 def test_explore_offers_sliders_in_a_notebook(monkeypatch):
@@ -186,14 +186,7 @@ def test_explore_offers_sliders_in_a_notebook(monkeypatch):
     offered = {}
     monkeypatch.setattr(interactive, "_widgets", lambda: ipywidgets)
     monkeypatch.setattr(ipywidgets, "interact", lambda draw, **sliders: offered.update(sliders))
-    interactive.explore(print, n=(9, 5, 14), cost_of_error=(0.5, 0, 1, 0.1), kind=["a", "b"])
-    n, cost, kind = offered.values()
+    interactive.explore(print, n=(9, 5, 14), cost_of_error=(0.5, 0, 1, 0.1))
+    n, cost = offered.values()
     assert (n.value, n.min, n.max, n.step) == (9, 5, 14, 1)
     assert (cost.value, cost.max, cost.step, cost.description) == (0.5, 1.0, 0.1, "cost of error")
-    assert kind.options == ("a", "b")
-
-
-@pytest.mark.parametrize("slider", [3, (1, 2), (1, 2, 3, 4, 5), []])
-def test_a_slider_that_is_none_is_named(slider):
-    with pytest.raises(ValueError, match="n="):
-        interactive.explore(print, n=slider)

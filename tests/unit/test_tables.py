@@ -57,6 +57,7 @@ def test_row_numbers_with_gaps_are_left_out_and_missing_numbers_are_empty() -> N
     assert rows == [["a"], ["1.0"], [""]]
 
 
-def test_a_wrong_column_is_named() -> None:
-    with pytest.raises(KeyError, match="no column 'eror'; it has layer, parameters"):
-        show_table(TABLE, right=["eror"])
+@pytest.mark.parametrize("options", [{"right": ["eror"]}, {"formats": {"eror": "{:.0%}"}}])
+def test_a_wrong_column_is_named(options) -> None:
+    with pytest.raises(KeyError, match="eror"):
+        show_table(TABLE, **options)
