@@ -50,25 +50,26 @@ PAPER = 255
 EVERY = 20  # one training image in so many is measured
 EXAMPLE = "明"  # shown in the still picture, where the model knows it
 
-_HEAD = (
-    "// Made by `python -m tools.draw_yourself` from cache/cnn.keras. Do not edit.\n"
-    "window.drawYourselfNetwork = "
-)
+# The layers that assets/js/draw-yourself.js computes, and which options it takes for granted.
+_LAST = {"data_format": "channels_last"}
+KNOWN = {
+    "Rescaling": {},
+    "Conv2D": _LAST | {"strides": (1, 1), "dilation_rate": (1, 1), "groups": 1, "use_bias": True},
+    "MaxPooling2D": _LAST | {"padding": "valid"},
+    "Flatten": _LAST,
+    "Dense": {"use_bias": True},
+    "Dropout": {},
+}
+
+_HEAD = "// Made by `python -m tools.draw_yourself` from cache/cnn.keras. Do not edit.\n"
+_NAME = "window.drawYourselfNetwork = "
 
 
 def up_to_date(folder: Path = ASSETS) -> dict[str, Any]:
-    """Make the files for the browser where they are missing or stale.
+    """Make the files for the browser where they are missing or stale; returns what the weights file holds.
 
-    Returns
-    -------
-    What the weights file holds: "classNames", "meanings", "look", "layers", "input", and as "weights" the
-    float32 array of all weights.
-
-    Raises
-    ------
-    ArtefactError
-        As `course.store.artefacts.load_or_make`; or there is no model, it has a layer that the browser's code
-        does not know, or it was fitted to other data than those that ship.
+    "weights" is the float32 array of all weights. Raises ArtefactError as `artefacts.load_or_make` does, and
+    where the model is missing, unknown to the browser's code, or fitted to other data than those that ship.
     """
     try:
         used = {"model": MODEL.read_bytes(), "handwriting": data.ARCHIVE.read_bytes()}
@@ -77,16 +78,14 @@ def up_to_date(folder: Path = ASSETS) -> dict[str, Any]:
             f"{Path(error.filename).name} cannot be read ({error.strerror}): the page shows this network. "
             "Restore it with `git checkout`, or make it: make train, make data"
         ) from error
-    recipe: dict[str, Any] = {
-        key: {"sha256": hashlib.sha256(value).hexdigest()} for key, value in used.items()
-    }
-    recipe["code"] = recipes.code_of([export, look, _picture])
+    recipe = {key: {"sha256": hashlib.sha256(value).hexdigest()} for key, value in used.items()}
+    recipe |= {"code": recipes.code_of([export, look, _picture])}
     return artefacts.load_or_make("draw_yourself", recipe, _make, _read, folder=folder)
 
 
 def _read(folder: Path, entry: dict) -> dict[str, Any]:
     text = (folder / WEIGHTS).read_text(encoding="utf-8")
-    content = json.loads(text.partition("window.drawYourselfNetwork = ")[2].strip().removesuffix(";"))
+    content = json.loads(text.partition(_NAME)[2].strip().removesuffix(";"))
     content["weights"] = np.frombuffer(base64.b64decode(content["weights"]), "<f4")
     return content
 
@@ -96,7 +95,13 @@ def _make(folder: Path) -> dict:
     shipped = data._shipped_folder()
     height, width, _ = model.input_shape[1:]
     class_names = [label for label, _ in loaders.class_folders(shipped / "Train")]
-    _check_classes(model, shipped, class_names)
+    X, y, _ = loaders.load_images_from_directory(shipped / "Test", class_names=class_names)
+    entry = artefacts.read_manifest(CACHE)["artefacts"].get(MODEL.stem, {})
+    if entry.get("score_data", {}).get("test") != fitting.data_fingerprint(X, y):
+        raise ArtefactError(
+            f"{MODEL.name} was fitted to other data than the shipped handwriting, so that its classes are "
+            "not known. Fit it again (make train), or undo the change of the data."
+        )
     layers, weights = export(model)
     content = {
         "input": [height, width],
@@ -107,47 +112,21 @@ def _make(folder: Path) -> dict:
         "weights": base64.b64encode(weights.astype("<f4").tobytes()).decode("ascii"),
     }
     files.write_whole(folder / PICTURE, _picture(model, shipped, class_names))
-    files.write_whole(folder / WEIGHTS, _HEAD + json.dumps(content, ensure_ascii=False) + ";\n")
+    files.write_whole(folder / WEIGHTS, f"{_HEAD}{_NAME}{json.dumps(content, ensure_ascii=False)};\n")
     return {}
 
 
-def _check_classes(model: keras.Model, folder: Path, class_names: list[str]) -> None:
-    """The model must have been scored on the shipped test set with these very class names."""
-    X, y, _ = loaders.load_images_from_directory(folder / "Test", class_names=class_names)
-    entry = artefacts.read_manifest(CACHE)["artefacts"].get(MODEL.stem, {})
-    recorded = entry.get("score_data", {}).get("test")
-    if model.output_shape[-1] != len(class_names) or recorded != fitting.data_fingerprint(X, y):
-        raise ArtefactError(
-            f"{MODEL.name} was fitted to other data than the shipped handwriting, so that its classes are "
-            "not known. Fit it again (make train), or undo the change of the data."
-        )
-
-
 def export(model: keras.Model) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """Describe a sequential model for the browser.
+    """Describe a sequential model for the browser; the last of its layers gives logits.
 
-    Parameters
-    ----------
-    model
-        Of Rescaling, Conv2D (stride 1, 3-D inputs, "same" or "valid"), MaxPooling2D, Flatten
-        and Dense layers, the last of which gives logits.
-
-    Returns
-    -------
-    The layers, each a dict with "type", its options and for each array of weights "shape" and
-    "size", and all weights as one float32 array, in the order of the layers.
-
-    Raises
-    ------
-    ArtefactError
-        Another layer or option; it is named.
+    Returns the layers, each a dict with "type", its options and for each array of weights "shape" and "size",
+    and all weights as one float32 array, in that order. ArtefactError names a layer that is not in `KNOWN`.
     """
     layers, arrays = [], []
     for layer in model.layers:
-        described = _describe(layer)
         values = [np.asarray(each, np.float32) for each in layer.get_weights()]
-        described["weights"] = [{"shape": list(v.shape), "size": int(v.size)} for v in values]
-        layers.append(described)
+        weights = [{"shape": list(value.shape), "size": int(value.size)} for value in values]
+        layers.append(_describe(layer) | {"weights": weights})
         arrays += [value.ravel() for value in values]
     if not layers or layers[-1]["type"] != "Dense" or layers[-1]["activation"] != "linear":
         raise ArtefactError(f"The last layer of {MODEL.name} should be dense and give logits.")
@@ -155,29 +134,12 @@ def export(model: keras.Model) -> tuple[list[dict[str, Any]], np.ndarray]:
 
 
 def _describe(layer: keras.layers.Layer) -> dict[str, Any]:
-    kind = type(layer).__name__
-    config = layer.get_config()
+    kind, config = type(layer).__name__, layer.get_config()
     activation = config.get("activation", "linear")
-    plain = {
-        "Rescaling": lambda: np.ndim(config["scale"]) == 0 and np.ndim(config["offset"]) == 0,
-        "Conv2D": lambda: (
-            tuple(layer.strides) == (1, 1)
-            and tuple(layer.dilation_rate) == (1, 1)
-            and layer.groups == 1
-            and layer.padding in ("same", "valid")
-            and layer.use_bias
-            and layer.data_format == "channels_last"
-        ),
-        "MaxPooling2D": lambda: (
-            layer.pool_size == layer.strides
-            and layer.padding == "valid"
-            and layer.data_format == "channels_last"
-        ),
-        "Flatten": lambda: layer.data_format == "channels_last",
-        "Dense": lambda: layer.use_bias,
-        "Dropout": lambda: True,
-    }
-    if kind not in plain or not plain[kind]() or activation not in ("relu", "linear"):
+    plain = kind in KNOWN and all(config[key] == value for key, value in KNOWN[kind].items())
+    if kind == "MaxPooling2D":
+        plain = plain and layer.pool_size == layer.strides
+    if not plain or activation not in ("relu", "linear"):
         raise ArtefactError(
             f"assets/js/draw-yourself.js does not know the layer {layer.name} ({kind}, "
             f"{activation}) as {MODEL.name} uses it. Teach it there, and tools/draw_yourself.py."
@@ -192,9 +154,6 @@ def _describe(layer: keras.layers.Layer) -> dict[str, Any]:
     return described
 
 
-# --- the look of the training images -----------------------------------------------------------
-
-
 def look(train_folder: Path) -> dict[str, float]:
     """Measure what a drawing must look like to be an image of the same kind.
 
@@ -204,58 +163,38 @@ def look(train_folder: Path) -> dict[str, float]:
     ``inkSize`` square root of the ink box's area, ``lineWidth`` width of the line (see
     `tools.handwriting.compare.measure`), ``left, top, right, bottom`` margins, all in pixels of
     the scan, and ``grey``, the median grey level of the ink.
-
-    Raises
-    ------
-    ValueError
-        A folder without images (see `course.loaders.class_folders`).
     """
-    rows = []
+    rows, framed = [], []
     for _, path in loaders.class_folders(train_folder):
-        for entry in loaders.image_entries(str(path))[::EVERY]:
-            image = np.asarray(read_picture(entry.path).convert("L"))
-            inked = np.argwhere(image < PAPER)
+        for image_path in loaders.image_paths(path)[::EVERY]:
+            image = np.asarray(read_picture(image_path).convert("L"))
             if not (image < 200).any():
                 continue
-            (top, left), (last_row, last_column) = inked.min(0), inked.max(0)
+            inked = np.argwhere(image < PAPER)
+            (top, left), (bottom, right) = inked.min(0), inked.max(0) + 1
+            margins = {"left": left, "top": top}
+            margins |= {"right": image.shape[1] - right, "bottom": image.shape[0] - bottom}
             found = measure(image)
-            rows.append(
-                {
-                    "inkSize": float(np.sqrt((last_row - top + 1) * (last_column - left + 1))),
-                    "lineWidth": found["stroke_width_px"],
-                    "grey": found["median_ink_grey"],
-                    "left": left,
-                    "top": top,
-                    "right": image.shape[1] - 1 - last_column,
-                    "bottom": image.shape[0] - 1 - last_row,
-                }
-            )
-    if not rows:
-        raise ValueError(f"{train_folder} holds no image with ink.")
-    framed = [min(row[side] for side in ("left", "top", "right", "bottom")) > 0 for row in rows]
-    kind = np.mean(framed) >= 0.5
-    chosen = [row for row, each in zip(rows, framed) if each == kind]
+            size = np.sqrt((bottom - top) * (right - left))
+            line = {"lineWidth": found["stroke_width_px"], "grey": found["median_ink_grey"]}
+            rows.append({"inkSize": size, **line, **margins})
+            framed.append(min(margins.values()) > 0)
+    chosen = [row for row, each in zip(rows, framed) if each == (np.mean(framed) >= 0.5)]
     return {key: round(float(np.median([row[key] for row in chosen])), 2) for key in rows[0]}
-
-
-# --- the still picture -------------------------------------------------------------------------
 
 
 def _picture(model: keras.Model, folder: Path, class_names: list[str]) -> str:
     """One handwritten character, its five likeliest classes and its first feature maps, as SVG."""
     name = EXAMPLE if EXAMPLE in class_names else class_names[0]
     height, width = model.input_shape[1:3]
-    entries = loaders.image_entries(str(folder / "Test" / name))
-    images = np.stack([loaders.preprocess_image(each.path, height, width) for each in entries])
+    paths = loaders.image_paths(folder / "Test" / name)
+    images = np.stack([loaders.preprocess_image(path, height, width) for path in paths])
     probabilities = plots.predicted_probabilities(model, images)
     # The first one that it reads right: this picture explains, it is no score.
     right = probabilities.argmax(1) == class_names.index(name)
     image, chances = images[right.argmax()], probabilities[right.argmax()]
-    maps = image[np.newaxis].astype("float32")
-    for layer in model.layers:
-        maps = layer(maps)
-        if isinstance(layer, keras.layers.Conv2D):
-            break
+    first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+    maps = keras.Model(model.inputs[0], first.output)(image[np.newaxis].astype("float32"))
     maps = keras.ops.convert_to_numpy(maps)[0]
     best = chances.argsort()[::-1][:5]
     with matplotlib.rc_context(plots._STYLE):
