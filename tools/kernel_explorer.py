@@ -12,42 +12,32 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+from course.paths import ASSETS
+from course.photos import read_picture
+from course.store.files import write_whole
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
 PHOTO = ASSETS / "images" / "photos" / "cat.png"
 SCRIPT = ASSETS / "js" / "kernel-explorer-photo.js"
-ALT = "Close-up of a tabby cat's face, in grey"
-# Where the explorer looks first, as shares of height and width: beside an eye, a steep edge.
-START = (0.4, 0.464)
-
-
-def grey_levels(path: Path = PHOTO) -> np.ndarray:
-    """Grey levels of a photo, uint8 of shape (height, width), weighted as in ITU-R BT.601."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L"))
 
 
 def script(path: Path = PHOTO) -> str:
-    """The script: width, height, grey levels row by row in base64, and the photo's SHA-256."""
-    levels = grey_levels(path)
+    """The script: width, height, grey levels (ITU-R BT.601) row by row in base64, and the photo's SHA-256."""
+    levels = read_picture(path).convert("L")
     fields = {
         "photo": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "width": levels.shape[1],
-        "height": levels.shape[0],
-        "alt": ALT,
-        "start": START,
+        "width": levels.width,
+        "height": levels.height,
+        "alt": "Close-up of a tabby cat's face, in grey",
+        # Where the explorer looks first, as shares of height and width: beside an eye, a steep edge.
+        "start": (0.4, 0.464),
         "pixels": base64.b64encode(levels.tobytes()).decode("ascii"),
     }
-    lines = [f"  {name}: {json.dumps(value)}," for name, value in fields.items()]
-    return (
-        "// Made by python -m tools.kernel_explorer. Do not edit.\n"
-        "window.CourseKernelPhoto = {\n" + "\n".join(lines) + "\n};\n"
-    )
+    lines = "".join(f"  {name}: {json.dumps(value)},\n" for name, value in fields.items())
+    made_by = "// Made by python -m tools.kernel_explorer. Do not edit.\n"
+    return f"{made_by}window.CourseKernelPhoto = {{\n{lines}}};\n"
 
 
 if __name__ == "__main__":
-    SCRIPT.write_text(script(), encoding="utf-8", newline="\n")
+    write_whole(SCRIPT, script())
     print(f"{SCRIPT.name}: {SCRIPT.stat().st_size / 1000:.0f} kB", file=sys.stderr)

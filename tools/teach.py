@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from course.models.efficientnet_lite import WeightsError
@@ -18,6 +18,8 @@ from course.models.teach import FEWEST, TeachError, load_head, teach
 from course.photos import PhotoError
 
 import numpy as np
+
+from tools.console import speak_utf8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,25 +29,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Teach a pretrained network your own classes: FOLDER holds a folder for each "
         f"class, each with at least {FEWEST} photos. With --predict, name new photos.",
     )
-    parser.add_argument("folder", nargs="?", help="the folder of the classes")
-    parser.add_argument(
-        "--save", metavar="FILE", help="where the head goes (default: head.npz in the folder)"
-    )
-    parser.add_argument("--skip", action="store_true", help="leave out photos that cannot be read")
-    parser.add_argument("--seed", type=int, default=123, help="of the cross-validation")
-    parser.add_argument(
-        "--predict", nargs="+", metavar=("HEAD", "PHOTO"), help="a saved head and the photos to name"
-    )
+    add = parser.add_argument
+    add("folder", nargs="?", help="the folder of the classes")
+    add("--save", metavar="FILE", help="where the head goes (default: head.npz in the folder)")
+    add("--skip", action="store_true", help="leave out photos that cannot be read")
+    add("--seed", type=int, default=123, help="of the cross-validation")
+    add("--predict", nargs="+", metavar=("HEAD", "PHOTO"), help="a saved head and the photos to name")
     options = parser.parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        # A file name in another alphabet must not end the command under LANG=C.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    speak_utf8()
     if (options.folder is None) == (options.predict is None):
         parser.error("name a folder to teach, or use --predict HEAD PHOTO …, one of the two")
-    task: Callable[[argparse.Namespace], None] = _predict if options.predict else _teach
     try:
-        task(options)
+        _predict(*options.predict) if options.predict else _teach(options)
     except (TeachError, PhotoError, WeightsError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -63,8 +58,7 @@ def _teach(options: argparse.Namespace) -> None:
     print(f"  python -m tools.teach --predict {path} PHOTO …")
 
 
-def _predict(options: argparse.Namespace) -> None:
-    head, *photos = options.predict
+def _predict(head: str, *photos: str) -> None:
     if not photos:
         raise TeachError("name at least one photo after the head")
     taught = load_head(head)
