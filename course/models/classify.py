@@ -23,27 +23,24 @@ def classify_imagenet(
     model_module: ModuleType,
     ModelClass: Callable[..., keras.Model],
     dims: int | tuple[int, int],
-    how: str = "centre",
 ) -> list[list[tuple[str, str, float]]] | None:
     """Print the three likeliest ImageNet classes of each photo, with their probabilities.
 
         classify_imagenet(paths, efficientnet_lite, efficientnet_lite.EfficientNetLite0, 224)
         classify_imagenet(paths, keras.applications.mobilenet, keras.applications.MobileNet, 224)
 
-    The module has the network's `preprocess_input`, the function builds it from
-    `weights="imagenet"`; `dims` is the side of its input, or height and width, and `how` is as in
-    `course.photos.fit`. Weights of `keras.applications` come from Keras's cache or are downloaded.
-    Where neither works, one printed line says so, and the result is None.
+    The module has the network's `preprocess_input`, the function builds it from `weights="imagenet"`; `dims`
+    is the side of its input, or height and width. Weights of `keras.applications` come from Keras's cache or
+    are downloaded. Where neither works, one printed line says so, and the result is None.
 
     Returns
     -------
-    list or None
-        For each photo the likeliest classes, likeliest first: (WordNet identifier, name, probability).
+    For each photo the likeliest classes, likeliest first: (WordNet identifier, name, probability).
     """
     paths = [Path(path) for path in paths]
     height, width = (dims, dims) if isinstance(dims, int) else dims
     name = getattr(ModelClass, "__name__", str(ModelClass))
-    photos = load_photos(paths, (height, width), how)
+    photos = load_photos(paths, (height, width), "centre")
     try:
         model = pretrained(ModelClass)
     except DownloadError as error:

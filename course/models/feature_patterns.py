@@ -50,20 +50,17 @@ def activation_maximisation(
 
     Parameters
     ----------
-    model : keras.Model
+    model
         A plain sequence of layers that takes images of shape (height, width, 1) with values 0 (ink) to
         255 (paper).
-    units : sequence of int
+    units
         Numbers of channels or classes of `layer`.
-    seed : int
-        Of the starting noise and the random transformations.
-    steps : int
-        Of Adam.
+    seed, steps
+        The seed of the starting noise and the random transformations; the number of steps of Adam.
 
     Returns
     -------
-    ndarray, shape (len(units), height, width), uint8
-        0 (ink) to 255 (paper).
+    uint8, shape (len(units), height, width), 0 (ink) to 255 (paper).
     """
     if layer not in model.layers:
         raise ValueError(f"{layer.name} is not a layer of this model.")
@@ -138,22 +135,13 @@ def _total_variation(image: torch.Tensor) -> torch.Tensor:
 
 
 def feature_patterns(name: str = "cnn") -> dict[str, tuple[list[int], np.ndarray]]:
-    """Return patterns of the convolutional layers and the classes of a stored model.
-
-    Parameters
-    ----------
-    name
-        A model that `fit_or_load` has stored.
+    """Return patterns of the convolutional layers and the classes of a model that `fit_or_load` has stored.
 
     Returns
     -------
     For "conv 1", "conv 2", … the numbers of all channels, for "classes" those of twelve classes, spread
     evenly; and their patterns, uint8 of shape (units, height, width), 0 (ink) to 255 (paper).
-
-    Raises
-    ------
-    ArtefactError
-        No such model; or as `course.store.artefacts.load_or_make`.
+    ArtefactError without such a model, or as `course.store.artefacts.load_or_make`.
     """
     fitted = artefacts.artefact_entry(name)["files"][f"{name}.keras"]
     code = recipes.code_of([activation_maximisation, _make])

@@ -7,7 +7,6 @@ import copy
 import json
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,29 +97,31 @@ def fit_or_load(
 
     Returns
     -------
-    model, history
-        The compiled model and its learning curves.
+    The compiled model and its learning curves.
 
     Raises
     ------
     ArtefactError
-        As `course.store.artefacts.load_or_make`; or the model could not be loaded in Keras's safe mode.
+        As `course.store.artefacts.load_or_make`.
     ValueError, TypeError
-        Arguments that cannot be used.
+        Arguments that cannot be used; a model that Keras's safe mode could not load again.
     """
-    sets = {"train": _pair("X, y", (X, y))}
-    if validation_data is not None:
-        sets["validation"] = _pair("validation_data", validation_data)
-    scored = sets | {key: _pair(f"score_on[{key!r}]", pair) for key, pair in (score_on or {}).items()}
-    prints = {key: recipes.fingerprint(*pair) for key, pair in scored.items()}
+    sets = {"train": (X, y)} | ({} if validation_data is None else {"validation": validation_data})
+    scored = {key: tuple(map(np.asarray, pair)) for key, pair in {**sets, **(score_on or {})}.items()}
+    prints, rows = recipes.fingerprints(scored)
     options = dict(seed=int(seed), epochs=int(epochs), batch_size=int(batch_size), callbacks=callbacks)
+    sets = {key: scored[key] for key in sets}
     recipe = model_recipe(
         build_model, {key: prints[key] for key in sets}, **options, augment=augment, prepared_by=prepared_by
     )
 
     def make(folder: Path) -> dict[str, Any]:
+        file = folder / f"{name}.keras"
+        # What cannot be loaded again shall fail now, not after ten minutes.
+        save_model(build_model(), file)
+        load_model(file)
         model, history, threads = _fit(name, build_model, sets, augment, **options)
-        save_model(model, folder / f"{name}.keras")
+        save_model(model, file)
         curves = {"epoch": history.epoch, "history": history.history}
         files.write_whole(folder / f"{name}_history.json", files.as_json(curves))
         return {
@@ -132,7 +133,6 @@ def fit_or_load(
         }
 
     try:
-        rows = {prints[key]["sha256"]: prints[key]["row_codes"] for key in sets}
         model, history = artefacts.load_or_make(name, recipe, make, _load, rows)
         _score_again(name, model, scored, prints, batch_size)
         return model, history
@@ -165,28 +165,26 @@ def score(model: keras.Model, sets: Mapping[str, Pair], batch_size: int = 128) -
 def _score_again(name: str, model: keras.Model, sets: Mapping, prints: Mapping, batch_size: int) -> None:
     """Bring recorded metrics up to date when a data set of `score_on` is new or has changed."""
     recorded = artefacts.artefact_entry(name)["score_data"]
-    hashes = {key: prints[key]["sha256"] for key in sets}
-    stale = {key: pair for key, pair in sets.items() if recorded.get(key) != hashes[key]}
+    stale = [key for key in sets if recorded.get(key) != prints[key]["sha256"]]
     if not stale:
         return
-    strict = artefacts.switched_on("COURSE_STRICT") and not artefacts.switched_on("COURSE_REFIT")
     # The shipped model on somebody's own test set: that is no news about the artefact.
     own = artefacts.own_data()
-    if strict and not own:
+    if artefacts.is_strict() and not own:
         raise ArtefactError(
             f"'{name}': its recorded metrics on {', '.join(stale)} are missing or belong to other data. "
             "Run the lecture once without COURSE_STRICT to score the model again."
         )
     artefacts.say(f"Scoring '{name}' again on changed data: {', '.join(stale)}.")
-    changes = {"metrics": score(model, stale, batch_size), "score_data": {key: hashes[key] for key in stale}}
-    artefacts.update_entry(name, changes, keep=not own)
+    metrics = score(model, {key: sets[key] for key in stale}, batch_size)
+    hashes = {key: prints[key]["sha256"] for key in stale}
+    artefacts.update_entry(name, {"metrics": metrics, "score_data": hashes}, keep=not own)
 
 
 # --- fitting -----------------------------------------------------------------------------------
 
 
 def _fit(name, build_model, sets, augment, *, seed, epochs, batch_size, callbacks):
-    _check_storable(name, build_model())
     X, y = sets["train"]
     keras.utils.set_random_seed(seed)
     model = build_model()
@@ -217,13 +215,13 @@ def fresh_copy(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
 @contextlib.contextmanager
 def fitting_threads(number: int | None = None):
     """Use a fixed number of CPU threads (COURSE_THREADS, else 2), and put the old number back."""
-    text = str(number or os.environ.get("COURSE_THREADS", "").strip() or DEFAULT_THREADS)
-    if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"COURSE_THREADS must be a whole number of at least 1, not {text!r}")
-    before = torch.get_num_threads()
-    torch.set_num_threads(int(text))
+    threads, before = (
+        int(number or os.environ.get("COURSE_THREADS") or DEFAULT_THREADS),
+        torch.get_num_threads(),
+    )
+    torch.set_num_threads(threads)
     try:
-        yield int(text)
+        yield threads
     finally:
         torch.set_num_threads(before)
 
@@ -284,31 +282,3 @@ def save_model(model: keras.Model, path: Path) -> None:
         model.save(path)
     finally:
         model.optimizer = optimiser
-
-
-def _check_storable(name: str, model: keras.Model) -> None:
-    """Save and load the model before the fit: better now than after ten minutes."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        contextlib.suppress(OSError),
-    ):  # storing tells of a full disk
-        save_model(model, Path(folder) / "model.keras")
-        try:
-            load_model(Path(folder) / "model.keras")
-        except Exception as error:
-            raise ArtefactError(
-                f"'{name}' could be fitted, but its file could not be loaded in Keras's safe mode: "
-                f"{type(error).__name__}: {error}. Use Keras layers instead of Lambda, and register own "
-                "layers, losses and metrics with @keras.saving.register_keras_serializable()."
-            ) from error
-
-
-def _pair(name: str, value: Any) -> Pair:
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ValueError(f"{name} must be a pair (X, y)")
-    X, y = (np.asarray(part.detach().cpu() if torch.is_tensor(part) else part) for part in value)
-    if object in (X.dtype, y.dtype):
-        raise TypeError(f"{name} must hold numbers, not Python objects (dtype object)")
-    if 0 in (X.ndim, y.ndim) or not len(X) or not len(y):
-        raise ValueError(f"{name} is empty (shapes {X.shape} and {y.shape})")
-    return X, y

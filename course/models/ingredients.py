@@ -27,14 +27,8 @@ def model_recipe(
     """Return every ingredient of a fit, ready for JSON.
 
     `data` holds the fingerprints of "train" and, if there is one, "validation"; the other arguments are
-    those of `fit_or_load`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        `build_model` or `prepared_by` are of no use, or a function has no source.
+    those of `fit_or_load`. TypeError or ValueError if `build_model` or a function is of no use.
     """
-    brief = {key: {k: v for k, v in value.items() if k != "row_codes"} for key, value in data.items()}
     model, start = _first_model(build_model)
     compiled = describe(model.get_compile_config())
     optimiser = {key: value for key, value in compiled["optimizer"].items() if key != "name"}
@@ -50,8 +44,8 @@ def model_recipe(
         "callbacks": [describe(callback) for callback in options["callbacks"]],
         "augmentation": None if augment is None else recipes.code_of([augment]),
         "seed": options["seed"],
-        "training data": brief["train"],
-        "validation data": brief.get("validation"),
+        "training data": data["train"],
+        "validation data": data.get("validation"),
         "preparation code": recipes.code_of(prepared_by),
     }
 
@@ -123,19 +117,12 @@ def describe(value: Any) -> Any:
         return {str(k): describe(v) for k, v in value.items() if k not in noise and v is not None}
     if isinstance(value, list | tuple):
         return [describe(item) for item in value]
-    if isinstance(value, set | frozenset):
-        return sorted((describe(item) for item in value), key=repr)
     if isinstance(value, np.ndarray) or torch.is_tensor(value):
         return recipes.array_in_words(keras.ops.convert_to_numpy(value))
-    if isinstance(value, functools.partial):
-        return {"function": describe(value.func), "arguments": describe([value.args, value.keywords])}
-    if isinstance(value, types.MethodType):
-        return {"method": value.__name__, "of": describe(value.__self__)}
-    if callable(value) and hasattr(value, "__qualname__"):
+    if callable(value) and hasattr(value, "__qualname__") or isinstance(value, functools.partial):
         name = recipes.name_of(value)
-        return name if recipes.is_library(value) else {"function": name, "code": recipes.code_hash(value)}
-    if isinstance(value, bytes | complex):
-        return repr(value)
+        plain = recipes.is_library(value) and not isinstance(value, types.MethodType)
+        return name if plain else {"function": name, "code": recipes.code_hash(value)}
     state = {k: v for k, v in vars(value).items() if not k.startswith("_")}
     if isinstance(value, keras.callbacks.Callback):
         # What the constructors were given, not what an earlier fit left behind.

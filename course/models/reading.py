@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
-from course.models.fitting import fit_or_load, load_artefact
+from course.models.fitting import fit_or_load, load_artefact, load_model
+from course.paths import CACHE
 from course.store.artefacts import ArtefactError
 
 import keras
@@ -18,10 +19,7 @@ _MOST_IMAGES = 4_000
 def stored_network(name: str, class_names: Sequence[str]) -> keras.Model:
     """A network of lecture 4 as the repository stores it, compiled.
 
-    Raises
-    ------
-    ArtefactError
-        It is missing or damaged, or reads another number of characters.
+    ArtefactError if it is missing or damaged, or reads another number of characters.
     """
     model, _ = load_artefact(name)
     if model.output_shape[-1] != len(class_names):
@@ -41,8 +39,7 @@ def reading_network(X: np.ndarray, y: np.ndarray, class_names: Sequence[str]) ->
 
     Parameters
     ----------
-    X : training images, shape (n, height, width, 1), 0 to 255.
-    y : labels, shape (n,).
+    X, y : training images, shape (n, height, width, 1), 0 to 255, and labels, shape (n,).
     class_names : the character of each label.
 
     Returns
@@ -57,24 +54,11 @@ def reading_network(X: np.ndarray, y: np.ndarray, class_names: Sequence[str]) ->
     if not os.environ.get("COURSE_DATA", "").strip():
         return stored_network("cnn", class_names)
     chosen = np.random.default_rng(123).permutation(len(X))[:_MOST_IMAGES]
+    body = load_model(CACHE / "cnn.keras").layers[:-1]
 
     def build():
-        layers = keras.layers
-        model = keras.Sequential(
-            [
-                layers.Input(X.shape[1:]),
-                layers.Rescaling(1 / 255),
-                layers.Conv2D(16, 3, padding="same", activation="relu"),
-                layers.MaxPooling2D(2),
-                layers.Conv2D(32, 3, padding="same", activation="relu"),
-                layers.MaxPooling2D(2),
-                layers.Conv2D(64, 3, padding="same", activation="relu"),
-                layers.MaxPooling2D(4),
-                layers.Flatten(),
-                layers.Dense(64, activation="relu"),
-                layers.Dense(len(class_names)),
-            ]
-        )
+        fresh = [type(layer).from_config(layer.get_config()) for layer in body]
+        model = keras.Sequential([keras.Input(X.shape[1:]), *fresh, keras.layers.Dense(len(class_names))])
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
         return model

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import tempfile
 import time
 import warnings
@@ -17,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 from course.models import fitting
 from course.models.ingredients import describe, model_recipe
@@ -26,7 +26,7 @@ import keras
 import keras_tuner
 import numpy as np
 import pandas as pd
-from keras_tuner.src.engine.objective import create_objective
+from keras.callbacks import EarlyStopping
 from sklearn.exceptions import ConvergenceWarning
 
 # These networks are so small that a second thread costs more than it gives. With one thread a trial also
@@ -81,18 +81,23 @@ class Search:
     callbacks: Sequence[keras.callbacks.Callback] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def make_tuner(self, directory: Path, **changes: Any) -> keras_tuner.Tuner:
-        """Return KerasTuner's tuner, working in `directory`/<name>; it reloads what lies there."""
-        kind = type(self.tuner.__name__, (Reporting, self.tuner), {})
-        with _without_chief() if changes.pop("alone", True) else contextlib.nullcontext():
-            return kind(
-                _Seeded(self.build_model, self.seed),
+    def make_tuner(self, directory: Path, alone: bool = True) -> keras_tuner.Tuner:
+        """Return KerasTuner's tuner, working in `directory`/<name>; it reloads what lies there.
+
+        `alone`: whatever KerasTuner's variables for chief and workers say, this process searches on its own.
+        """
+        with mock.patch.dict(os.environ):  # as it was, afterwards
+            for key in [*os.environ] if alone else []:
+                if key.startswith("KERASTUNER_"):
+                    del os.environ[key]
+            return type(self.tuner.__name__, (_Seeded, self.tuner), {"seed": self.seed})(
+                self.build_model,
                 objective=self.objective,
                 max_trials=self.max_trials,
                 seed=self.seed,
                 directory=str(directory),
                 project_name=self.name,
-                **{**self.options, **changes},
+                **self.options,
             )
 
     def fit_options(self, data: Data) -> dict[str, Any]:
@@ -106,6 +111,10 @@ class Search:
             "validation_batch_size": EVALUATE,
             "verbose": 0,
         }
+
+    def fixed(self) -> dict[str, Any]:
+        """Return what a recipe holds of each fit."""
+        return {key: getattr(self, key) for key in ("seed", "epochs", "batch_size", "callbacks")}
 
     def run(self, tuner: keras_tuner.Tuner) -> None:
         """Run the trials that are still to do: KerasTuner's `search` on this search's data."""
@@ -130,15 +139,12 @@ def search_or_load(search: Search) -> keras_tuner.Tuner:
     ArtefactError
         As `course.store.artefacts.load_or_make`.
     RuntimeError
-        No trial of the search came to an end; KerasTuner's message says why.
+        No trial of the search came to an end.
     """
 
     def make(folder: Path) -> None:
         tuner = search.make_tuner(folder.parent)
-        bar = artefacts.progress(None, search.name, search.max_trials, unit="trial")
-        tuner.report = lambda: bar.update(len(tuner.oracle.end_order) - bar.n)
-        with bar:
-            search.run(tuner)
+        search.run(tuner)
         keep_best_weights(folder, tuner)
 
     try:
@@ -151,13 +157,7 @@ def search_or_load(search: Search) -> keras_tuner.Tuner:
 def folder_or_make(
     name: str, make: Callable[[Path], None], recipe: Mapping[str, Any], rows: Mapping | None = None
 ) -> Path:
-    """Return the stored folder `tuning/<name>` of this recipe; `make(folder)` fills it where there is none.
-
-    Raises
-    ------
-    ArtefactError
-        As `course.store.artefacts.load_or_make`.
-    """
+    """Return the stored folder `tuning/<name>` of this recipe; `make(folder)` fills it if there is none."""
 
     def make_in(folder: Path) -> dict:
         inner = folder / "tuning" / name
@@ -188,8 +188,6 @@ def scores_or_load(
         Name of the stored table, in `cache/tuning/<name>/`.
     networks
         Functions that build and compile, by a name to show.
-    search
-        Where data, epochs, batch size and callbacks come from.
     seeds
         Given to `keras.utils.set_random_seed` before a network is built.
     score
@@ -200,18 +198,13 @@ def scores_or_load(
     Returns
     -------
     A table with one row for each network and seed: `network`, `seed`, `epochs`, `parameters`, `seconds`,
-    and the score on each set.
-
-    Raises
-    ------
-    ArtefactError
-        As `course.store.artefacts.load_or_make`.
+    and the score on each set. ArtefactError as `course.store.artefacts.load_or_make`.
     """
     data = search.data()
     prints, rows = _fingerprints(data)
     recipe: dict[str, Any] = {}
     for network, build in networks.items():
-        each = _network_recipe(search, build, prints, [search.data, score])
+        each = model_recipe(build, prints, **search.fixed(), prepared_by=[search.data, score])
         own = {"architecture", "starting weights", "optimiser", "loss", "metrics"}
         recipe |= {f"{key} of {network}" if key in own else key: value for key, value in each.items()}
     recipe |= {"seed": [int(seed) for seed in seeds]}
@@ -235,10 +228,10 @@ def _fit_once(search: Search, build: Callable, seed: int, data: Data, predict: M
     with fitting.fitting_threads(THREADS):
         keras.utils.set_random_seed(seed)
         model = build()
-        best = _BestWeights(create_objective(search.objective))
+        # It never stops anything: in the end it puts back the weights of the epoch with the best objective.
+        best = EarlyStopping(search.objective, patience=search.epochs, restore_best_weights=True)
         callbacks = [*(fitting.fresh_copy(callback) for callback in search.callbacks), best]
         history = model.fit(**search.fit_options(data), callbacks=callbacks)
-        model.set_weights(best.weights)
         predictions = {
             key: model.predict(X, batch_size=EVALUATE, verbose=0).ravel().astype("float64")
             for key, (X, _) in predict.items()
@@ -292,7 +285,7 @@ def reload(search: Search, directory: Path) -> keras_tuner.Tuner:
         return search.make_tuner(directory)
 
 
-# --- recipes -----------------------------------------------------------------------------------
+# --- what runs inside a search, and its recipe -------------------------------------------------
 
 
 def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
@@ -301,14 +294,16 @@ def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
         # KerasTuner explores the space by building, also what lies behind conditions.
         space = search.make_tuner(Path(folder)).oracle.get_space().space
     prints, rows = _fingerprints(search.data())
-    recipe = _network_recipe(
-        search, lambda: search.build_model(keras_tuner.HyperParameters()), prints, [search.data]
-    )
+
+    def build() -> keras.Model:
+        return search.build_model(keras_tuner.HyperParameters())
+
     known = {"objective": search.objective, "max_trials": search.max_trials, **search.options}
-    # A list: hyperparameters are drawn one after the other from one stream of random numbers.
     own = {
+        # A list: hyperparameters are drawn one after the other from one stream of random numbers.
         "search space": [
-            {"class": " if ".join([hp.name, *map(_condition, hp.conditions)]), "kind": type(hp).__name__}
+            {"class": " if ".join([hp.name, *(f"{c.name} in {c.values}" for c in hp.conditions)])}
+            | {"kind": type(hp).__name__}
             | {k: v for k, v in describe(hp.get_config()).items() if k not in {"name", "conditions"}}
             for hp in space
         ],
@@ -316,82 +311,32 @@ def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
         "tuner options": describe(known),
         "code of build_model": recipes.code_of([search.build_model]),
     }
-    return own | recipe, rows
-
-
-def _condition(condition: Any) -> str:
-    return f"{condition.name} in {condition.values}"
+    return own | model_recipe(build, prints, **search.fixed(), prepared_by=[search.data]), rows
 
 
 def _fingerprints(data: Data) -> tuple[dict[str, dict], dict[str, str]]:
-    """Fingerprints of both parts of the data, and their row codes by SHA-256."""
-    prints = {
-        "train": recipes.fingerprint(data.X, data.y),
-        "validation": recipes.fingerprint(data.X_val, data.y_val),
-    }
-    return prints, {each["sha256"]: each["row_codes"] for each in prints.values()}
+    return recipes.fingerprints({"train": data[:2], "validation": data[2:]})
 
 
-def _network_recipe(search: Search, build: Callable, prints: Mapping, prepared_by: Sequence) -> dict:
-    options = dict(seed=search.seed, epochs=search.epochs, batch_size=search.batch_size)
-    return model_recipe(build, prints, **options, callbacks=search.callbacks, prepared_by=prepared_by)
+class _Seeded:
+    """Mixed into KerasTuner's tuner: each trial depends on itself only, and is told of when it ends.
 
-
-# --- what runs inside a search -----------------------------------------------------------------
-
-
-class _Seeded(keras_tuner.HyperModel):
-    """Sets Keras's random seed before each build, so that a trial depends on itself only.
-
-    Where a trial is fitted several times (`executions_per_trial`) each time has its own seed.
+    Keras's random seed is set before each build. Where a trial is fitted several times
+    (`executions_per_trial`) each time has its own seed.
     """
 
-    def __init__(self, build_model, seed: int):
-        super().__init__()
-        self.build_model, self.seed, self.builds = build_model, seed, 0
-
-    def build(self, hp):
-        keras.utils.set_random_seed(self.seed + self.builds)
-        self.builds += 1
-        return self.build_model(hp)
-
-
-class Reporting:
-    """Mixed into KerasTuner's tuner: calls `report` after each trial, says why one failed."""
-
-    report: Callable[[], None] | None = None
+    seed: int
+    builds = 0
 
     def on_trial_begin(self, trial):
         super().on_trial_begin(trial)
-        self.hypermodel.builds = 0
+        self.builds = 0
+
+    def _build_hypermodel(self, hp):
+        keras.utils.set_random_seed(self.seed + self.builds)
+        self.builds += 1
+        return super()._build_hypermodel(hp)
 
     def on_trial_end(self, trial):
-        if trial.message:
-            print(f"Trial {trial.trial_id} failed:\n{trial.message}", file=sys.stderr, flush=True)
+        artefacts.say(f"  trial {trial.trial_id} of '{self.project_name}': {trial.message or 'done'}")
         super().on_trial_end(trial)
-        if self.report is not None:
-            self.report()
-
-
-class _BestWeights(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the best objective, as KerasTuner does in a trial."""
-
-    def __init__(self, objective):
-        super().__init__()
-        self.objective, self.best, self.weights = objective, None, None
-
-    def on_epoch_end(self, epoch, logs=None):
-        value = self.objective.get_value(logs)
-        if self.best is None or self.objective.better_than(value, self.best):
-            self.best, self.weights = value, self.model.get_weights()
-
-
-@contextlib.contextmanager
-def _without_chief():
-    """Hide KerasTuner's variables for chief and workers: this process searches on its own."""
-    names = [name for name in os.environ if name.startswith("KERASTUNER_")]
-    hidden = {name: os.environ.pop(name) for name in names}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)

@@ -13,7 +13,6 @@ code says now; otherwise it names what changed and makes it again. Settings, all
 from __future__ import annotations
 
 import atexit
-import contextlib
 import copy
 import hashlib
 import json
@@ -39,7 +38,6 @@ from tqdm import tqdm
 
 MANIFEST = "manifest.json"
 FORMAT = 2
-EMPTY: dict[str, Any] = {"format": FORMAT, "artefacts": {}, "data": {}}
 REMEDY = "Make the folder writable, free some space, or set COURSE_CACHE to another one."
 
 Loaded = TypeVar("Loaded")
@@ -72,7 +70,8 @@ def load_or_make(
     name
         Lower-case letters, digits and underscores.
     recipe
-        All that can change the result, by ingredient, as `course.store.recipes` describes it.
+        All that can change the result, by ingredient: texts, numbers, arrays, what `recipes.code_of` returns,
+        lists and dictionaries of these.
     make
         Writes the files, under their final names, into the empty folder that it is given; returns what
         else the manifest shall record.
@@ -87,12 +86,12 @@ def load_or_make(
     ------
     ArtefactError
         With COURSE_STRICT=1, if nothing stored matches; with COURSE_REFIT=1, if it cannot be stored.
-    ValueError
-        A name that cannot be a file's.
+    ValueError, TypeError
+        A name that cannot be a file's; a recipe with something else in it.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"artefact name {name!r}: use lower-case letters, digits and underscores only")
-    recipe = json.loads(json.dumps(recipe))
+    recipe = _as_json(recipe)
     wanted = (name, recipe, rows or {}, load)
     places = [folder or cache_folder()]
     if folder is None and own_data():
@@ -104,11 +103,10 @@ def load_or_make(
             break
     done = (folder.absolute(), name, recipes.content_hash(recipe))
     refit = switched_on("COURSE_REFIT") and done not in _made
-    if refit:
-        reasons = ["COURSE_REFIT is set"]
-    elif found:
+    if found and not refit:
         return found[0]
-    if switched_on("COURSE_STRICT") and not switched_on("COURSE_REFIT"):
+    reasons = ["COURSE_REFIT is set"] if refit else reasons
+    if is_strict():
         listed = "".join(f"\n  - {reason}" for reason in reasons)
         raise ArtefactError(
             f"COURSE_STRICT is set, and the artefact '{name}' in {folder} is not what the code makes:"
@@ -135,13 +133,7 @@ def artefact_entry(name: str) -> dict[str, Any]:
     """Return what the manifest records of an artefact: of that which this process used last, if it did.
 
     Keys: `recipe`, `files` (SHA-256 and bytes by name), `seconds`, `versions`, `made` (UTC); for a model
-    also `metrics`, `score_data` (SHA-256 of each data set that was scored), `parameters`, `epochs_run` and
-    `threads`.
-
-    Raises
-    ------
-    ArtefactError
-        There is no such artefact.
+    also what `fit_or_load` adds. ArtefactError if there is no such artefact.
     """
     return copy.deepcopy(_find(name)[1])
 
@@ -153,11 +145,7 @@ def load_stored(name: str, load: Callable[[Path, dict], Loaded]) -> Loaded:
 
 def changes_since_stored(name: str, recipe: Mapping[str, Any], rows: Mapping[str, str]) -> list[str]:
     """Say in words why a recipe is not that of the stored artefact; an empty list if it is."""
-    manifest = read_manifest(cache_folder())
-    if name not in manifest["artefacts"]:
-        return ["nothing of this name is stored"]
-    stored = manifest["artefacts"][name]["recipe"]
-    return recipes.differences(stored, json.loads(json.dumps(recipe)), manifest["data"] | rows)
+    return _try_to_load(cache_folder(), name, _as_json(recipe), rows, lambda folder, entry: None)[1]
 
 
 def update_entry(name: str, changes: Mapping[str, Mapping], keep: bool) -> None:
@@ -165,10 +153,12 @@ def update_entry(name: str, changes: Mapping[str, Mapping], keep: bool) -> None:
     folder, entry = _find(name)
     for key, values in changes.items():
         entry[key] = {**entry.get(key, {}), **values}
+    if not keep:
+        return
     try:
-        with files.locked(folder, MANIFEST) if keep else contextlib.nullcontext():
+        with files.locked(folder, MANIFEST):
             manifest = read_manifest(folder)
-            if keep and manifest["artefacts"].get(name, {}).get("recipe") == entry["recipe"]:
+            if manifest["artefacts"].get(name, {}).get("recipe") == entry["recipe"]:
                 manifest["artefacts"][name] = entry
                 files.write_whole(folder / MANIFEST, files.as_json(manifest))
     except OSError as error:
@@ -208,14 +198,12 @@ def compute_or_load(
 
     Raises
     ------
-    ArtefactError
-        As `load_or_make`.
-    ValueError, TypeError
-        A name, argument or result that cannot be used.
+    ArtefactError, ValueError, TypeError
+        As `load_or_make`; TypeError also where a result holds Python objects.
     """
     arguments = dict(arguments or {})
     recipe = {"code": recipes.code_of([compute, *prepared_by])}
-    recipe |= {f"argument {key}": _described(key, value) for key, value in arguments.items()}
+    recipe |= {f"argument {key}": value for key, value in arguments.items()}
 
     def make(folder: Path) -> dict:
         result = {key: np.asarray(value) for key, value in compute(**arguments).items()}
@@ -230,16 +218,6 @@ def compute_or_load(
             return {key: stored[key] for key in stored.files}
 
     return load_or_make(name, recipe, make, load)
-
-
-def _described(key: str, value: Any) -> Any:
-    def other(part: Any) -> Any:
-        if isinstance(part, np.ndarray | np.generic):
-            return recipes.array_in_words(np.asarray(part))
-        kind = type(part).__name__
-        raise TypeError(f"argument {key!r} holds a {kind}; use arrays, numbers, texts, lists or dictionaries")
-
-    return json.loads(json.dumps(value, default=other))
 
 
 def progress(items: Iterable[Any], name: str, total: int | None = None, **options: Any) -> Iterator[Any]:
@@ -268,6 +246,11 @@ def switched_on(variable: str) -> bool:
     return os.environ.get(variable, "").strip().lower() not in {"", "0", "no", "false", "off"}
 
 
+def is_strict() -> bool:
+    """Shall what is stored be as the code makes it, and nothing be made?"""
+    return switched_on("COURSE_STRICT") and not switched_on("COURSE_REFIT")
+
+
 def say(message: str) -> None:
     """Print on the standard error: what the store does is no result of the lecture."""
     print(message, file=sys.stderr, flush=True)
@@ -288,18 +271,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
             raise ValueError(f"format {manifest['format']!r} is not {FORMAT}")
-        manifest["data"] = dict(manifest["data"])
-        for entry in manifest["artefacts"].values():
-            entry["recipe"] = dict(entry["recipe"])
-            if any(Path(name).is_absolute() or ".." in Path(name).parts for name in entry["files"]):
-                raise ValueError("a file lies outside of the folder")
     except (FileNotFoundError, NotADirectoryError):
-        return copy.deepcopy(EMPTY)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return {"format": FORMAT, "artefacts": {}, "data": {}}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtefactError(
             f"{path} is damaged ({type(error).__name__}: {error}); restore it from git"
         ) from error
     return manifest
+
+
+def _as_json(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(recipe, default=recipes.array_in_words))
 
 
 def _find(name: str) -> tuple[Path, dict]:
@@ -340,12 +322,10 @@ def _try_to_load(folder: Path, name: str, recipe: dict, rows: Mapping, load: Cal
 def _load(folder: Path, entry: dict, load: Callable[[Path, dict], Loaded]) -> Loaded:
     for name, recorded in entry["files"].items():
         try:
-            content = (folder / name).read_bytes()
-        except FileNotFoundError:
-            raise ArtefactError(f"{name} is missing") from None
+            whole = _recorded(folder / name) == recorded
         except OSError as error:
-            raise ArtefactError(f"{name} cannot be read: {error}") from error
-        if _recorded(content) != recorded:
+            raise ArtefactError(f"{name} is missing or cannot be read: {error}") from error
+        if not whole:
             raise ArtefactError(
                 f"{name} was changed or damaged after it was stored: its SHA-256 is another one"
             )
@@ -356,7 +336,8 @@ def _load(folder: Path, entry: dict, load: Callable[[Path, dict], Loaded]) -> Lo
         raise ArtefactError(f"{named} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
-def _recorded(content: bytes) -> dict[str, Any]:
+def _recorded(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
     return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
@@ -370,65 +351,58 @@ def _make(folder: Path, name: str, recipe: dict, rows: Mapping, make: Callable, 
     # Not in the folder: whatever happens to that one, what was made can be used.
     made = Path(tempfile.mkdtemp(prefix=f"{name}-"))
     atexit.register(shutil.rmtree, made, ignore_errors=True)
+    started = time.perf_counter()
     try:
-        started = time.perf_counter()
         about = make(made)
-        names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
-        versions = {each: metadata.version(each) for each in ("keras", "keras-tuner", "numpy", "torch")}
-        machine = f"{platform.system()} {platform.machine()}"
-        entry = {
-            "recipe": recipe,
-            "files": {each: _recorded((made / each).read_bytes()) for each in names},
-            "seconds": round(time.perf_counter() - started, 1),
-            **about,
-            "versions": {"python": platform.python_version(), "machine": machine, **versions},
-            "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
-        alone = {"format": FORMAT, "artefacts": {name: entry}, "data": dict(rows)}
-        files.write_whole(made / MANIFEST, files.as_json(alone))
-        if not blocked:
-            _store(folder, made, name, alone)
     except KeyboardInterrupt:
         say(f"Interrupted: '{name}' was not stored; what was stored before is unchanged.")
         raise
-    except _NotStored as error:
+    names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
+    versions = {each: metadata.version(each) for each in ("keras", "keras-tuner", "numpy", "torch")}
+    machine = f"{platform.system()} {platform.machine()}"
+    entry = {
+        "recipe": recipe,
+        "files": {each: _recorded(made / each) for each in names},
+        "seconds": round(time.perf_counter() - started, 1),
+        **about,
+        "versions": {"python": platform.python_version(), "machine": machine, **versions},
+        "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    alone = {"format": FORMAT, "artefacts": {name: entry}, "data": dict(rows)}
+    files.write_whole(made / MANIFEST, files.as_json(alone))
+    if blocked:
+        return made
+    try:
+        _store(folder, made, name, alone)
+    except (OSError, shutil.Error) as error:
         message = f"'{name}' could not be stored in {folder}: {error}. What was stored before is unchanged."
         if refit:
             raise ArtefactError(f"{message} {REMEDY}") from error
         warn(f"{message} {REMEDY}")
         return made
-    return made if blocked else folder
-
-
-class _NotStored(OSError):
-    """The folder did not take the files; unlike an OSError of what makes them."""
+    return folder
 
 
 def _store(folder: Path, made: Path, name: str, alone: dict) -> None:
     """Put the files and their entry in the place of those of before: all, or none."""
     new = alone["artefacts"][name]
-    try:
-        with (
-            files.locked(folder, MANIFEST),
-            tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as near,
-        ):
-            try:
-                manifest = read_manifest(folder)
-            except ArtefactError:
-                # Somebody may want to mend it by hand: it also spoke of the other artefacts.
-                files.write_whole(folder / f"{MANIFEST}.damaged", (folder / MANIFEST).read_bytes())
-                manifest = copy.deepcopy(EMPTY)
-            old = manifest["artefacts"].get(name, {})
-            manifest["artefacts"][name] = new
-            used = {sha for entry in manifest["artefacts"].values() for sha in _data_in(entry["recipe"])}
-            rows = manifest["data"] | alone["data"]
-            manifest["data"] = {sha: codes for sha, codes in rows.items() if sha in used}
-            shutil.copytree(made, near, dirs_exist_ok=True)
-            files.write_whole(Path(near, MANIFEST), files.as_json(manifest))
-            gone = set(old.get("files", {})) - set(new["files"])
-            files.move_together([*new["files"], MANIFEST], Path(near), folder, gone)
-    except (OSError, shutil.Error) as error:
-        raise _NotStored(str(error)) from error
+    near = tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-")
+    with files.locked(folder, MANIFEST), near:
+        try:
+            manifest = read_manifest(folder)
+        except ArtefactError:
+            # Somebody may want to mend it by hand: it also spoke of the other artefacts.
+            files.write_whole(folder / f"{MANIFEST}.damaged", (folder / MANIFEST).read_bytes())
+            manifest = {**alone, "artefacts": {}}
+        old = manifest["artefacts"].get(name, {})
+        manifest["artefacts"][name] = new
+        used = {sha for entry in manifest["artefacts"].values() for sha in _data_in(entry["recipe"])}
+        rows = manifest["data"] | alone["data"]
+        manifest["data"] = {sha: codes for sha, codes in rows.items() if sha in used}
+        shutil.copytree(made, near.name, dirs_exist_ok=True)
+        files.write_whole(Path(near.name, MANIFEST), files.as_json(manifest))
+        gone = set(old.get("files", {})) - set(new["files"])
+        files.move_together([*new["files"], MANIFEST], Path(near.name), folder, gone)
     for key, scores in new.get("metrics", {}).items():
         for metric, value in scores.items() if "metrics" in old else ():
             before = old["metrics"].get(key, {}).get(metric, float("nan"))

@@ -12,6 +12,7 @@ import contextlib
 import copy
 import dataclasses
 import difflib
+import dis
 import enum
 import functools
 import hashlib
@@ -19,7 +20,6 @@ import importlib.util
 import inspect
 import json
 import re
-import symtable
 import sys
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -70,10 +70,15 @@ def code_of(functions: Iterable[Callable]) -> dict[str, dict[str, str]]:
         if any(value is each for each in seen):
             continue
         seen.append(value)
+        if isinstance(value, types.MethodType):
+            raise TypeError(f"{name_of(value)} belongs to an object; a recipe needs a function that calls it")
         if not is_code(value) and not (callable(value) and is_library(value) and hasattr(value, "__name__")):
             raise TypeError(f"a recipe is made of functions, not of {value!r}")
-        if isinstance(value, functools.partial | types.MethodType):
-            waiting += _wrapped_in(value)
+        if isinstance(value, functools.partial):
+            inner = [value.func]
+            given = content_hash(_exact([value.args, value.keywords], inner))
+            found.setdefault(f"arguments of {name_of(value)}", set()).add(given)
+            waiting += [("", each) for each in inner]
         elif is_library(value):
             found.setdefault(name_of(value), set())
         elif isinstance(value, types.FunctionType | type) and not _is_elsewhere(_module(value)):
@@ -84,19 +89,6 @@ def code_of(functions: Iterable[Callable]) -> dict[str, dict[str, str]]:
             waiting += [("", getattr(value, key)) for key in INNER if hasattr(value, key)]
     # Functions of one name in two files count together.
     return {"functions": {name: content_hash(sorted(found[name])) for name in sorted(found)}}
-
-
-def _wrapped_in(value: functools.partial | types.MethodType) -> list[tuple[str, Any]]:
-    """The function of a partial or a method, and what it is bound to."""
-    if isinstance(value, functools.partial):
-        given = {**dict(enumerate(value.args, start=1)), **value.keywords}
-        bound = {f"argument {key} of {name_of(value.func)}": each for key, each in given.items()}
-    elif is_code(value.__self__):
-        bound = {"": value.__self__}
-    else:
-        bound = {"": type(value.__self__), f"state of {name_of(value)}": vars(value.__self__)}
-    _exact(bound, [])  # a TypeError if something in it cannot be part of a recipe
-    return [("", value.func if isinstance(value, functools.partial) else value.__func__), *bound.items()]
 
 
 def code_hash(value: Any) -> str:
@@ -118,6 +110,14 @@ def is_library(value: Any) -> bool:
     return _is_elsewhere(_module(value)) and all(is_library(each) for each in inner)
 
 
+def name_of(value: Any) -> str:
+    """Return the name of a function or class, with its package if that is another one."""
+    while isinstance(value, functools.partial):
+        value = value.func
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", type(value).__name__)
+    return f"{_module(value).partition('.')[0]}.{name}" if is_library(value) else name
+
+
 def _module(value: Any) -> str:
     if isinstance(value, types.FunctionType):  # a wrapper claims to come from where the wrapped one does
         return value.__globals__.get("__name__") or ""
@@ -130,20 +130,11 @@ def _is_elsewhere(module: str) -> bool:
     top = module.partition(".")[0]
     if top in {"course", "__main__", ""}:
         return module.startswith("course.store")  # what keeps a result does not change it
-    with contextlib.suppress(ImportError, ValueError, AttributeError):
-        file = getattr(sys.modules.get(top), "__file__", None) or importlib.util.find_spec(top).origin
-        return top in sys.stdlib_module_names or bool(
-            {"site-packages", "dist-packages"} & {*Path(file).parts}
-        )
-    return top in sys.stdlib_module_names
-
-
-def name_of(value: Any) -> str:
-    """Return the name of a function or class, with its package if that is another one."""
-    while isinstance(value, functools.partial):
-        value = value.func
-    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", type(value).__name__)
-    return f"{_module(value).partition('.')[0]}.{name}" if is_library(value) else name
+    file = getattr(sys.modules.get(module), "__file__", None)
+    with contextlib.suppress(ImportError, ValueError):
+        file = file or getattr(importlib.util.find_spec(top), "origin", None)
+    packages = {"site-packages", "dist-packages"} & {*Path(file or "").parts}
+    return top in sys.stdlib_module_names or bool(packages)
 
 
 def _own_hash(value: Any) -> str:
@@ -169,64 +160,45 @@ def _held_by(kind: type) -> Iterator[tuple[str, Any]]:
 def _looked_up_by(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     """What the names in a function mean: functions, classes, and what counts as a constant."""
     tree = _tree(function)
-    scope, names = dict(function.__globals__), _global_names(tree)
+    scope, names = dict(function.__globals__), _global_names(compile(tree, "recipe", "exec"))
     for each in inspect.signature(function, follow_wrapped=False).parameters.values():
         # A list that is a default is in the source, and may be filled meanwhile.
         if not isinstance(each.default, list | dict | set) and each.default is not each.empty:
-            yield from _counted(f"default of {each.name}", each.default, True)
+            yield f"default of {each.name}", each.default
     for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with contextlib.suppress(ValueError):  # a cell that is still empty
             scope[variable] = cell.cell_contents
-            yield from _counted(variable, cell.cell_contents, variable in names)
+            if variable in names:
+                yield variable, cell.cell_contents
+    used = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for name, own_name, value in _imported(node, function.__globals__.get("__package__")):
-                scope[name] = value
-                names.add(name)
-                yield from _counted(own_name, value)
-    for name in names & scope.keys():
-        yield from _counted(name, scope[name])
+        if isinstance(node, ast.Import | ast.ImportFrom) and _is_ours(node):
+            exec(compile(ast.Module([node], []), "import", "exec"), scope)
+            bound = {each.asname or each.name.partition(".")[0]: each.name for each in node.names}
+            used += [(own_name, scope[name]) for name, own_name in bound.items()]
+            names.update(bound)
+    used += [(name, scope[name]) for name in names & scope.keys()]
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
-            root, *way, last = ast.unparse(node).split(".")
-            owner = scope.get(root) if root in names else None
+            root, *way = ast.unparse(node).split(".")
+            value = scope.get(root) if root in names else None
             for each in way:
-                owner = getattr(owner, each, None) if isinstance(owner, types.ModuleType) else None
-            if isinstance(owner, types.ModuleType) and not is_library(owner):
-                yield from _counted(last, getattr(owner, last, None))
-            elif last == "__doc__" and is_code(owner) and not is_library(owner):
-                yield from _counted(f"{root}.__doc__", owner.__doc__, True)
+                ours = isinstance(value, types.ModuleType) and not is_library(value)
+                value = getattr(value, each, None) if ours else None
+            used += [(way[-1], value)] if value is not None else []
+    yield from ((name, value) for name, value in used if is_code(value) or name.isupper())
 
 
-def _counted(name: str, value: Any, always: bool = False) -> list[tuple[str, Any]]:
-    return [(name, value)] if is_code(value) or always or name.isupper() else []
-
-
-def _imported(node: ast.Import | ast.ImportFrom, package: str | None) -> Iterator[tuple[str, str, Any]]:
-    """Yield what an import inside a function binds of ours: the name here, the name there, the thing."""
-    base = ""
-    if isinstance(node, ast.ImportFrom):
-        base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-    for each in node.names:
-        if _is_elsewhere(base or each.name):
-            continue
-        value = importlib.import_module(base or each.name)
-        if base:
-            value = getattr(value, each.name, None) or importlib.import_module(f"{base}.{each.name}")
-        elif not each.asname:  # `import a.b` binds a
-            value = sys.modules[each.name.partition(".")[0]]
-        yield each.asname or each.name.partition(".")[0], each.name, value
-
-
-def _global_names(tree: ast.AST) -> set[str]:
+def _global_names(code: types.CodeType) -> set[str]:
     """The names that Python looks up outside of the functions' own scopes."""
+    loads = {"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"}
+    own = {each.argval for each in dis.get_instructions(code) if each.opname in loads}
+    return own.union(*(_global_names(each) for each in code.co_consts if isinstance(each, types.CodeType)))
 
-    def names(table: symtable.SymbolTable) -> set[str]:
-        outer = table.get_type() == "module"
-        own = {s.get_name() for s in table.get_symbols() if s.is_referenced() and (outer or s.is_global())}
-        return own.union(*map(names, table.get_children()))
 
-    return names(symtable.symtable(ast.unparse(tree), "recipe", "exec"))
+def _is_ours(node: ast.Import | ast.ImportFrom) -> bool:
+    modules = [node.module] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
+    return bool(getattr(node, "level", 0)) or not all(map(_is_elsewhere, modules))
 
 
 def _exact(value: Any, code: list[Any]) -> Any:
@@ -250,14 +222,14 @@ def _exact(value: Any, code: list[Any]) -> Any:
         return [kind, *(_exact(each, code) for each in value)]
     if hasattr(value, "detach"):  # a tensor
         value = value.detach().cpu().numpy()
-    if isinstance(value, np.ndarray | np.generic):
-        return array_in_words(np.asarray(value))
+    if isinstance(value, np.generic):
+        return array_in_words(value)
     if isinstance(value, float | complex | bytes | range | slice):
         return [kind, repr(value)]
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    raise TypeError(f"a {kind} cannot be part of a recipe: use numbers, texts, arrays, lists or dictionaries")
+    return value if value is None or isinstance(value, bool | int | str) else array_in_words(value)
 
+
+# --- the syntax of a function ------------------------------------------------------------------
 
 _parsed = functools.lru_cache(maxsize=64)(ast.parse)
 
@@ -280,14 +252,13 @@ def _tree(function: types.FunctionType) -> ast.Module:
         and min(each.lineno for each in (node, *getattr(node, "decorator_list", ()))) == code.co_firstlineno
         and getattr(node, "name", "<lambda>") == code.co_name
     ]
-    if len(found) > 1:  # several lambdas in a line: by the columns of what they return
-        spots, bodies = {*code.co_positions()}, [node.body for node in found]
-        ends = [(n.lineno, n.end_lineno, n.col_offset, n.end_col_offset) for n in bodies]
-        found = [node for node, end in zip(found, ends, strict=True) if end in spots] or found
-    if not found:
-        raise TypeError(f"the source of {function.__qualname__} has changed since it was run; run it again")
-    body = [ast.Expr(each) if isinstance(each, ast.Lambda) else each for each in copy.deepcopy(found)]
-    return ast.fix_missing_locations(_essential(ast.Module(body, [])))
+    if len(found) != 1:
+        known = "has changed since it was run; run it again"
+        known = "stands in a line with another; put each on a line of its own" if found else known
+        raise TypeError(f"the source of {function.__qualname__} {known}")
+    body = copy.deepcopy(found[0])
+    body = ast.Expr(body) if isinstance(body, ast.Lambda) else body
+    return ast.fix_missing_locations(_essential(ast.Module([body], [])))
 
 
 def _essential(tree: ast.Module) -> ast.Module:
@@ -295,21 +266,38 @@ def _essential(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         for field in {"annotation", "returns", "msg"} & {*node._fields}:
             setattr(node, field, None)
+        if isinstance(node, ast.Attribute) and node.attr == "__doc__":
+            raise TypeError("docstrings count in no recipe: what reads __doc__ cannot be part of one")
         if isinstance(node, ast.Raise):
             raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
             # A constant, since nothing is looked up for it.
             node.exc, node.cause = raised and ast.Constant(ast.unparse(raised)), None
-        elif isinstance(node, ast.Expr):
-            call = isinstance(node.value, ast.Call) and ast.unparse(node.value.func).split(".")[-1]
-            if call in {"print", "warn"} or _is_text(node.value):
-                node.value = ast.Tuple(_calls(node.value, call in {"print", "warn"}), ast.Load())
+        elif isinstance(node, ast.Expr) and not isinstance(node.value, ast.Lambda):
+            node.value = _effects(node.value)
     read = _names_read(tree)
     for node in ast.walk(tree):
         for part in ("body", "orelse", "finalbody"):
             if isinstance(block := getattr(node, part, None), list) and block:
-                kept = [_kept(each, None if isinstance(node, ast.ClassDef) else read) for each in block]
-                block[:] = [each for each in kept if each] or [ast.Pass()]
+                block[:] = [each for each in (_kept(each, read) for each in block) if each] or [ast.Pass()]
     return tree
+
+
+def _effects(node: ast.AST) -> ast.AST:
+    """What may do something in an expression that nobody reads: its calls, unless they only say something."""
+
+    def calls(node: ast.AST) -> list[ast.AST]:
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func).split(".")[-1]
+            words = isinstance(getattr(node.func, "value", None), ast.JoinedStr | ast.Constant)
+            if not (words or called in {"print", "warn"} or called.endswith(("Error", "Exception"))):
+                return [node]
+        elif isinstance(node, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr):
+            return [node]
+        found = [each for child in ast.iter_child_nodes(node) for each in calls(child)]
+        return [node] if found and hasattr(node, "generators") else found
+
+    found = calls(node)
+    return node if found == [node] else ast.Tuple(found, ast.Load())
 
 
 def _names_read(tree: ast.AST) -> set[str]:
@@ -322,75 +310,51 @@ def _names_read(tree: ast.AST) -> set[str]:
             read.update(node.names)
         elif isinstance(node, ast.Constant):
             read.update(re.findall(r"@(\w+)", str(node.value)))
+        elif isinstance(node, ast.AugAssign | ast.ClassDef):
+            read.update(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
     everything = {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)}
     return everything if {"locals", "vars", "eval", "exec"} & read else read
 
 
-def _kept(node: ast.AST, read: Collection[str] | None) -> ast.AST | None:
-    """A statement, or what is left of it if nothing reads the text in it; in a class (None), all is read."""
+def _kept(node: ast.AST, read: Collection[str]) -> ast.AST | None:
+    """A statement, or what is left of it if nothing reads the variables that it sets."""
     if isinstance(node, ast.AnnAssign):
-        declared = ast.Constant(None) if read is None else None
-        node = ast.Assign([node.target], node.value or declared) if node.value or declared else None
-    if isinstance(node, ast.Assign | ast.AugAssign) and read is not None:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        unread = all(isinstance(each, ast.Name) and each.id not in read for each in targets)
-        called = ast.unparse(node.value.func) if isinstance(node.value, ast.Call) else ""
-        error = called.endswith(("Error", "Exception"))
-        if unread and (error or _is_text(node.value)):
-            node = ast.Expr(ast.Tuple(_calls(node.value, error), ast.Load()))
-    empty = isinstance(node, ast.Expr) and isinstance(node.value, ast.Tuple) and not node.value.elts
-    return None if empty else node
-
-
-def _is_text(node: ast.AST) -> bool:
-    if isinstance(node, ast.BinOp):
-        return _is_text(node.left) or isinstance(node.op, ast.Add) and _is_text(node.right)
-    if isinstance(node, ast.IfExp):
-        return _is_text(node.body) and _is_text(node.orelse)
-    if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Attribute) and _is_text(node.func.value)
-    return isinstance(node, ast.JoinedStr) or isinstance(getattr(node, "value", None), str)
-
-
-def _calls(node: ast.AST, inside: bool = False) -> list[ast.AST]:
-    """What may do something in a text that nobody reads."""
-    kinds = ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr
-    if isinstance(node, kinds) and not inside and not _is_text(node):
-        return [node]
-    found = [each for child in ast.iter_child_nodes(node) for each in _calls(child)]
-    return [node] if found and hasattr(node, "generators") else found
+        node = ast.Assign([node.target], node.value or ast.Constant(None))
+    if isinstance(node, ast.Assign):
+        unread = all(isinstance(each, ast.Name) and each.id not in read for each in node.targets)
+        node = ast.Expr(_effects(node.value)) if unread else node
+    return None if isinstance(node, ast.Expr) and getattr(node.value, "elts", None) == [] else node
 
 
 def _plain(node: Any) -> Any:
     """A syntax tree as lists, the same in all Python versions of this course, unlike `ast.dump`."""
-    if isinstance(node, ast.AST):
-        skipped = {"ctx", "kind", "type_comment", "type_params"}
-        if isinstance(node, ast.ImportFrom) and (node.level or not _is_elsewhere(node.module)):
-            skipped |= {"module", "level"}  # a function may move to another file
-        fields = [(key, _plain(value)) for key, value in ast.iter_fields(node) if key not in skipped]
-        return [type(node).__name__] + [[key, value] for key, value in fields if value not in (None, [])]
     if isinstance(node, list):
         return [_plain(item) for item in node]
-    exact = isinstance(node, str | int | bool) or node is None
-    return node if exact else [type(node).__name__, repr(node)]
+    if not isinstance(node, ast.AST):
+        exact = isinstance(node, str | int | bool) or node is None
+        return node if exact else [type(node).__name__, repr(node)]
+    skipped = {"ctx", "kind", "type_comment", "type_params"}
+    if isinstance(node, ast.ImportFrom) and _is_ours(node):
+        skipped |= {"module", "level"}  # a function may move to another file
+    fields = [(key, _plain(value)) for key, value in ast.iter_fields(node) if key not in skipped]
+    return [type(node).__name__] + [[key, value] for key, value in fields if value not in (None, [])]
 
 
 # --- values and data ---------------------------------------------------------------------------
 
 
-def array_in_words(array: np.ndarray) -> dict[str, str]:
-    """Return dtype, shape and SHA-256 of an array; TypeError if it holds Python objects."""
-    shape = "×".join(f"{size:,}" for size in array.shape)
-    return {"array": f"{array.dtype.name} {shape}", "sha256": array_hash(array)}
-
-
-def array_hash(array: np.ndarray) -> str:
-    """Return the SHA-256 of an array's values, shape and dtype; TypeError on Python objects."""
-    if array.dtype == object:
-        raise TypeError("an array of Python objects has no fingerprint; use numbers or texts")
+def array_in_words(value: Any) -> dict[str, str]:
+    """Return dtype, shape and SHA-256 of an array or a number of NumPy; TypeError if it is something else."""
+    if not isinstance(value, np.ndarray | np.generic) or value.dtype == object:
+        kind = type(value).__name__
+        raise TypeError(
+            f"a {kind} cannot be part of a recipe: use numbers, texts, arrays of them, lists or dictionaries"
+        )
+    array = np.asarray(value)
     digest = hashlib.sha256(f"{array.dtype.name} {array.shape}".encode())
     digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
+    shape = "×".join(f"{size:,}" for size in array.shape)
+    return {"array": f"{array.dtype.name} {shape}", "sha256": digest.hexdigest()}
 
 
 def fingerprint(X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
@@ -399,9 +363,10 @@ def fingerprint(X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     The full SHA-256 decides; four bytes of each row's hash ("row_codes") are kept as well, so that a
     mismatch can say how many rows changed.
     """
-    if len(X) != len(y):
-        raise ValueError(f"X has {len(X):,} rows, but y has {len(y):,}")
+    if not len(X) or len(X) != len(y):
+        raise ValueError(f"X has {len(X):,} rows, and y has {len(y):,}")
     total = hashlib.sha256(f"{X.dtype.name} {X.shape} {y.dtype.name} {y.shape}".encode())
+    described = {"rows": len(X), "inputs": array_in_words(X), "targets": array_in_words(y)}
     codes = bytearray()
     little = (np.ascontiguousarray(a, dtype=a.dtype.newbyteorder("<")) for a in (X, y))
     flat_X, flat_y = (a.reshape(len(a), -1).view(np.uint8) for a in little)
@@ -411,11 +376,15 @@ def fingerprint(X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         codes += digest[:4]
     return {
         "sha256": total.hexdigest(),
-        "rows": len(X),
-        "inputs": array_in_words(X),
-        "targets": array_in_words(y),
+        **described,
         "row_codes": base64.b64encode(bytes(codes)).decode("ascii"),
     }
+
+
+def fingerprints(sets: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[dict[str, dict], dict[str, str]]:
+    """Return fingerprints of data sets (X, y) by name, ready for a recipe, and row codes by SHA-256."""
+    prints = {key: fingerprint(*pair) for key, pair in sets.items()}
+    return prints, {each["sha256"]: each.pop("row_codes") for each in prints.values()}
 
 
 # --- what changed, in words --------------------------------------------------------------------
@@ -429,54 +398,41 @@ def differences(old: Mapping, new: Mapping, rows: Mapping[str, str]) -> list[str
     reasons = []
     for key in {**new, **old}:
         before, after = old.get(key), new.get(key)
-        if content_hash(before) == content_hash(after):
-            continue
         both = isinstance(before, Mapping) and isinstance(after, Mapping)
-        if both and "targets" in after:
-            words = _data_words(before, after, rows)
-        elif both and "functions" in after:
-            words = _code_words(before["functions"], after["functions"])
-        elif key == "starting weights" and both and old.get("architecture") != new.get("architecture"):
+        if key == "starting weights" and both and old.get("architecture") != new.get("architecture"):
             continue  # other layers have other zeros and ones: that is no news of its own
-        else:
-            words = list(_changes(before, after, ""))
+        if both and "functions" in after:
+            before, after = before["functions"], after["functions"]
+        data = both and "targets" in after and before != after
+        words = _data_words(before, after, rows) if data else list(_changes(before, after, ""))
         shown = ", ".join(words[:4]) + (f" and {len(words) - 4} more changes" if len(words) > 4 else "")
-        reasons.append(f"{key}: {shown}")
+        reasons += [f"{key}: {shown}"] if words else []
     return reasons
 
 
 def _data_words(before: Mapping, after: Mapping, rows: Mapping[str, str]) -> list[str]:
     parts = [part for part in ("inputs", "targets") if before[part] != after[part]]
-    shapes = [f"{part} {before[part]['array']} → {after[part]['array']}" for part in parts]
     if any(before[part]["array"] != after[part]["array"] for part in parts):
-        return shapes
-    codes = [np.frombuffer(base64.b64decode(rows.get(each["sha256"], "")), "<u4") for each in (before, after)]
-    if len(codes[0]) != len(codes[1]):
+        return [f"{part} {before[part]['array']} → {after[part]['array']}" for part in parts]
+    a, b = (np.frombuffer(base64.b64decode(rows.get(each["sha256"], "")), "<u4") for each in (before, after))
+    if len(a) != len(b):
         return [f"the {' and '.join(parts)} differ"]
-    if np.array_equal(*(np.sort(each) for each in codes)):
-        return [f"the same {len(codes[1]):,} rows in another order"]
-    number = int((codes[0] != codes[1]).sum())
-    return [f"{number:,} of {len(codes[1]):,} rows differ (in their {' and '.join(parts)})"]
-
-
-def _code_words(before: Mapping, after: Mapping) -> list[str]:
-    words = [f"{key} changed" for key in after if key in before and before[key] != after[key]]
-    words += [f"{key} is used now" for key in after if key not in before]
-    return words + [f"{key} is used no more" for key in before if key not in after]
+    if np.array_equal(np.sort(a), np.sort(b)):
+        return [f"the same {len(b):,} rows in another order"]
+    return [f"{(a != b).sum():,} of {len(b):,} rows differ (in their {' and '.join(parts)})"]
 
 
 def _changes(before: Any, after: Any, path: str) -> Iterator[str]:
     """Yield in words where two plain values differ, each with the way that leads to it."""
+    hashes = [isinstance(x, str) and re.fullmatch(r"[0-9a-f]{64}", x) for x in (before, after)]
     if content_hash(before) == content_hash(after):
         return
-    kinds = [each.get("class") if isinstance(each, Mapping) else None for each in (before, after)]
-    if isinstance(before, Mapping) and isinstance(after, Mapping) and kinds[0] == kinds[1]:
+    if any(hashes):
+        how = "changed" if all(hashes) else "is used now" if hashes[1] else "is used no more"
+        yield f"{path} {how}".strip()
+    elif all(isinstance(x, Mapping) for x in (before, after)) and before.get("class") == after.get("class"):
         for key in {**after, **before}:
-            if key == "code" or "sha256" in key:
-                if before.get(key) != after.get(key):
-                    yield f"{path} {key} changed".strip()
-            else:
-                yield from _changes(before.get(key), after.get(key), f"{path} {key}".strip())
+            yield from _changes(before.get(key), after.get(key), f"{path} {key}".strip())
     elif isinstance(before, list) and isinstance(after, list) and any(isinstance(x, Mapping) for x in after):
         names = [[_brief(each) for each in side] for side in (before, after)]
         for tag, i, j, k, m in difflib.SequenceMatcher(None, *names, autojunk=False).get_opcodes():

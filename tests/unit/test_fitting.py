@@ -245,7 +245,10 @@ CHANGES = {
         dict(build_model=lambda: build(extra=[lambda: layers.Dropout(0.2)])),
         "architecture: layers 4: none → Dropout",
     ),
-    "own layer": (dict(build_model=lambda: build(extra=[layer_that_adds(2)])), "architecture: code changed"),
+    "own layer": (
+        dict(build_model=lambda: build(extra=[layer_that_adds(2)])),
+        "architecture: code layer_that_adds",
+    ),
     "seed of a layer": (
         dict(build_model=lambda: build(extra=[lambda: layers.Dropout(0.2, seed=2)])),
         "architecture: layers 4 (Dropout) seed 1 → 2",
@@ -254,7 +257,7 @@ CHANGES = {
         dict(build_model=lambda: build(learning_rate=0.01)),
         "optimiser: learning_rate 0.001 → 0.01",
     ),
-    "own schedule": (dict(build_model=lambda: build(learning_rate=step(2))), "optimiser: code changed"),
+    "own schedule": (dict(build_model=lambda: build(learning_rate=step(2))), "optimiser: code step"),
     "loss": (
         dict(build_model=lambda: build(loss=keras.losses.SparseCategoricalCrossentropy())),
         "loss: from_logits true → false",
@@ -448,9 +451,6 @@ def test_threads_come_from_the_setting(cache, monkeypatch):
     monkeypatch.delenv("COURSE_THREADS")
     call(name="by_default")
     assert artefacts.artefact_entry("by_default")["threads"] == fitting.DEFAULT_THREADS
-    monkeypatch.setenv("COURSE_THREADS", "many")
-    with pytest.raises(ValueError, match="COURSE_THREADS.*'many'"):
-        call(name="other")
 
 
 def test_callback_given_twice_carries_no_state(cache, capsys):
@@ -502,6 +502,10 @@ def uncompiled():
     return keras.Sequential([layers.Input((4, 3, 1)), layers.Flatten(), layers.Dense(3)])
 
 
+def lambda_layer():
+    return layers.Lambda(lambda x: x + 1)
+
+
 def unbuilt():
     model = keras.Sequential([layers.Flatten(), layers.Dense(3)])
     model.compile("adam", "mse")
@@ -513,16 +517,11 @@ def unbuilt():
     [
         (dict(build_model=uncompiled), TypeError, "compiled"),
         (dict(build_model=unbuilt), ValueError, "keras.Input"),
-        (dict(X=X[:0], y=Y[:0]), ValueError, "X, y is empty"),
-        (dict(X=X[:9]), ValueError, "X has 9 rows, but y has 24"),
+        (dict(X=X[:0], y=Y[:0]), ValueError, "X has 0 rows"),
+        (dict(X=X[:9]), ValueError, "X has 9 rows, and y has 24"),
         (dict(y=np.array(["a"] * 24, dtype=object)), TypeError, "numbers"),
-        (dict(validation_data=X_VAL), ValueError, "validation_data must be a pair"),
         (dict(prepared_by=["load"]), TypeError, "functions"),
-        (
-            dict(build_model=lambda: build(extra=[lambda: layers.Lambda(lambda x: x + 1)])),
-            ArtefactError,
-            "safe mode",
-        ),
+        (dict(build_model=lambda: build(extra=[lambda_layer])), ValueError, "Lambda"),
     ],
 )
 def test_bad_arguments_are_named(cache, changes, error, words):

@@ -269,9 +269,7 @@ def test_damage_is_mended(door, stored, capsys) -> None:
     assert door.same(door.call(), first) and making(capsys) == ""
 
 
-@pytest.mark.parametrize(
-    "content", ["{", "{}", "[1]", '{"format": 1}', "null", '{"format": 2, "artefacts": 1}']
-)
+@pytest.mark.parametrize("content", ["{", "{}", "[1]", '{"format": 1}', "null"])
 def test_a_damaged_manifest_is_named_and_kept_aside(stored, refused, capsys, content) -> None:
     (stored / "manifest.json").write_text(content, encoding="utf-8")
     assert "manifest.json is damaged" in refused(DOORS["hand"])
@@ -287,19 +285,11 @@ def change_manifest(folder, change) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "deep/../../secret"])
-def test_a_manifest_cannot_point_outside_of_its_folder(stored, refused, name) -> None:
-    change_manifest(
-        stored, lambda all: all["by_hand"]["files"].update({name: {"sha256": "0" * 64, "bytes": 1}})
-    )
-    assert "outside" in refused(DOORS["hand"])
-
-
 def test_a_file_that_cannot_be_read_is_named(door, stored, refused) -> None:
     """The right SHA-256, but not what the reader expects: a pickle, say."""
     for name in files_of(door, stored):
         (stored / name).write_bytes(b"\x80\x04no model, no archive, no table")
-        record = artefacts._recorded((stored / name).read_bytes())
+        record = artefacts._recorded(stored / name)
         change_manifest(stored, lambda all: all[door.name]["files"].update({name: record}))
     if door.name != "tiny":  # KerasTuner reads its own files
         assert "cannot be loaded" in refused(door)
@@ -307,7 +297,7 @@ def test_a_file_that_cannot_be_read_is_named(door, stored, refused) -> None:
 
 def test_pickles_are_not_loaded(stored, refused) -> None:
     np.savez(stored / "scores.npz", scores=np.array([{"a": 1}], dtype=object))
-    record = artefacts._recorded((stored / "scores.npz").read_bytes())
+    record = artefacts._recorded(stored / "scores.npz")
     change_manifest(stored, lambda all: all["scores"]["files"].update({"scores.npz": record}))
     assert "scores.npz cannot be loaded" in refused(DOORS["compute"])
 
@@ -506,7 +496,7 @@ def test_an_unknown_artefact_is_named(stored) -> None:
 
 
 def test_what_is_no_ingredient_or_no_result_is_refused(cache) -> None:
-    with pytest.raises(TypeError, match="argument 'x' holds a set"):
+    with pytest.raises(TypeError, match="a set cannot be part of a recipe"):
         compute_or_load("scores", table, {"x": {1}, "rate": 1})
     with pytest.raises(TypeError, match="Python objects under 'a'"):
         compute_or_load("scores", lambda: {"a": [object()]})
