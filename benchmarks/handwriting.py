@@ -1,25 +1,23 @@
-"""Speed of the simulated handwriting: images a second with one and with two processes.
+"""Speed of the simulated handwriting: images a second with one process and with two, whose start counts.
 
-The start of the processes counts."""
-
-import time
+Aim: 500 images a second with two.
+"""
 
 from course.characters import CHARACTERS
 
+from benchmarks._common import seconds, show
 from tools.handwriting.generate import perform, plan
+
+IMAGES = len(CHARACTERS) * 100
 
 
 def main() -> None:
-    """Print a table; the goal is 500 images a second on two cores."""
-    tasks = plan(CHARACTERS, 100, 0, seed=1)
-    for workers in (1, 2):
-        begin = time.perf_counter()
-        images = sum(1 for _ in perform(tasks, workers))
-        seconds = time.perf_counter() - begin
-        print(
-            f"handwriting: {workers} process{'es' * (workers > 1)}, {images:,} images, "
-            f"{images / seconds:,.0f} images a second (goal: 500 with 2)"
-        )
+    """Print the table."""
+    tasks, rows = plan(CHARACTERS, 100, 0, seed=1), []
+    for workers, aim in ((1, None), (2, 500)):
+        taken = seconds(lambda: [None for _ in perform(tasks, workers)])
+        rows.append({"processes": workers, "images": IMAGES, "images/s": IMAGES / taken, "aim": aim})
+    show("Simulated handwriting", rows)
 
 
 if __name__ == "__main__":

@@ -2,142 +2,102 @@
 
     python -m benchmarks.loading [--images 40000] [--repeats 3]
 
-Three variants, each in a process of its own, on the same files (copies of the shipped
-handwriting, read once beforehand so that the disk plays no part):
+Three variants, each in a process of its own, on the same files (copies of the shipped handwriting):
 
 plain   one image after the other, then one array of them all
 first   load_images_from_directory on a folder that it has not seen
 later   load_images_from_directory on a folder that it has packed
 
-Each repeat runs all three, one after the other, so that whatever else the machine does hits
-all; a ratio is the median over the repeats of the ratio within a repeat. "Peak" is the highest
-resident memory while loading; "read" the same once every pixel has been looked at, when the pages
-of the packed file count as well, though the system may drop them at any time. The three arrays
-must be equal. Aims: first at least 1.5 times as fast, later at least 30 times, both with at most
-half of the memory.
+Each round runs all three, one after the other; the three arrays must be equal. "Peak" is the highest
+resident memory while loading. Aims: first at least 1.5 times as fast, later at least 30 times, both with
+at most half of the memory.
 """
 
-import argparse
+import hashlib
 import json
+import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-AIMS = {"first": 1.5, "later": 30.0}
+from course import loaders
+from course.copies import packed
+from course.data import handwriting_folder
+
+import numpy as np
+
+from benchmarks._common import options, peak_memory, ratio, show
+
+AIMS = {"plain": 0.0, "first": 1.5, "later": 30.0}
 
 
-def measure(variant: str, folder: str, store: str) -> None:
+def measure(variant: str, folder: Path, store: Path) -> None:
     """Load in this process and print what it took, as JSON."""
-    import hashlib
-    import time
-
-    from course import loaders
-    from course.copies import packed
-
-    import numpy as np
-
-    packed.STORES = (Path(store),)
-    start = time.perf_counter()
-    if variant == "plain":
-        images = []
-        for _, path in loaders.class_folders(folder):
-            for file in sorted(path.iterdir(), key=lambda file: (len(file.name), file.name)):
-                images.append(loaders.preprocess_image(file))
-        X = np.array(images)
-    else:
-        X, _, _ = loaders.load_images_from_directory(folder)
-    seconds = time.perf_counter() - start
-    peak = peak_memory()
+    packed.STORES = (store,)
+    with peak_memory(os.getpid()) as peaks:
+        start = time.perf_counter()
+        if variant == "plain":
+            classes = [path for _, path in loaders.class_folders(folder)]
+            files = [sorted(path.iterdir(), key=lambda file: (len(file.name), file.name)) for path in classes]
+            X = np.array([loaders.preprocess_image(file) for each in files for file in each])
+        else:
+            X, _, _ = loaders.load_images_from_directory(folder)
+        seconds = time.perf_counter() - start
     digest = hashlib.sha256(X.data).hexdigest()
-    print(json.dumps({"seconds": seconds, "peak": peak, "read": peak_memory(), "digest": digest}))
-
-
-def peak_memory() -> float:
-    """The highest resident memory of this process so far, in MB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = status.read_text(encoding="utf-8").splitlines()
-        line = next(line for line in lines if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024 / 1e6
-    try:
-        import resource
-    except ImportError:
-        import psutil
-
-        return psutil.Process().memory_info().peak_wset / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    print(json.dumps({"seconds": seconds, "peak": peaks[-1], "digest": digest}))
 
 
 def copy_images(number: int, folder: Path) -> None:
     """Fill `folder` with that many images, copying the shipped ones over and over."""
-    from course.data import handwriting_folder
-
-    source = sorted(
-        path for path in (handwriting_folder() / "Train").glob("*/*.png") if not path.name.startswith(".")
-    )
+    source = sorted((handwriting_folder() / "Train").glob("*/[!.]*.png"))
     for position in range(number):
         original = source[position % len(source)]
-        target = folder / original.parent.name
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(original, target / f"{position // len(source)}-{original.name}")
+        target = folder / original.parent.name / f"{position // len(source)}-{original.name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(original, target)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=40_000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        measure(*arguments.measure)
-        return
-
-    runs = []
+    """Print the table."""
+    given = options(__doc__, images=40_000, repeats=3)
+    runs = {variant: [] for variant in AIMS}
     with tempfile.TemporaryDirectory(prefix="loading-") as temporary:
         folder = Path(temporary, "images")
-        copy_images(arguments.images, folder)
-        for repeat in range(arguments.repeats):
+        copy_images(given.images, folder)
+        for repeat in range(given.repeats):
             store = Path(temporary, f"store {repeat}")
-            run = {}
-            for variant in ("plain", "first", "later"):
-                output = subprocess.run(
-                    [sys.executable, __file__, "--measure", variant, str(folder), str(store)],
-                    stdout=subprocess.PIPE,
-                    check=True,
-                ).stdout
-                run[variant] = json.loads(output)
-            if len({result["digest"] for result in run.values()}) > 1:
-                sys.exit("The variants gave different images.")
+            for variant in AIMS:
+                command = [sys.executable, "-m", "benchmarks.loading", variant, str(folder), str(store)]
+                runs[variant].append(json.loads(subprocess.check_output(command)))
             shutil.rmtree(store)
-            runs.append(run)
-
-    print(f"{arguments.images:,} images, {arguments.repeats} repeats, equal arrays")
-    print(
-        f"{'':6}{'seconds':>9}{'images/s':>10}{'faster':>9}{'aim':>7}"
-        f"{'peak MB':>10}{'of plain':>10}{'aim':>6}{'read MB':>10}"
-    )
-    for variant in ("plain", "first", "later"):
-
-        def median(value):
-            return statistics.median(value(run[variant], run["plain"]) for run in runs)
-
-        seconds = median(lambda own, plain: own["seconds"])
-        line = (
-            f"{variant:6}{seconds:9.2f}{arguments.images / seconds:10,.0f}"
-            f"{median(lambda own, plain: plain['seconds'] / own['seconds']):8.1f}x"
+    if len({run["digest"] for each in runs.values() for run in each}) > 1:
+        sys.exit("The variants gave different images.")
+    rows = []
+    for variant, aim in AIMS.items():
+        seconds = [run["seconds"] for run in runs[variant]]
+        peaks = [run["peak"] for run in runs[variant]]
+        faster = ratio([run["seconds"] for run in runs["plain"]], seconds)
+        of_plain = ratio(peaks, [run["peak"] for run in runs["plain"]])
+        middle = statistics.median(seconds)
+        rows.append(
+            {
+                "variant": variant,
+                "s": middle,
+                "images/s": given.images / middle,
+                "× plain": faster,
+                "aim": aim,
+            }
+            | {"peak MB": statistics.median(peaks), "of plain": of_plain}
         )
-        line += f"{AIMS[variant]:6.1f}x" if variant in AIMS else " " * 7
-        line += (
-            f"{median(lambda own, plain: own['peak']):10.0f}"
-            f"{median(lambda own, plain: own['peak'] / plain['peak']):10.2f}"
-        )
-        line += f"{'0.50':>6}" if variant in AIMS else " " * 6
-        print(line + f"{median(lambda own, plain: own['read']):10.0f}")
+    show(f"{given.images:,} images, {given.repeats} repeats, equal arrays", rows)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] and sys.argv[1] in AIMS:
+        measure(sys.argv[1], *map(Path, sys.argv[2:]))
+    else:
+        main()

@@ -2,12 +2,10 @@
 
     python -m benchmarks.rendering
 
-A copy of the repository is rendered in a temporary folder by the pip-only renderer, on two cores
-where the system lets a process choose. Peak memory is that of the renderer and all its children
-together. Ends with status 1 where a limit is exceeded.
+A copy of what git tracks is rendered in a temporary folder by the pip-only renderer, on two cores where
+the system lets a process choose. Peak memory is that of the renderer and all its children together. Ends
+with status 1 where a limit is exceeded, or a page is executed that need not be.
 """
-
-from __future__ import annotations
 
 import os
 import re
@@ -15,147 +13,76 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 
-import psutil
+from course.paths import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-NOT_COPIED = (
-    ".git",
-    ".venv",
-    "_site",
-    "_build",
-    ".render-cache",
-    ".quarto",
-    "__pycache__",
-    ".pytest_cache",
-    "*.egg-info",
-)
-CORES = 2
-GIGABYTE = 1e9
+from benchmarks._common import end, options, show, watched
+
+GIGABYTES = 3.0
+LIMITS = {
+    "first render": 150,
+    "nothing changed": 8,
+    "a sentence more in one lecture": 5,
+    "a line more in course/": None,
+}  # seconds
 
 
-@dataclass
-class Measurement:
-    """One run: what was done, seconds, peak bytes, and what the renderer printed."""
-
-    name: str
-    seconds: float
-    peak: float
-    output: str
-
-
-def tree_bytes(process: psutil.Process) -> int:
-    """Resident bytes of a process and its descendants; ended ones count nothing."""
-    total = 0
-    try:
-        members = [process, *process.children(recursive=True)]
-    except psutil.Error:
-        return 0
-    for member in members:
-        try:
-            total += member.memory_info().rss
-        except psutil.Error:
-            continue
-    return total
-
-
-def measure(name: str, folder: Path) -> Measurement:
-    """Render the whole site in a folder once."""
+def render(site: Path) -> tuple[float, float, Counter]:
+    """Seconds, peak gigabytes, and how many pages were executed, from cache, unchanged or without cells."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("COURSE_")}
-    environment["PYTHONPATH"] = str(folder)
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "render", "--engine", "pip"],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    peak = 0
-    done = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        handle = psutil.Process(process.pid)
-        while not done.is_set():
-            peak = max(peak, tree_bytes(handle))
-            done.wait(0.05)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    output = process.communicate()[0].decode("utf-8", errors="replace")
-    seconds = time.perf_counter() - started
-    done.set()
-    watcher.join()
-    if process.returncode:
-        sys.exit(f"{name}: the renderer failed\n{output}")
-    return Measurement(name, seconds, peak, output)
+    environment["PYTHONPATH"] = str(site)
+    command = [sys.executable, "-m", "render", "--engine", "pip"]
+    seconds, megabytes, output = watched(command, cwd=site, env=environment)
+    states = re.findall(r"[\d.]+ s, (executed|from cache|unchanged|no cells)", output)
+    return seconds, megabytes / 1000, Counter(states)
 
 
-def states(output: str) -> list[str]:
-    """What happened to each page: "executed", "from cache", "unchanged" or "no cells"."""
-    return re.findall(r"[\d.]+ s, (executed|from cache|unchanged|no cells)", output)
+def append(path: Path, text: str) -> None:
+    """Edit a file at its end."""
+    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
 
-def main() -> int:
+def main() -> None:
+    """Print the table."""
+    options(__doc__)
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
-    failures = []
-    with tempfile.TemporaryDirectory(prefix="rendering-") as folder:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=REPOSITORY, encoding="utf-8")
+    tracked = [name for name in listed.split("\0") if (REPOSITORY / name).is_file()]
+    with tempfile.TemporaryDirectory(prefix="rendering-", ignore_cleanup_errors=True) as folder:
         site = Path(folder) / "site"
-        # What the helpers unpack from an archive beside it is left out, as on a fresh clone.
-        data = REPOSITORY / "data"
-        archives = [*data.glob("*.zip"), *data.glob("*.tar.*")]
-        unpacked = {path.name.split(".")[0] for path in archives}
-
-        def ignore(parent: str, names: list[str]) -> set[str]:
-            left_out = shutil.ignore_patterns(*NOT_COPIED)(parent, names)
-            if Path(parent) == data:
-                left_out |= {name for name in names if name in unpacked or name.startswith(".")}
-            return left_out
-
-        shutil.copytree(REPOSITORY, site, ignore=ignore)
+        for name in tracked:
+            (site / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, site / name)
         lectures = sorted((site / "lectures").glob("[0-9]*.qmd"))
-        results = [measure("first render", site), measure("nothing changed", site)]
+        runs = [render(site), render(site)]
+        append(lectures[-1], "\nOne more sentence.\n")
+        runs.append(render(site))
+        append(site / "course" / "__init__.py", "\n# One more comment.\n")
+        runs.append(render(site))
 
-        lecture = lectures[-1]
-        with lecture.open("a", encoding="utf-8") as file:
-            file.write("\nOne more sentence.\n")
-        results.append(measure("a sentence more in one lecture", site))
-
-        module = site / "course" / "__init__.py"
-        with module.open("a", encoding="utf-8") as file:
-            file.write("\n# One more comment.\n")
-        results.append(measure("a line more in course/", site))
-
-    limits = {"first render": 150, "nothing changed": 8, "a sentence more in one lecture": 5}
-    print(f"{'what':34} {'seconds':>8} {'limit':>6} {'peak GB':>8}  pages")
-    for each in results:
-        found = states(each.output)
-        summary = ", ".join(f"{found.count(state)} {state}" for state in dict.fromkeys(found))
-        limit = limits.get(each.name)
-        print(f"{each.name:34} {each.seconds:8.1f} {limit or '':>6} {each.peak / GIGABYTE:8.2f}  {summary}")
-        if limit and each.seconds > limit:
-            failures.append(f"{each.name} took {each.seconds:.1f} s, over {limit} s")
-        if each.peak > 3 * GIGABYTE:
-            failures.append(f"{each.name} used {each.peak / GIGABYTE:.2f} GB, over 3 GB")
-    first, second, prose, code = (states(each.output) for each in results)
-    if first.count("executed") != len(lectures):
+    rows, failures = [], []
+    for (name, limit), (seconds, peak, pages) in zip(LIMITS.items(), runs, strict=True):
+        listed = ", ".join(f"{count} {state}" for state, count in pages.items())
+        rows.append({"what": name, "s": seconds, "limit": limit, "peak GB": peak, "pages": listed})
+        if limit and seconds > limit:
+            failures.append(f"{name} took {seconds:.1f} s, over {limit} s")
+        if peak > GIGABYTES:
+            failures.append(f"{name} used {peak:.2f} GB, over {GIGABYTES} GB")
+    show("Rendering the site", rows)
+    first, second, prose, code = (pages for _, _, pages in runs)
+    if first["executed"] != len(lectures):
         failures.append("the first render did not execute every lecture")
     if set(second) != {"unchanged"}:
         failures.append("a second render did not leave every page unchanged")
-    if "executed" in prose or prose.count("from cache") != 1:
+    if prose["executed"] or prose["from cache"] != 1:
         failures.append("a prose edit executed a cell")
-    if code.count("executed") != len(lectures):
+    if code["executed"] != len(lectures):
         failures.append("a changed line in course/ did not execute every lecture again")
-    for failure in failures:
-        print(f"FAILED: {failure}")
-    return 1 if failures else 0
+    end(failures)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,27 +2,20 @@
 
     python -m benchmarks.training [--images 2000] [--repeats 5] [--threads 2]
 
-Same model, batch size, threads, optimiser, loss and data (synthetic images of the right shape and
-type) for all; before anything is timed, Keras and the plain loop start from equal weights, see the
-same batches, and must end with the same weights. "With metrics" means that accuracy and top-5
-accuracy of each training batch are summed up, as `model.fit` does; the plain loop computes the
-same two numbers. "In fit_or_load" also draws its progress bar.
+Same model, batch size, threads, optimiser, loss, metrics (accuracy and top-5 accuracy) and data (synthetic
+images of the right shape and type) for all; before anything is timed, Keras and the plain loop start from
+equal weights, see the same batches, and must end with the same weights. "In fit_or_load" also draws its
+progress bar.
 
-Each repeat times all variants once, one after the other, so that whatever else the machine does
-hits all of them; a ratio is the median over the repeats of the ratio within a repeat. Aim: to fit
-the CNN through Keras takes at most 1.3 times as long as the plain loop. Logistic regression has
-next to nothing to compute in a batch, so there the few milliseconds that Keras needs for each
-batch show.
+Each round times all variants once, one after the other; a ratio is the median over the rounds of the ratio
+within a round. Aim: to fit the CNN through Keras takes at most 1.3 times as long as the plain loop.
+Logistic regression has next to nothing to compute in a batch, so there the few milliseconds that Keras
+needs for each batch show.
 """
 
-from __future__ import annotations
-
-import argparse
 import contextlib
 import io
-import os
 import statistics
-import time
 from collections.abc import Callable
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
@@ -33,58 +26,44 @@ import keras
 import numpy as np
 import torch
 from keras import layers
+from torch import nn
 from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
-BATCH = 32
-CLASSES = 55
+from benchmarks._common import options, ratio, rounds, show
+
+BATCH, CLASSES = 32, 55
 PARAMETERS = {"logistic regression": 264_055, "CNN": 88_375}
 
 
-def keras_model(kind: str, metrics: bool) -> keras.Model:
+def keras_model(kind: str) -> keras.Model:
     """The lecture's model, compiled; both end in logits here, so that the loss is the same."""
-    start = [layers.Input((80, 60, 1)), layers.Rescaling(1 / 255)]
+    model = keras.Sequential([layers.Input((80, 60, 1)), layers.Rescaling(1 / 255)])
     if kind == "CNN":
-        body = [
-            layers.Conv2D(16, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Conv2D(32, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Conv2D(64, 3, padding="same", activation="relu"),
-            layers.MaxPooling2D(4),
-            layers.Flatten(),
-            layers.Dense(64, activation="relu"),
-        ]
-    else:
-        body = [layers.Flatten()]
-    model = keras.Sequential([*start, *body, layers.Dense(CLASSES)])
-    model.compile(
-        "adam",
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(5)] if metrics else None,
-    )
+        for filters, pool in ((16, 2), (32, 2), (64, 4)):
+            model.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+            model.add(layers.MaxPooling2D(pool))
+    model.add(layers.Flatten())
+    if kind == "CNN":
+        model.add(layers.Dense(64, activation="relu"))
+    model.add(layers.Dense(CLASSES))
+    metrics = ["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(5)]
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=metrics)
     assert model.count_params() == PARAMETERS[kind], model.count_params()
     return model
 
 
-def torch_model(kind: str) -> torch.nn.Module:
+def torch_model(kind: str) -> nn.Module:
     """The same model in torch's own layers, which take channels first."""
-    nn = torch.nn
-    if kind == "CNN":
-        net = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding="same"), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding="same"), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding="same"), nn.ReLU(), nn.MaxPool2d(4),
-            nn.Flatten(), nn.Linear(960, 64), nn.ReLU(), nn.Linear(64, CLASSES),
-        )  # fmt: skip
-    else:
-        net = nn.Sequential(nn.Flatten(), nn.Linear(4800, CLASSES))
-    count = sum(weight.numel() for weight in net.parameters())
-    assert count == PARAMETERS[kind], count
-    return net
+    if kind == "logistic regression":
+        return nn.Sequential(nn.Flatten(), nn.Linear(4800, CLASSES))
+    parts = []
+    for before, filters, pool in ((1, 16, 2), (16, 32, 2), (32, 64, 4)):
+        parts += [nn.Conv2d(before, filters, 3, padding="same"), nn.ReLU(), nn.MaxPool2d(pool)]
+    return nn.Sequential(*parts, nn.Flatten(), nn.Linear(960, 64), nn.ReLU(), nn.Linear(64, CLASSES))
 
 
-def copy_weights(model: keras.Model, net: torch.nn.Module) -> None:
+def copy_weights(model: keras.Model, net: nn.Module) -> None:
     """Give the torch model the weights of the Keras model."""
     weights = [torch.tensor(value) for value in model.get_weights()]
     with torch.no_grad():
@@ -98,32 +77,22 @@ def copy_weights(model: keras.Model, net: torch.nn.Module) -> None:
             parameter.copy_(value)
 
 
-def torch_epoch(net, optimiser, images, labels, metrics: bool, order=None) -> float:
-    """One epoch of a plain training loop; returns the mean loss."""
-    if order is None:
-        order = torch.randperm(len(images))
-    total = torch.zeros(())
-    right = torch.zeros((), dtype=torch.int64)
-    among_five = torch.zeros((), dtype=torch.int64)
+def torch_epoch(net, optimiser, images, labels, order) -> None:
+    """One epoch of a plain training loop."""
+    total, right, among_five = torch.zeros(()), torch.zeros(()), torch.zeros(())
     net.train()
     for start in range(0, len(images), BATCH):
         chosen = order[start : start + BATCH]
         batch, target = images[chosen].float() / 255, labels[chosen]
         logits = net(batch)
-        loss = torch.nn.functional.cross_entropy(logits, target)
+        loss = nn.functional.cross_entropy(logits, target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        total += loss.detach() * len(chosen)
-        if metrics:
-            with torch.no_grad():
-                right += (logits.argmax(1) == target).sum()
-                among_five += (logits.topk(5).indices == target[:, None]).any(1).sum()
-    return float(total) / len(images)
-
-
-def adam(net) -> torch.optim.Optimizer:
-    return torch.optim.Adam(net.parameters(), eps=1e-7)  # Keras's epsilon
+        with torch.no_grad():
+            total += loss.detach() * len(chosen)
+            right += (logits.argmax(1) == target).sum()
+            among_five += (logits.topk(5).indices == target[:, None]).any(1).sum()
 
 
 def check_equal_training(kind: str, X: np.ndarray, y: np.ndarray) -> None:
@@ -136,87 +105,56 @@ def check_equal_training(kind: str, X: np.ndarray, y: np.ndarray) -> None:
     X, y = X[: 10 * BATCH], y[: 10 * BATCH]
     images, labels = torch.tensor(X).permute(0, 3, 1, 2), torch.tensor(y)
     for patch in (contextlib.nullcontext, speed.fast_convolutions):
-        model, net, result = keras_model(kind, True), torch_model(kind), torch_model(kind)
+        model, net, result = keras_model(kind), torch_model(kind), torch_model(kind)
         copy_weights(model, net)
         model.optimizer = keras.optimizers.SGD(0.01)
         descent = torch.optim.SGD(net.parameters(), lr=0.01)
-        start = torch.nn.utils.parameters_to_vector(net.parameters()).detach()
-        torch_epoch(net, descent, images, labels, True, torch.arange(len(images)))
+        start = nn.utils.parameters_to_vector(net.parameters()).detach()
+        torch_epoch(net, descent, images, labels, torch.arange(len(images)))
         with patch():
             model.fit(X, y, batch_size=BATCH, shuffle=False, verbose=0)
         copy_weights(model, result)
-        ours, theirs = (
-            torch.nn.utils.parameters_to_vector(one.parameters()).detach() for one in (result, net)
-        )
+        ours, theirs = (nn.utils.parameters_to_vector(one.parameters()).detach() for one in (result, net))
         apart = float((ours - theirs).norm() / (theirs - start).norm())
         assert apart < 0.01, f"{kind}: Keras and the plain loop end {apart:.2%} apart"
 
 
 def variants(kind: str, X: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], object]]:
     """What is timed, by name: functions that train for one epoch."""
-    images = torch.tensor(X).permute(0, 3, 1, 2).contiguous()
-    labels = torch.tensor(y)
-    found: dict[str, Callable[[], object]] = {}
-    for metrics in (True, False):
-        suffix = "with metrics" if metrics else "without"
-        net = torch_model(kind)
-        optimiser = adam(net)
-        found[f"plain torch loop, {suffix}"] = lambda net=net, optimiser=optimiser, metrics=metrics: (
-            torch_epoch(net, optimiser, images, labels, metrics)
-        )
-        model = keras_model(kind, metrics)
+    images, labels = torch.tensor(X).permute(0, 3, 1, 2).contiguous(), torch.tensor(y)
+    net, model = torch_model(kind), keras_model(kind)
+    optimiser = torch.optim.Adam(net.parameters(), eps=1e-7)  # Keras's epsilon
 
-        def fit(model=model):
-            model.fit(X, y, batch_size=BATCH, verbose=0)
+    def in_fit_or_load() -> None:
+        bar = TqdmCallback(verbose=0, desc="benchmark", tqdm_class=tqdm, file=io.StringIO())
+        with speed.fast_convolutions():
+            model.fit(X, y, batch_size=BATCH, verbose=0, callbacks=[bar])
 
-        def fit_fast(model=model):
-            bar = TqdmCallback(verbose=0, desc="benchmark", tqdm_class=tqdm, file=io.StringIO())
-            with speed.fast_convolutions():
-                model.fit(X, y, batch_size=BATCH, verbose=0, callbacks=[bar])
-
-        found[f"Keras as it comes, {suffix}"] = fit
-        found[f"Keras in fit_or_load, {suffix}"] = fit_fast
-    return found
+    return {
+        "plain torch loop": lambda: torch_epoch(net, optimiser, images, labels, torch.randperm(len(images))),
+        "Keras as it comes": lambda: model.fit(X, y, batch_size=BATCH, verbose=0),
+        "Keras in fit_or_load": in_fit_or_load,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=fitting.DEFAULT_THREADS)
-    parser.add_argument("--models", nargs="+", choices=list(PARAMETERS), default=list(PARAMETERS))
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    """Print the tables."""
+    given = options(__doc__, images=2000, repeats=5, threads=fitting.DEFAULT_THREADS)
+    torch.set_num_threads(given.threads)
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(1)
-    X = rng.integers(0, 256, (options.images, 80, 60, 1), dtype=np.uint8)
-    y = rng.integers(0, CLASSES, options.images)
-    print(
-        f"Training speed: {options.images:,} images of 80 × 60, batches of {BATCH}, "
-        f"{options.threads} threads on {os.cpu_count()} CPUs, {options.repeats} repeats; "
-        f"Keras {keras.__version__}, torch {torch.__version__}"
-    )
-    for kind in options.models:
+    X = rng.integers(0, 256, (given.images, 80, 60, 1), dtype=np.uint8)
+    y = rng.integers(0, CLASSES, given.images)
+    for kind, parameters in PARAMETERS.items():
         check_equal_training(kind, X, y)
-        timed = variants(kind, X, y)
-        seconds: dict[str, list[float]] = {name: [] for name in timed}
-        for repeat in range(options.repeats + 1):
-            for name, train in timed.items():
-                started = time.perf_counter()
-                train()
-                if repeat:  # the first round warms up
-                    seconds[name].append(time.perf_counter() - started)
-        print(f"\n{kind}, {PARAMETERS[kind]:,} parameters")
-        print(f"{'':<36}{'s per 1,000 images':>20}{'× plain loop':>14}{'(range)':>16}")
-        for name, values in seconds.items():
-            base = seconds["plain torch loop, " + name.rsplit(", ", 1)[1]]
-            ratios = [value / other for value, other in zip(values, base, strict=True)]
-            print(
-                f"{name:<36}{statistics.median(values) / options.images * 1000:>20.2f}"
-                f"{statistics.median(ratios):>14.2f}"
-                f"{f'{min(ratios):.2f}–{max(ratios):.2f}':>16}",
-                flush=True,
-            )
+        timed = rounds(variants(kind, X, y), given.repeats)
+        plain = timed["plain torch loop"]
+        rows = [
+            {"variant": name, "s per 1,000 images": statistics.median(taken) / given.images * 1000}
+            | {"× plain loop": ratio(taken, plain)}
+            for name, taken in timed.items()
+        ]
+        show(f"{kind}, {parameters:,} parameters, {given.images:,} images, {given.threads} threads", rows)
 
 
 if __name__ == "__main__":
