@@ -8,22 +8,21 @@ FOLDER holds the source fonts, anywhere below it, under the names in SOURCES:
 - STIX Math 1.1.1: Debian's fonts-stix.
 All three are under the SIL Open Font License 1.1, whose text is in course-latin-OFL.txt. The
 subsets are renamed, so that they are never taken for the originals. Each source is checked
-against its hash, so the same files come out whoever runs this.
+against its hash. Also writes two weights of Course Sans as ttf, for matplotlib, which reads neither
+woff2 nor variable fonts.
 """
 
 import argparse
 import hashlib
-import io
 import sys
 from pathlib import Path
-
-from course.store.files import write_whole
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from fontTools.varLib.instancer import instantiateVariableFont
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "fonts"
+from tools.fonts import FOLDER, subset_of, write
+
 SOURCES = {
     "InterVariable.woff2": "693b77d4f32ee9b8bfc995589b5fad5e99adf2832738661f5402f9978429a8e3",
     "InterVariable-Italic.woff2": "e564f652916db6c139570fefb9524a77c4d48f30c92928de9db19b6b5c7a262a",
@@ -51,6 +50,7 @@ MATHEMATICS = (
 TEXT_FEATURES = ["kern", "calt", "ccmp", "locl", "mark", "mkmk", "tnum", "case", "rvrn"]
 CODE_FEATURES = ["ccmp", "locl", "mark", "mkmk"]  # no ligatures: code shows what was typed
 MATHEMATICS_FEATURES = ["ssty", "ccmp", "mark", "mkmk"]
+NAME_IDS = [0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 16, 17, 25]
 SANS, ITALIC = {"wght": (400, 700), "opsz": (14, 32)}, {"wght": (400, 700), "opsz": 14}
 # name, source, family, characters, features, limits of the axes of a variable font
 FONTS = (
@@ -63,62 +63,51 @@ FONTS = (
 
 
 def find_source(folder: Path, name: str) -> Path:
-    """The source font `name` below `folder`; exits with a message when missing or different."""
-    found = sorted(folder.rglob(name))
-    if not found:
-        sys.exit(f"{name} is not below {folder}. The head of this script says where to get it.")
-    digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
-    if digest != SOURCES[name]:
-        sys.exit(f"{found[0]} is another version: its SHA-256 is {digest}, not {SOURCES[name]}.")
-    return found[0]
+    """The source font `name` below `folder`."""
+    for path in folder.rglob(name):
+        if hashlib.sha256(path.read_bytes()).hexdigest() == SOURCES[name]:
+            return path
+    sys.exit(f"{folder} holds no {name} of the right version. The head of this script says where to get it.")
 
 
-def make_subset(
-    source: Path, family: str, name: str, characters: str, features: list[str], limits: dict | None
-) -> bytes:
-    """One WOFF2 file: the glyphs of `characters`, the axes within `limits`, named `family`."""
-    options = subset.Options()
-    options.layout_features = features
-    options.hinting = False
-    options.desubroutinize = True
-    options.drop_tables += ["FFTM"]
-    options.name_IDs = [0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 16, 17, 25]
-    font = TTFont(source, recalcTimestamp=False)
-    subsetter = subset.Subsetter(options)
-    subsetter.populate(unicodes=subset.parse_unicodes(characters))
-    subsetter.subset(font)
-    if limits:
-        font.flavor = None
-        stream = io.BytesIO()
-        font.save(stream)
-        stream.seek(0)
-        font = instantiateVariableFont(TTFont(stream, recalcTimestamp=False), limits)
+def rename(font: TTFont, family: str, name: str) -> None:
+    """Give the font another name, so that it is never taken for the original."""
+    texts = {1: family, 3: name, 4: f"{family} ({name})", 6: name, 16: family, 25: name}
     for record in font["name"].names:
-        if record.nameID in (1, 16):
-            record.string = family
-        elif record.nameID == 4:
-            record.string = f"{family} ({name})"
-        elif record.nameID in (3, 6, 25):
-            record.string = name
+        record.string = texts.get(record.nameID, record.string)
     if "CFF " in font:
         table = font["CFF "].cff
         table.fontNames = [name]
         table.topDictIndex[0].FamilyName = table.topDictIndex[0].FullName = family
-    font.flavor = "woff2"
-    stream = io.BytesIO()
-    font.save(stream)
-    return stream.getvalue()
+
+
+def build_plot_weights() -> None:
+    """Write two weights of course-sans.woff2 as fonts that matplotlib can read."""
+    for weight, style in ((400, "Regular"), (600, "SemiBold")):
+        font = TTFont(FOLDER / "course-sans.woff2", recalcTimestamp=False)
+        font = instantiateVariableFont(font, {"wght": weight, "opsz": 14})
+        font["OS/2"].usWeightClass = weight
+        names = {2: style, 4: f"Course Sans {style}", 6: f"CourseSans-{style}", 17: style}
+        for name_id, text in names.items():
+            font["name"].setName(text, name_id, 3, 1, 0x409)
+        write(font, f"course-sans-{weight}.ttf")
 
 
 def main() -> None:
-    """Write every font of FONTS into assets/fonts."""
+    """Write every font of FONTS, and the weights for plots."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the source fonts are")
     folder = parser.parse_args().folder
+    dropped = [*subset.Options().drop_tables, "FFTM"]
+    how = {"desubroutinize": True, "drop_tables": dropped, "name_IDs": NAME_IDS}
     for name, source, family, characters, features, limits in FONTS:
-        content = make_subset(find_source(folder, source), family, name, characters, features, limits)
-        write_whole(FOLDER / f"{name}.woff2", content)
-        print(f"{name}.woff2: {len(content) / 1024:.0f} KiB")
+        unicodes = subset.parse_unicodes(characters)
+        font = subset_of(find_source(folder, source), unicodes, layout_features=features, **how)
+        if limits:
+            font = instantiateVariableFont(font, limits)
+        rename(font, family, name)
+        write(font, f"{name}.woff2")
+    build_plot_weights()
 
 
 if __name__ == "__main__":
