@@ -9,7 +9,6 @@ ink covers the true ink (intersection over union).
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -23,8 +22,10 @@ from course.paths import DATA
 
 import cv2
 import numpy as np
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from benchmarks._common import end, options, show
 from tools.sheet import BOX, BOXES, PAPERS, Layout, SheetError, page_layout, read_picture, split_pages
 from tools.sheet.drawing import choose_fonts, page_figure
 
@@ -265,35 +266,24 @@ def measure(filled: FilledPage, photo: np.ndarray, to_photo) -> dict[str, np.nda
     offsets: the largest corner error of each box as a share of its side; kept: written boxes that
     gave an image; skipped: empty boxes that gave none; agreement: `ink_agreement` of the kept.
     """
-    rows = range(len(filled.characters))
-    places = [(row, column) for row in rows for column in range(BOXES)]
-    empty = [place for place in places if place not in filled.written]
+    places = [(row, column) for row in range(len(filled.characters)) for column in range(BOXES)]
+    offsets, images = np.ones(len(places)), dict.fromkeys(places, False)
     try:
         reading = read_picture(photo, "simulated photo")
-        right = reading.characters == filled.characters and reading.found.page == filled.page
+        if reading.characters == filled.characters and reading.found.page == filled.page:
+            images = reading.boxes
+            true = np.array([to_photo(filled.layout.box_corners(*place)) for place in places])
+            found = np.array([reading.found.box_corners(*place) for place in places])
+            sides = np.linalg.norm(true - np.roll(true, 1, axis=1), axis=2).mean(axis=1)
+            offsets = np.linalg.norm(found - true, axis=2).max(axis=1) / sides
     except SheetError as error:
         print(error, file=sys.stderr)
-        right = False
-    if not right:
-        return {
-            "offsets": np.ones(len(places)), "kept": np.zeros(len(filled.written)),
-            "skipped": np.zeros(len(empty)), "agreement": np.zeros(0),
-        }  # fmt: skip
-    offsets = []
-    for place in places:
-        true = to_photo(filled.layout.box_corners(*place))
-        side = np.linalg.norm(true - np.roll(true, 1, axis=0), axis=1).mean()
-        error = np.linalg.norm(reading.found.box_corners(*place) - true, axis=1).max()
-        offsets.append(error / side)
-    images = {(box.row, box.column): box.image for box in reading.boxes}
-    agreement = [
-        ink_agreement(filled, *place, images[place]) for place in filled.written if images[place] is not None
-    ]
+    kept = [place for place in filled.written if isinstance(images[place], np.ndarray)]
     return {
-        "offsets": np.array(offsets),
-        "kept": np.array([images[place] is not None for place in sorted(filled.written)]),
-        "skipped": np.array([images[place] is None for place in empty]),
-        "agreement": np.array(agreement),
+        "offsets": offsets,
+        "kept": np.array([place in kept for place in filled.written]),
+        "skipped": np.array([images[place] is None for place in places if place not in filled.written]),
+        "agreement": np.array([ink_agreement(filled, *place, images[place]) for place in kept]),
     }
 
 
@@ -308,41 +298,28 @@ def simulated(name: str, seed: int, page=None, paper=None, **changes):
     return filled, *photograph(rng, filled, conditions)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=int, default=56, help="how many photos (default 56)")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", help="one condition by its name")
-    options = parser.parse_args()
-    results = defaultdict(lambda: defaultdict(list))
-    names = [options.only] if options.only else list(CONDITIONS)
-    seconds = []
-    for number in range(options.photos):
-        name = names[number % len(names)]
-        filled, photo, to_photo = simulated(name, options.seed + number)
+def main() -> None:
+    """Print the table."""
+    given = options(__doc__, photos=56, seed=1)
+    results, taken = defaultdict(list), []
+    for number in range(given.photos):
+        name = list(CONDITIONS)[number % len(CONDITIONS)]
+        taking = simulated(name, given.seed + number)
         start = time.perf_counter()
-        result = measure(filled, photo, to_photo)
-        seconds.append(time.perf_counter() - start)
-        for group in (name, "all"):
-            for key, values in result.items():
-                results[group][key].append(values)
-    print(f"{'condition':26}{'photos':>7}{'within 5 %':>12}{'kept':>8}{'skipped':>9}"
-          f"{'worst':>8}{'ink IoU':>9}")  # fmt: skip
-    for group in [*names, "all"]:
-        if group not in results:
-            continue
-        values = {key: np.concatenate(parts) for key, parts in results[group].items()}
-        agreement = np.median(values["agreement"]) if len(values["agreement"]) else np.nan
-        print(
-            f"{group:26}{len(results[group]['offsets']):7}"
-            f"{(values['offsets'] <= 0.05).mean():12.2%}{values['kept'].mean():8.2%}"
-            f"{values['skipped'].mean():9.2%}{values['offsets'].max():8.2%}{agreement:9.2f}"
-        )
-    print(f"{np.median(seconds):.2f} s a photo to find, cut and clean")
-    values = {key: np.concatenate(parts) for key, parts in results["all"].items()}
-    shares = (values["offsets"] <= 0.05).mean(), values["kept"].mean(), values["skipped"].mean()
-    return 0 if min(shares) >= 0.99 else 1
+        results[name].append(measure(*taking))
+        taken.append(time.perf_counter() - start)
+    results["all"] = [result for each in results.values() for result in each]
+    rows = []
+    for name, each in results.items():
+        values = {key: pd.Series(np.concatenate([result[key] for result in each])) for key in each[0]}
+        shares = {"within 5 %": (values["offsets"] <= 0.05).mean()}
+        shares |= {"kept": values["kept"].mean(), "skipped": values["skipped"].mean()}
+        worst, agreement = values["offsets"].max(), values["agreement"].median()
+        row = {"condition": name, "photos": len(each), **shares, "worst offset": worst, "ink IoU": agreement}
+        rows.append(row)
+    show(f"{np.median(taken):.2f} s a photo to find, cut and clean", rows)
+    end([f"{key}: {share:.1%} of all, below 99%" for key, share in shares.items() if share < 0.99])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

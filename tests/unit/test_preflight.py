@@ -73,26 +73,22 @@ def program(tmp_path, monkeypatch):
 # --- Python and packages -----------------------------------------------------------------
 
 
-def test_python_of_the_environment_is_good() -> None:
-    finding = checks.check_python((3, 12, 1), 64, str(ROOT / ".venv"))
-    assert finding.level == OK and "3.12.1, 64 bit" in finding.fact
-
-
 @pytest.mark.parametrize(
-    "version, bits, words",
-    [((3, 10, 14), 64, "3.10.14"), ((2, 7, 18), 64, "2.7.18"), ((3, 12, 0), 32, "32 bit")],
+    "version, bits, prefix, level, words",
+    [
+        ((3, 12, 1), 64, ".venv", OK, "3.12.1, 64 bit"),
+        ((3, 10, 14), 64, ".venv", FAILURE, "3.10.14"),
+        ((2, 7, 18), 64, ".venv", FAILURE, "2.7.18"),
+        ((3, 12, 0), 32, ".venv", FAILURE, "32 bit"),
+        ((3, 12, 0), 64, "other", WARNING, "not the one in .venv"),
+        ((3, 99, 0), 64, ".venv", WARNING, "3.99"),
+    ],
 )
-def test_a_python_that_cannot_serve_fails(version, bits, words) -> None:
-    failed(checks.check_python(version, bits), words)
-
-
-@pytest.mark.parametrize(
-    "version, prefix, words",
-    [((3, 12, 0), "/usr", "not the one in .venv"), ((3, 99, 0), str(ROOT / ".venv"), "3.99")],
-)
-def test_a_python_that_is_unusual_is_a_warning(version, prefix, words) -> None:
-    finding = checks.check_python(version, 64, prefix)
-    assert finding.level == WARNING and words in finding.fact and finding.remedy
+def test_python_must_serve(monkeypatch, version, bits, prefix, level, words) -> None:
+    other = SimpleNamespace(version_info=version, maxsize=2 ** (bits - 1) - 1, prefix=str(ROOT / prefix))
+    monkeypatch.setattr(checks, "sys", other)
+    finding = checks.check_python()
+    assert finding.level == level and words in finding.fact and (finding.remedy or level == OK)
 
 
 def test_an_old_python_is_told_so_and_nothing_else(monkeypatch) -> None:

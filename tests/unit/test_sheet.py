@@ -235,7 +235,7 @@ def check_photo(name):
 
 
 def test_images_look_like_the_course_data(readings):
-    images = [box.image for box in readings[0].boxes if box.image is not None]
+    images = [image for image in readings[0].boxes.values() if image is not None]
     assert {image.dtype for image in images} == {np.dtype(np.uint8)}
     rim = np.concatenate([np.r_[i[:3].ravel(), i[-3:].ravel(), i[:, :3].ravel()] for i in images])
     assert (rim == 255).all()
@@ -253,8 +253,8 @@ def check_turned(first, readings, turns):
     filled, photo, _ = first
     reading = read_picture(np.ascontiguousarray(np.rot90(photo, turns)))
     assert reading.characters == filled.characters
-    assert {(b.row, b.column) for b in reading.boxes if b.image is not None} == filled.written
-    shapes = [[b.image.shape for b in r.boxes if b.image is not None] for r in (reading, readings[0])]
+    assert {place for place, image in reading.boxes.items() if image is not None} == filled.written
+    shapes = [[i.shape for i in r.boxes.values() if i is not None] for r in (reading, readings[0])]
     assert np.abs(np.subtract(*shapes)).max() <= 4  # the same boxes, upright
 
 
@@ -362,7 +362,9 @@ def test_pages_are_added_and_replaced_only_when_asked(tmp_path, readings):
     assert save_readings([one], folder) == one.written
     before = files(folder)
     assert before.keys() == {
-        f"{one.characters[b.row]}/{b.column + 1}.png" for b in one.boxes if b.image is not None
+        f"{one.characters[row]}/{column + 1}.png"
+        for (row, column), image in one.boxes.items()
+        if image is not None
     }
     assert save_readings([two], folder) == two.written
     both = files(folder)

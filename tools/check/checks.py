@@ -120,17 +120,14 @@ def _last_line(text: str) -> str:
 
 
 @check("Python", INSTALL_PYTHON)
-def check_python(
-    version: tuple[int, ...] = tuple(sys.version_info[:3]),
-    bits: int = 64 if sys.maxsize > 2**32 else 32,
-    prefix: str = sys.prefix,
-) -> str:
+def check_python() -> str:
     """Version, 64 bit, and whether it is the one in .venv."""
-    fact = ".".join(map(str, version)) + f", {bits} bit, {prefix}"
+    version, bits = sys.version_info[:3], 64 if sys.maxsize > 2**32 else 32
+    fact = ".".join(map(str, version)) + f", {bits} bit, {sys.prefix}"
     span = f"3.{LEAST_PYTHON[1]} to 3.{LAST_PYTHON[1]}"
     if version[:2] < LEAST_PYTHON or bits != 64:
         raise Trouble(fact, f"Install a 64-bit Python {span}: {INSTALL_PYTHON}; make PYTHON=<path> slides")
-    if Path(prefix).resolve() != (REPOSITORY / ".venv").resolve():
+    if Path(sys.prefix).resolve() != (REPOSITORY / ".venv").resolve():
         raise Trouble(f"{fact}, not the one in .venv", "`make slides` makes it", WARNING)
     if version[:2] > LAST_PYTHON:
         raise Trouble(fact, f"The course is tested on Python {span}", WARNING)

@@ -16,7 +16,7 @@ from course.store.files import write_whole
 import cv2
 import numpy as np
 
-from .ink import BoxImage, cut_boxes
+from .ink import cut_boxes
 from .layout import SheetError, split_pages
 from .photo import FoundPage, check_frames, find_page, flatten, load_photo, read_characters
 
@@ -26,18 +26,18 @@ _FORMAT = "own handwriting, 1"
 
 @dataclass
 class PageReading:
-    """A page as read: its file's name, its characters, its boxes row by row, the file's SHA-256."""
+    """A page as read: its file's name, where it lies, its characters, its boxes, the file's SHA-256."""
 
     name: str
     found: FoundPage
     characters: tuple[str, ...]
-    boxes: list[BoxImage]
+    boxes: dict[tuple[int, int], np.ndarray | None]
     sha256: str = ""
 
     @property
     def written(self) -> int:
         """How many boxes have writing in them."""
-        return sum(box.image is not None for box in self.boxes)
+        return sum(image is not None for image in self.boxes.values())
 
     def __str__(self) -> str:
         return (
@@ -158,11 +158,8 @@ def save_readings(readings, folder: str | os.PathLike, replace: bool = False) ->
 def _save_page(folder: Path, manifest: dict, reading: PageReading) -> None:
     key = "".join(reading.characters)
     before = _places(manifest["pages"].get(key, {"written": {}}))
-    images = {
-        (reading.characters[box.row], box.column + 1): box.image
-        for box in reading.boxes
-        if box.image is not None
-    }
+    written = {place: image for place, image in reading.boxes.items() if image is not None}
+    images = {(reading.characters[row], column + 1): image for (row, column), image in written.items()}
     manifest["pages"][key] = {
         "photo": Path(reading.name).name,
         "sha256": reading.sha256,

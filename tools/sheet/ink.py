@@ -6,8 +6,6 @@ and the threshold for ink lies above it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
@@ -27,15 +25,6 @@ _LEAST_LENGTH = 2.0  # mm; several specks of dirt are no writing either
 _GUIDE_SHARE = np.divide(*(1 - np.dot((GUIDE, FRAME), (0.299, 0.587, 0.114))))
 
 
-@dataclass
-class BoxImage:
-    """One box: row, column and its image, (height, width) uint8, or None where it is empty."""
-
-    row: int
-    column: int
-    image: np.ndarray | None
-
-
 def darkness(flat: np.ndarray) -> np.ndarray:
     """How much darker than the paper around it each pixel is in red light, 0 to 1, float32.
 
@@ -52,8 +41,11 @@ def darkness(flat: np.ndarray) -> np.ndarray:
     return 1 - red / np.maximum(paper, 1)
 
 
-def cut_boxes(flat: np.ndarray, layout: Layout, rows: int) -> list[BoxImage]:
-    """Cut and clean the boxes of the first `rows` rows of a page; empty ones have no image."""
+def cut_boxes(flat: np.ndarray, layout: Layout, rows: int) -> dict[tuple[int, int], np.ndarray | None]:
+    """Cut and clean the boxes of the first `rows` rows of a page: by row and column, (height, width) uint8.
+
+    An empty box is None.
+    """
     dark = darkness(flat)
     tiles = {}
     for row in range(rows):
@@ -70,10 +62,9 @@ def cut_boxes(flat: np.ndarray, layout: Layout, rows: int) -> list[BoxImage]:
 
     first = {place: _ink_level(tile, lowest) for place, tile in tiles.items()}
     page_level = float(np.median([level for level in first.values() if level] or [0.0]))
-    return [
-        BoxImage(*place, _clean(tile, lowest, print_level, first[place], page_level))
-        for place, tile in tiles.items()
-    ]
+    return {
+        place: _clean(tile, lowest, print_level, first[place], page_level) for place, tile in tiles.items()
+    }
 
 
 def _print_level(dark: np.ndarray, layout: Layout, rows: int) -> float:

@@ -100,19 +100,17 @@ def check_characters(characters) -> tuple[str, ...]:
     characters = tuple(unicodedata.normalize("NFC", "".join(characters)))
     if not characters:
         raise SheetError("No characters given. Name at least one, e.g. --characters 大太犬.")
-    seen: dict[str, str] = {}
+    folders = [character.casefold() for character in characters]  # a and A share one on Windows and macOS
     for character in characters:
-        if unicodedata.category(character)[0] not in "LN":
+        if not character.isalnum():
             raise SheetError(
                 f"{character!r} (U+{ord(character):04X}) is neither a letter nor a number and "
                 "cannot name a folder. Leave it out."
             )
-        folder = character.casefold()  # a and A would share one on Windows and macOS
-        if folder in seen:
+        if folders.count(character.casefold()) > 1:
             raise SheetError(
-                f"{character!r} is the same as {seen[folder]!r} to some computers. Name each character once."
+                f"{character!r} comes twice, or another is the same to some computers. Name each once."
             )
-        seen[folder] = character
     if len(characters) > MAX_CHARACTERS:
         raise SheetError(
             f"{len(characters)} characters are too many for one sheet: at most {MAX_CHARACTERS}. "
