@@ -58,9 +58,6 @@ INCEPTION_MODULES = {
 def without_weights():
     """Context in which models are built that have shapes and counts, but no numbers in them.
 
-        with without_weights():
-            model = alexnet()
-
     torch's device "meta" keeps the shape of a tensor and no storage, so that a network with 60
     million weights takes no memory and a few milliseconds. Such a model can be described and
     drawn, but neither fitted nor asked for a prediction.
@@ -71,7 +68,6 @@ def without_weights():
 # --- layers that Keras lacks ---------------------------------------------------------------------
 
 
-@keras.saving.register_keras_serializable("course")
 class PartlyConnectedConv2D(keras.layers.Layer):
     """A convolution in which each output map sees chosen input maps only.
 
@@ -82,49 +78,31 @@ class PartlyConnectedConv2D(keras.layers.Layer):
     `kernel_size` is k.
     """
 
-    def __init__(self, connections: Sequence[Sequence[int]], kernel_size: int, activation=None,
-                 **options):
+    def __init__(self, connections: Sequence[Sequence[int]], kernel_size: int, activation=None, **options):
         super().__init__(**options)
-        self.connections = tuple(tuple(seen) for seen in connections)
-        self.kernel_size = kernel_size
+        self.connections = connections
+        self.kernel_size = (kernel_size, kernel_size)
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape):
         channels, maps = input_shape[-1], len(self.connections)
-        for number, seen in enumerate(self.connections):
-            if len(set(seen)) != len(seen) or not set(seen) <= set(range(channels)):
-                raise ValueError(
-                    f"{self.name}: output map {number} is connected to {seen}; it should name "
-                    f"input maps from 0 to {channels - 1}, each once.")
-        pairs = [(source, target) for target, seen in enumerate(self.connections)
-                 for source in seen]
+        pairs = [(source, target) for target, seen in enumerate(self.connections) for source in seen]
         # place[i, c, m] is 1 where connection i leads from input map c to output map m.
         self.place = np.zeros((len(pairs), channels, maps), dtype="float32")
-        for i, (source, target) in enumerate(pairs):
-            self.place[i, source, target] = 1
+        self.place[(range(len(pairs)), *zip(*pairs))] = 1
         # Uniform with the fan-in of an average map, as Glorot's rule has it for a full layer.
-        area = self.kernel_size**2
+        area = math.prod(self.kernel_size)
         limit = math.sqrt(6 / (area * len(pairs) / maps + area * len(pairs) / channels))
-        self.kernels = self.add_weight(
-            name="kernels", shape=(self.kernel_size, self.kernel_size, len(pairs)),
+        self.kernel = self.add_weight(
+            name="kernels", shape=(*self.kernel_size, len(pairs)),
             initializer=keras.initializers.RandomUniform(-limit, limit))
         self.bias = self.add_weight(name="bias", shape=(maps,), initializer="zeros")
 
     def call(self, inputs):
-        kernel = ops.tensordot(self.kernels, ops.convert_to_tensor(self.place), axes=1)
+        kernel = ops.tensordot(self.kernel, ops.convert_to_tensor(self.place), axes=1)
         return self.activation(ops.conv(inputs, kernel, padding="valid") + self.bias)
 
-    def compute_output_shape(self, input_shape):
-        height, width = (side - self.kernel_size + 1 for side in input_shape[1:3])
-        return (input_shape[0], height, width, len(self.connections))
 
-    def get_config(self):
-        return {**super().get_config(), "connections": [list(seen) for seen in self.connections],
-                "kernel_size": self.kernel_size,
-                "activation": keras.activations.serialize(self.activation)}
-
-
-@keras.saving.register_keras_serializable("course")
 class Subsampling2D(keras.layers.Layer):
     """Pooling that learns: the sum of 2 × 2 inputs, times a coefficient, plus a bias.
 
@@ -140,40 +118,31 @@ class Subsampling2D(keras.layers.Layer):
 
     def build(self, input_shape):
         maps = input_shape[-1]
-        self.coefficient = self.add_weight(name="coefficient", shape=(maps,),
-                                           initializer=keras.initializers.Constant(0.25))
+        self.coefficient = self.add_weight(
+            name="coefficient", shape=(maps,), initializer=keras.initializers.Constant(0.25))
         self.bias = self.add_weight(name="bias", shape=(maps,), initializer="zeros")
 
     def call(self, inputs):
         total = 4 * ops.average_pool(inputs, 2, strides=2)
         return self.activation(self.coefficient * total + self.bias)
 
-    def compute_output_shape(self, input_shape):
-        n, height, width, maps = input_shape
-        return (n, height // 2, width // 2, maps)
 
-    def get_config(self):
-        return {**super().get_config(),
-                "activation": keras.activations.serialize(self.activation)}
-
-
-@keras.saving.register_keras_serializable("course")
 class RadialBasisOutput(keras.layers.Layer):
     """Minus the squared distance between the input and a fixed code of ±1 for each class.
 
     The output layer of LeNet-5 (LeCun et al., 1998, section II.B). Input shape (n, inputs),
     output (n, classes); the largest output belongs to the class whose code is nearest. The
     paper drew its codes by hand as small pictures of the characters and names random ones as
-    the alternative. These are random, from `seed`, and they are not trained.
+    the alternative. These are random, and they are not trained.
     """
 
-    def __init__(self, classes: int, seed: int = 1998, **options):
+    def __init__(self, classes: int, **options):
         super().__init__(**options)
-        self.classes, self.seed = classes, seed
+        self.classes = classes
 
     def build(self, input_shape):
         shape = (input_shape[-1], self.classes)
-        signs = np.random.default_rng(self.seed).choice([-1.0, 1.0], size=shape)
+        signs = np.random.default_rng(1998).choice([-1.0, 1.0], size=shape)
         self.codes = self.add_weight(
             name="codes", shape=shape, trainable=False,
             initializer=lambda shape, dtype=None: ops.convert_to_tensor(signs, dtype=dtype))
@@ -183,20 +152,12 @@ class RadialBasisOutput(keras.layers.Layer):
         squares = ops.sum(inputs**2, axis=-1, keepdims=True)
         return 2 * ops.matmul(inputs, self.codes) - squares - inputs.shape[-1]
 
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.classes)
 
-    def get_config(self):
-        return {**super().get_config(), "classes": self.classes, "seed": self.seed}
-
-
-@keras.saving.register_keras_serializable("course")
 def scaled_tanh(x):
     """1.7159 tanh(2x / 3), the sigmoidal function of LeNet-5 (LeCun et al., 1998, eq. 6)."""
     return 1.7159 * ops.tanh(2 * x / 3)
 
 
-@keras.saving.register_keras_serializable("course")
 class LocalResponseNormalization(keras.layers.Layer):
     """Divide each activation by what its neighbours in the channel direction add up to.
 
@@ -209,9 +170,6 @@ class LocalResponseNormalization(keras.layers.Layer):
         squares = ops.pad(inputs**2, [[0, 0], [0, 0], [0, 0], [2, 2]])
         total = sum(squares[..., shift:shift + channels] for shift in range(5))
         return inputs / (2 + 1e-4 * total) ** 0.75
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
 
 
 # --- LeNet-5 -------------------------------------------------------------------------------------
@@ -385,47 +343,44 @@ def _fill_up(x, filters, stride):
     return ops.pad(x, [[0, 0], [0, 0], [0, 0], [0, filters - x.shape[-1]]])
 
 
+def _resnet(stages, n_classes, **options):
+    """The whole network. `stages` has filters and blocks of each; all but the first halve the maps."""
+    large = len(stages) == 4   # for ImageNet
+    inputs = Input((224, 224, 3) if large else (32, 32, 3))
+    size, stride = (7, 2) if large else (3, 1)
+    x = Conv2D(stages[0][0], size, strides=stride, padding="same", use_bias=False,
+               kernel_initializer="he_normal", name="conv1")(inputs)
+    x = Activation("relu", name="conv1_relu")(BatchNormalization(name="conv1_norm")(x))
+    if large:
+        x = MaxPooling2D(3, strides=2, padding="same", name="pool1")(x)
+    for stage, (filters, blocks) in enumerate(stages, start=2):
+        for block in range(1, blocks + 1):
+            stride = 2 if block == 1 and stage > 2 else 1
+            x = residual_block(x, filters, stride, name=f"conv{stage}_{block}", **options)
+    x = GlobalAveragePooling2D(name="average_pool")(x)
+    return keras.Model(inputs, Dense(n_classes, activation="softmax", name="dense")(x))
+
+
 def resnet34(n_classes: int = 1000, residual: bool = True, projection: bool = True) -> keras.Model:
     """ResNet-34 (He et al., 2016, table 1): 3, 4, 6 and 3 blocks of two convolutions.
 
     Input (n, 224, 224, 3), output (n, classes). `residual` and `projection` as in
     `residual_block`; `residual=False` is the plain network of 34 layers in the paper's figure 3.
     """
-    inputs = Input((224, 224, 3))
-    x = Conv2D(64, 7, strides=2, padding="same", use_bias=False,
-               kernel_initializer="he_normal", name="conv1")(inputs)
-    x = Activation("relu", name="conv1_relu")(BatchNormalization(name="conv1_norm")(x))
-    x = MaxPooling2D(3, strides=2, padding="same", name="pool1")(x)
-    for stage, (filters, blocks) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)], start=2):
-        for block in range(1, blocks + 1):
-            stride = 2 if block == 1 and stage > 2 else 1
-            x = residual_block(x, filters, stride, residual, projection,
-                               name=f"conv{stage}_{block}")
-    x = GlobalAveragePooling2D(name="average_pool")(x)
-    outputs = Dense(n_classes, activation="softmax", name="dense")(x)
-    return keras.Model(inputs, outputs, name="resnet34" if residual else "plain34")
+    stages = [(64, 3), (128, 4), (256, 6), (512, 3)]
+    return _resnet(stages, n_classes, residual=residual, projection=projection)
 
 
-def cifar_resnet(depth: int, n_classes: int = 10, residual: bool = True) -> keras.Model:
+def cifar_resnet(depth: int, residual: bool = True) -> keras.Model:
     """The ResNet for CIFAR-10 with 6n + 2 layers (He et al., 2016, section 4.2).
 
-    Input (n, 32, 32, 3), output (n, classes). Shortcuts are identities, filled up with zeros
+    Input (n, 32, 32, 3), output (n, 10). Shortcuts are identities, filled up with zeros
     where channels are added, so that a plain network has the very same parameters.
     """
     if depth < 8 or depth % 6 != 2:
         raise ValueError(f"A ResNet for CIFAR-10 has 6n + 2 layers (8, 14, 20 …), not {depth}.")
-    inputs = Input((32, 32, 3))
-    x = Conv2D(16, 3, padding="same", use_bias=False, kernel_initializer="he_normal",
-               name="conv1")(inputs)
-    x = Activation("relu", name="conv1_relu")(BatchNormalization(name="conv1_norm")(x))
-    for stage, filters in enumerate([16, 32, 64], start=2):
-        for block in range(1, (depth - 2) // 6 + 1):
-            stride = 2 if block == 1 and stage > 2 else 1
-            x = residual_block(x, filters, stride, residual, projection=False,
-                               name=f"conv{stage}_{block}")
-    x = GlobalAveragePooling2D(name="average_pool")(x)
-    outputs = Dense(n_classes, activation="softmax", name="dense")(x)
-    return keras.Model(inputs, outputs, name=f"cifar_resnet{depth}")
+    blocks = (depth - 2) // 6
+    return _resnet([(16, blocks), (32, blocks), (64, blocks)], 10, residual=residual, projection=False)
 
 
 # --- tables that are read off a model ------------------------------------------------------------
@@ -438,8 +393,7 @@ def multiply_adds(layer: keras.layers.Layer) -> int:
     additions are left out. 0 for all other layers.
     """
     if isinstance(layer, (Conv2D, PartlyConnectedConv2D)):
-        kernel = layer.kernel if isinstance(layer, Conv2D) else layer.kernels
-        return math.prod(layer.output.shape[1:3]) * math.prod(kernel.shape)
+        return math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
     if isinstance(layer, Dense):
         return math.prod(layer.kernel.shape)
     return 0
@@ -463,17 +417,13 @@ def connections(layer: keras.layers.Layer) -> int:
 def layer_table(model: keras.Model) -> pd.DataFrame:
     """One row for each layer of a model, in order, the input first.
 
-    Returns
-    -------
-    DataFrame
-        Columns "layer" (its name), "kind" (in words), "output" (shape without the batch axis, such
-        as "28 × 28 × 6"), "parameters" and "multiply-adds" (int).
+    Columns are "layer" (its name), "kind" (in words), "output" (shape without the batch axis, such
+    as "28 × 28 × 6"), "parameters" and "multiply-adds" (int).
     """
-    shape = model.inputs[0].shape
-    rows = [("input", "image", shape_text(shape), 0, 0)]
+    rows = [("input", "image", _shape_text(model.inputs[0].shape), 0, 0)]
     for layer in model.layers:
         if not isinstance(layer, keras.layers.InputLayer):
-            rows.append((layer.name, _kind(layer), shape_text(layer.output.shape),
+            rows.append((layer.name, _kind(layer), _shape_text(layer.output.shape),
                          layer.count_params(), multiply_adds(layer)))
     return pd.DataFrame(rows, columns=["layer", "kind", "output", "parameters", "multiply-adds"])
 
@@ -481,11 +431,8 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
 def stage_table(model: keras.Model) -> pd.DataFrame:
     """One row for each stage of a model: layers that share a name up to a double underscore.
 
-    Returns
-    -------
-    DataFrame
-        Columns "stage", "output" (shape after its last layer), "layers" (how many convolutions and
-        dense layers it has), "parameters" and "multiply-adds" (int), in the order of the model.
+    Columns are "stage", "output" (shape after its last layer), "layers" (how many convolutions and
+    dense layers it has), "parameters" and "multiply-adds" (int).
     """
     table = layer_table(model).iloc[1:]
     table = table.assign(
@@ -497,8 +444,7 @@ def stage_table(model: keras.Model) -> pd.DataFrame:
         parameters=("parameters", "sum"), **{"multiply-adds": ("multiply-adds", "sum")})
 
 
-def shape_text(shape: Sequence[int | None]) -> str:
-    """A shape without its batch axis: (None, 28, 28, 6) becomes "28 × 28 × 6"."""
+def _shape_text(shape: Sequence[int | None]) -> str:
     return " × ".join(f"{side:,}" for side in shape[1:])
 
 
@@ -519,29 +465,19 @@ def depth(model: keras.Model) -> int:
 
 def _kind(layer: keras.layers.Layer) -> str:
     """What a layer does, in words."""
-    words = {
-        "Flatten": "flatten", "Dropout": "dropout", "Concatenate": "join", "Add": "add",
-        "BatchNormalization": "batch normalisation", "GlobalAveragePooling2D": "global average",
-        "LocalResponseNormalization": "local response normalisation",
-        "RadialBasisOutput": "distance to codes", "Activation": "activation",
-    }
-    name = type(layer).__name__
-    if isinstance(layer, Conv2D):
-        return _with_options("convolution", layer.kernel_size[0], layer.strides[0], layer.groups)
-    if isinstance(layer, PartlyConnectedConv2D):
-        return _with_options("convolution, partly connected", layer.kernel_size)
     if isinstance(layer, Subsampling2D):
         return "sub-sampling 2 × 2"
-    if isinstance(layer, (MaxPooling2D, AveragePooling2D)):
-        word = "max pooling" if isinstance(layer, MaxPooling2D) else "average pooling"
-        same = layer.strides[0] == layer.pool_size[0]
-        return _with_options(word, layer.pool_size[0], 1 if same else layer.strides[0])
-    if isinstance(layer, Dense):
-        return "dense"
-    return words.get(name, name)
-
-
-def _with_options(word: str, size: int, stride: int = 1, groups: int = 1) -> str:
-    text = f"{word} {size} × {size}" if "," not in word else word.replace(",", f" {size} × {size},")
-    text += f", stride {stride}" if stride > 1 else ""
+    words = {
+        "Conv2D": "convolution", "PartlyConnectedConv2D": "convolution", "Dense": "dense",
+        "MaxPooling2D": "max pooling", "AveragePooling2D": "average pooling",
+        "Flatten": "flatten", "RadialBasisOutput": "distance to codes",
+    }
+    text = words.get(type(layer).__name__, type(layer).__name__)
+    pool = getattr(layer, "pool_size", (1,))
+    sides = getattr(layer, "kernel_size", pool)
+    stride = getattr(layer, "strides", (1,))[0]
+    groups = getattr(layer, "groups", 1)
+    text += f" {sides[0]} × {sides[0]}" if len(sides) == 2 else ""
+    text += ", partly connected" if isinstance(layer, PartlyConnectedConv2D) else ""
+    text += f", stride {stride}" if stride > 1 and stride != pool[0] else ""
     return text + (f", {groups} groups" if groups > 1 else "")
