@@ -9,8 +9,8 @@ each group lies a README that names author, source and licence of every file. Ta
 of six of these groups that is in the public domain or under CC0, and no other. Debian's own
 `copyright` file still lists the pictures of an older version, which 3.1 replaced one by one.
 
-Each photo is scaled to at most 320 pixels on its longer side and written as JPEG without metadata. What
-it shows, its alternative text, is taken from the ledger: write it there for a new photo.
+Each photo is scaled to at most 320 pixels on its longer side and written as JPEG without metadata. Its
+title and what it shows, its alternative text, are taken from the ledger: write them there for a new photo.
 """
 
 from __future__ import annotations
@@ -21,38 +21,32 @@ import re
 import struct
 import sys
 import tomllib
-import urllib.parse
 import zlib
 from pathlib import Path
 
+from course.paths import REPOSITORY
 from course.store.files import write_whole
 
 from PIL import Image
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-HERE = REPOSITORY / "data" / "photos"
 LEDGER = REPOSITORY / "assets" / "ledger.toml"
-LONGEST_SIDE = 320
-QUALITY = 85
-FREE = {"public domain": "LicenseRef-PublicDomain", "cc0-1.0": "CC0-1.0"}
-LICENCE_NAMES = {
-    "LicenseRef-PublicDomain": "in the public domain",
-    "CC0-1.0": "Creative Commons Zero 1.0 Universal",
+# What a README calls a licence: what the ledger calls it, and what the credits call it.
+FREE = {
+    "public domain": ("LicenseRef-PublicDomain", "in the public domain"),
+    "cc0-1.0": ("CC0-1.0", "Creative Commons Zero 1.0 Universal"),
 }
-# Class, archive, and folder inside of it.
+# Class, and folder inside of the archive of the same name.
 GROUPS = (
-    ("animal", "explore_farm_animals", "explore_farm_animals/resource/animals"),
-    ("animal", "explore_world_animals", "explore_world_animals/resource/animals"),
-    ("animal", "erase", "erase/resource"),
-    ("energy", "categorization", "categorization/resource/images/renewable"),
-    ("monument", "categorization", "categorization/resource/images/monuments"),
-    ("tool", "categorization", "categorization/resource/images/tools"),
+    ("animal", "explore_farm_animals/resource/animals"),
+    ("animal", "explore_world_animals/resource/animals"),
+    ("animal", "erase/resource"),
+    ("energy", "categorization/resource/images/renewable"),
+    ("monument", "categorization/resource/images/monuments"),
+    ("tool", "categorization/resource/images/tools"),
 )
-# A second photo of the same mill by the same author: a split could put one into training and the
-# other into the test.
-LEFT_OUT = {"windmill14"}
+LEFT_OUT = {"windmill14.webp"}  # a second photo of the same mill, which a split could put into the test
 # The package has two different photos of this name.
-RENAMED = {("erase", "giraffe"): "giraffeHead"}
+RENAMED = {"erase/resource/giraffe.webp": "giraffe_head"}
 
 CREDITS = """\
 # Who made these photos
@@ -75,105 +69,60 @@ def read_archive(path: Path) -> dict[str, bytes]:
     Source of the format: the documentation and code of Qt's resource compiler, versions 1 to 3.
     """
     content = path.read_bytes()
-    magic, version, tree, data, names = struct.unpack(">4sIIII", content[:20])
-    if magic != b"qres":
-        raise SystemExit(f"{path} is no Qt resource archive")
-    size = 14 if version < 2 else 22
-    found = {}
+    version, tree, data, names = struct.unpack_from(">4xIIII", content)
+    size, found = 14 if version < 2 else 22, {}
 
     def visit(node: int, above: str) -> None:
-        start = tree + node * size
-        offset, flags = struct.unpack(">IH", content[start : start + 6])
+        # Of a folder the number of its children and the first, of a file its language and its place.
+        name_at, flags, count, first = struct.unpack_from(">IHII", content, tree + node * size)
         name = above
         if node:
-            at = names + offset
-            length = struct.unpack(">H", content[at : at + 2])[0]
-            name += "/" + content[at + 6 : at + 6 + 2 * length].decode("utf-16-be")
+            length, start = struct.unpack_from(">H", content, names + name_at)[0], names + name_at + 6
+            name += "/" + content[start : start + 2 * length].decode("utf-16-be")
         if flags & 2:
-            count, first = struct.unpack(">II", content[start + 6 : start + 14])
             for child in range(first, first + count):
                 visit(child, name)
-            return
-        at = data + struct.unpack(">I", content[start + 10 : start + 14])[0]
-        length = struct.unpack(">I", content[at : at + 4])[0]
-        body = content[at + 4 : at + 4 + length]
-        if flags & 4:
-            raise SystemExit(f"{path}: {name} is compressed with zstandard")
-        found[name] = zlib.decompress(body[4:]) if flags & 1 else body
+        else:
+            (length,) = struct.unpack_from(">I", content, data + first)
+            body = content[data + first + 4 : data + first + 4 + length]
+            found[name] = zlib.decompress(body[4:]) if flags & 1 else body
 
     visit(0, "")
     return found
 
 
 def credits_in(readme: str) -> dict[str, dict[str, str]]:
-    """What a group's README says of each picture: author, source, licence."""
+    """What a group's README says of each picture: Copyright, Source, License."""
     found = {}
     for block in re.split(r"\n\s*\n", readme):
-        fields: dict[str, list[str]] = {}
-        key = ""
-        for line in block.splitlines():
-            started = re.match(r"(Copyright|Source|License|Comments?|Files?)\s*:\s*(.*)", line)
-            if started:
-                key = started[1].rstrip("s")
-                fields.setdefault(key, [])
-            text = started[2] if started else line.strip()
-            if key and text:
-                fields[key].append(text)
-        if {"Copyright", "Source", "License", "File"} <= set(fields):
-            about = {key: " ".join(fields[key]) for key in ("Copyright", "Source", "License")}
-            for name in " ".join(fields["File"]).split():
-                found[name] = about
+        _, *parts = re.split(r"^(Copyright|Source|License|Comment|File)s?\s*:", block, flags=re.MULTILINE)
+        about = {key: " ".join(text.split()) for key, text in zip(parts[::2], parts[1::2])}
+        if {"Copyright", "Source", "License", "File"} <= set(about):
+            found |= dict.fromkeys(about["File"].split(), about)
     return found
 
 
-def title_of(source: str, fallback: str) -> str:
-    """The title that the photo has where it comes from."""
-    address = urllib.parse.urlsplit(source)
-    query = urllib.parse.parse_qs(address.query)
-    if "picture" in query:
-        return query["picture"][0].replace("-", " ")
-    last = urllib.parse.unquote(address.path.rstrip("/").rsplit("/", 1)[-1])
-    if last.startswith("File:"):
-        return re.sub(r"\.\w+$", "", last[5:]).replace("_", " ").strip(" ._")
-    if "maxpixel" in address.netloc:
-        return re.sub(r"-\d+$", "", last).replace("-", " ")
-    return fallback
-
-
-def slug(name: str) -> str:
-    """A camel-case name in lower case, its words joined by underscores."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-
-
-def make_photos(rcc: Path, alts: dict[str, str]) -> list[dict[str, str]]:
+def make_photos(rcc: Path, known: dict[str, dict]) -> list[dict[str, str]]:
     """Write the photos into data/photos; returns what the ledger shall say of each."""
     items = []
-    for label, archive, group in GROUPS:
-        files = read_archive(rcc / f"{archive}.rcc")
+    for label, group in GROUPS:
+        files = read_archive(rcc / f"{group.split('/')[0]}.rcc")
         base = f"/gcompris/src/activities/{group}/"
-        for file_name, about in sorted(credits_in(files[base + "README"].decode("utf-8")).items()):
-            name = RENAMED.get((archive, Path(file_name).stem), Path(file_name).stem)
-            licence = FREE.get(about["License"].lower())
-            usable = file_name.endswith(".webp") and base + file_name in files
-            if licence is None or not usable or name in LEFT_OUT:
+        for name, about in sorted(credits_in(files[base + "README"].decode("utf-8")).items()):
+            licence, _ = FREE.get(about["License"].lower(), (None, ""))
+            if not licence or not name.endswith(".webp") or base + name not in files or name in LEFT_OUT:
                 continue
-            path = f"data/photos/{label}/{slug(name)}.jpg"
-            if not alts.get(path):
-                sys.exit(f"{path}: give it an item with its alt text in {LEDGER.name}, then run this again")
-            image = Image.open(io.BytesIO(files[base + file_name])).convert("RGB")
-            image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+            words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", Path(name).stem).lower()
+            path = f"data/photos/{label}/{RENAMED.get(f'{group}/{name}', words)}.jpg"
+            if path not in known:
+                sys.exit(f"{path}: give it an item with title and alt in {LEDGER.name}, then run this again")
+            image = Image.open(io.BytesIO(files[base + name])).convert("RGB")
+            image.thumbnail((320, 320), Image.Resampling.LANCZOS)
             (REPOSITORY / path).parent.mkdir(exist_ok=True)
-            image.save(REPOSITORY / path, quality=QUALITY, optimize=True)
-            items.append(
-                {
-                    "path": path,
-                    "title": title_of(about["Source"], alts[path]),
-                    "author": about["Copyright"],
-                    "licence": licence,
-                    "source": about["Source"],
-                    "alt": alts[path],
-                }
-            )
+            image.save(REPOSITORY / path, quality=85, optimize=True)
+            about = {"author": about["Copyright"], "licence": licence, "source": about["Source"]}
+            title, alt = known[path]["title"], known[path]["alt"]
+            items.append({"path": path, "kind": "photo", "title": title, **about, "alt": alt})
     return items
 
 
@@ -182,7 +131,7 @@ def credits_page(items: list[dict[str, str]]) -> str:
     text = CREDITS
     for item in items:
         name, source = item["path"].removeprefix("data/photos/"), f"<{item['source']}>"
-        cells = [name, item["title"], item["author"], LICENCE_NAMES[item["licence"]], source]
+        cells = [name, item["title"], item["author"], dict(FREE.values())[item["licence"]], source]
         text += "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
     return text
 
@@ -190,10 +139,9 @@ def credits_page(items: list[dict[str, str]]) -> str:
 def with_photos(ledger: str, items: list[dict[str, str]]) -> str:
     """The ledger with one entry a photo, in place of those that are there, one after the other."""
     made = ""
+    shown = {"used_in": ["lectures/07-transfer-learning.qmd"], "called": ["data/photos"]}
     for item in items:
-        about = {key: value for key, value in item.items() if key != "path"}
-        used = {"used_in": ["lectures/07-transfer-learning.qmd"], "called": ["data/photos"]}
-        entry = {"path": item["path"], "kind": "photo", **about, **used, "notice": "data/photos/CREDITS.md"}
+        entry = {**item, **shown, "notice": "data/photos/CREDITS.md"}
         # Texts and lists of texts look alike in TOML and JSON.
         lines = (f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in entry.items())
         made += "[[item]]\n" + "".join(lines) + "\n"
@@ -201,20 +149,17 @@ def with_photos(ledger: str, items: list[dict[str, str]]) -> str:
     return re.sub(ours, lambda _: made, ledger, count=1, flags=re.MULTILINE | re.DOTALL).rstrip("\n") + "\n"
 
 
-def main(arguments: list[str]) -> int:
+def main() -> None:
     """Make photos, credits and ledger entries from the unpacked package that is named."""
-    if len(arguments) != 1:
-        print(__doc__)
-        return 2
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     ledger = LEDGER.read_text(encoding="utf-8")
-    alts = {str(item["path"]): item.get("alt", "") for item in tomllib.loads(ledger)["item"]}
-    items = make_photos(Path(arguments[0]) / "usr/share/gcompris-qt/rcc", alts)
-    write_whole(HERE / "CREDITS.md", credits_page(items))
+    known = {str(item["path"]): item for item in tomllib.loads(ledger)["item"]}
+    items = make_photos(Path(sys.argv[1]) / "usr/share/gcompris-qt/rcc", known)
+    write_whole(REPOSITORY / "data/photos/CREDITS.md", credits_page(items))
     write_whole(LEDGER, with_photos(ledger, items))
-    size = sum((REPOSITORY / item["path"]).stat().st_size for item in items)
-    print(f"{len(items)} photos, {size / 1e6:.2f} MB. Now run: python -m tools.ledger --write")
-    return 0
+    print(f"{len(items)} photos. Now run: python -m tools.ledger --write")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()
