@@ -28,26 +28,20 @@ OURS = "the course authors"
 KINDS = ("figure", "photo", "font", "data", "weights")
 NEEDED = ("kind", "title", "author", "licence", "source", "used_in")
 FIELDS = {*NEEDED, "path", "package", "sha256", "hashes", "alt", "called", "notice", "note"}
-# Files of these kinds are assets wherever they lie.
-SUFFIXES = set(
-    ".png .jpg .jpeg .gif .webp .avif .svg .ico .bmp .tif .tiff .pdf .mp4 .webm .mp3 .wav "
-    ".ttf .otf .ttc .woff .woff2 .eot "
-    ".csv .tsv .npz .npy .parquet .feather .xlsx .gnt .h5 .hdf5 .keras .pt .pth .onnx "
-    ".safetensors .bin .gz .xz .zip .tar .bz2 .zst .7z".split()
-)
+# Assets are no text, or texts of these kinds.
+TEXTS = (".svg", ".csv", ".tsv", ".pdf", ".eps")
 
 
-def is_asset(path: Path, name: str) -> bool:
+def is_asset(name: str, root: Path = REPOSITORY) -> bool:
     """Whether a file needs an entry: by its ending, its folder, or a NUL byte near its start."""
-    pure = PurePosixPath(name)
-    suffix = pure.suffix.lower()
-    if suffix in SUFFIXES or ("weights" in pure.stem and suffix in (".js", ".json")):
-        return True
-    # In these folders every file is an asset, except the texts that explain them.
-    if pure.parts[0] in ("cache", "data") and suffix not in (".md", ".txt", ".py"):
-        return True
-    with open(path, "rb") as file:
-        return b"\0" in file.read(8192)
+    path = PurePosixPath(name)
+    return (
+        path.suffix.lower() in TEXTS
+        or ("weights" in path.stem and path.suffix in (".js", ".json"))
+        # In these folders every file is an asset, except the texts that explain them.
+        or (path.parts[0] in ("cache", "data") and path.suffix.lower() not in (".md", ".txt", ".py"))
+        or b"\0" in (root / name).read_bytes()[:8192]
+    )
 
 
 def repository_files(root: Path = REPOSITORY) -> list[str]:
@@ -69,7 +63,7 @@ def repository_files(root: Path = REPOSITORY) -> list[str]:
 
 def assets(root: Path = REPOSITORY) -> list[str]:
     """The files of the repository that need an entry."""
-    return [name for name in repository_files(root) if is_asset(root / name, name)]
+    return [name for name in repository_files(root) if is_asset(name, root)]
 
 
 def load(root: Path = REPOSITORY) -> tuple[dict[str, str], list[dict[str, Any]]]:

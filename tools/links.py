@@ -45,15 +45,8 @@ HEAD = """\
 
 """
 # Texts of the repository whose links people follow. Pages are checked once they are rendered.
-TEXTS = (".md", ".bib", ".cff", ".toml", ".qmd", ".txt", ".ipynb")
-NOT_READ = (
-    "tests/",
-    "docs/external-links.toml",
-    "requirements",
-    "assets/fonts/",
-    "data/strokes/ARPHICPL.TXT",
-    "data/proportions/LGPL-2.1.txt",
-)
+TEXTS = ("LICENSE", ".md", ".bib", ".cff", ".toml", ".qmd", ".ipynb")
+NOT_READ = ("tests/", "docs/external-links.toml")
 _SIGN = r"[^\s\"'<>()\[\]{}|\\^`*]"  # none of those that end an address in prose
 ADDRESS = re.compile(rf"https?://{_SIGN}+(?:\([^\s()\"'<>]*\){_SIGN}*)?")
 # Addresses that lead nowhere by design: examples, name spaces, this machine.
@@ -145,7 +138,7 @@ def external(site: Pages | None, root: Path = ROOT) -> dict[str, list[str]]:
     """
     places: dict[str, set[str]] = defaultdict(set)
     for name in repository_files(root):
-        if name == "LICENSE" or name.endswith(TEXTS) and not name.startswith(NOT_READ):
+        if name.endswith(TEXTS) and not name.startswith(NOT_READ):
             for address in addresses((root / name).read_text(encoding="utf-8")):
                 places[address.split("#")[0]].add(name)
     for page, target in site.external() if site else ():

@@ -140,11 +140,13 @@ def test_writing_hashes_again_changes_nothing(small) -> None:
 @pytest.mark.parametrize(
     "name, content",
     [
-        ("pictures/dog.jpg", b"dog"),
-        ("font.woff2", b"font"),
+        ("pictures/dog.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF"),
+        ("font.woff2", b"wOF2\0\1\0\0"),
         ("table.csv", b"a,b"),
-        ("weights.npz", b"weights"),
+        ("weights.npz", b"PK\3\4\0\0"),
         ("data/new.json", b"{}"),
+        ("weights.js", b"[1, 2]"),
+        ("drawing.SVG", b"<svg/>"),
         ("cache/new.keras", b"model"),
         ("unnamed", b"a\0b"),
     ],
