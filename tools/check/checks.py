@@ -116,9 +116,6 @@ def _last_line(text: str) -> str:
     return (text.strip().splitlines() or [""])[-1]
 
 
-# --- Python and packages -----------------------------------------------------------------
-
-
 @check("Python", INSTALL_PYTHON)
 def check_python() -> str:
     """Version, 64 bit, and whether it is the one in .venv."""
@@ -185,9 +182,6 @@ def check_keras() -> str:
     return f"{path} has the settings that the course needs"
 
 
-# --- files that ship ---------------------------------------------------------------------
-
-
 def _check_files(kind: str, root: Path) -> str:
     """Compare what the ledger lists with what lies here."""
     with _reading(root / ledger.LEDGER, "git checkout assets"):
@@ -249,9 +243,6 @@ def check_artefacts(root: Path = REPOSITORY, cache: Path | None = None) -> str:
     return f"{len(entries)} artefacts; {_check_files('weights', root)}"
 
 
-# --- programs ----------------------------------------------------------------------------
-
-
 @check("Graphviz", f"{INSTALL_GRAPHVIZ}, then open a new terminal")
 def check_graphviz() -> str:
     """Graphviz's `dot`, which draws Keras's diagrams of models: it must draw one."""
@@ -280,9 +271,6 @@ def check_browser() -> str:
     if "42 works" not in done.stdout:
         raise Trouble(f"{program} shows no page: {_last_line(done.stderr)}")
     return f"{program} shows a page"
-
-
-# --- the machine -------------------------------------------------------------------------
 
 
 @check("Disk", "Free space, or copy the repository to a larger disk or a folder of your own")
@@ -332,11 +320,8 @@ def check_slides(root: Path = REPOSITORY) -> str:
         if not slides.is_file() or slides.stat().st_mtime < lecture.stat().st_mtime:
             behind.append(lecture.stem)
     if behind:
-        raise Trouble(f"not rendered since their text changed: {', '.join(behind)}", level=WARNING)
+        raise Trouble(f"not rendered, or before their text changed: {', '.join(behind)}", level=WARNING)
     return f"all {len(lectures)} lectures are rendered"
-
-
-# --- speed -------------------------------------------------------------------------------
 
 
 def start_probe() -> subprocess.Popen:
