@@ -26,29 +26,16 @@ from keras.layers import Dense, Input
 
 # Columns of statsmodels' table, and what this course calls them.
 _TABLE = {
-    "mdvis": "visits",
-    "lncoins": "log_coinsurance",
-    "idp": "individual_deductible",
-    "lpi": "log_incentive",
-    "fmde": "log_maximum_expenditure",
-    "physlm": "physical_limitation",
-    "disea": "chronic_diseases",
-    "hlthg": "health_good",
-    "hlthf": "health_fair",
-    "hlthp": "health_poor",
+    "mdvis": "visits", "lncoins": "log_coinsurance", "idp": "individual_deductible", "lpi": "log_incentive",
+    "fmde": "log_maximum_expenditure", "physlm": "physical_limitation", "disea": "chronic_diseases",
+    "hlthg": "health_good", "hlthf": "health_fair", "hlthp": "health_poor",
 }
 
 # Columns of the file that the table was cut from. It also has "black", on which no insurer may
 # rate, and the year's expenses, which nobody knows before the year is over.
 _FILE = {
-    "zper": "person",
-    "time": "exposure",
-    "xage": "age",
-    "female": "female",
-    "lfam": "log_family_size",
-    "linc": "log_income",
-    "educdec": "education",
-    "site": "site",
+    "zper": "person", "time": "exposure", "xage": "age", "female": "female", "lfam": "log_family_size",
+    "linc": "log_income", "educdec": "education", "site": "site",
 }
 
 NUMBERS = [
@@ -77,38 +64,25 @@ def load_claims() -> pd.DataFrame:
 
     All years of one person are in one part, so no one is in two. `education` is missing in a few
     rows; they get the median of the training part. Each call returns the same frame: do not
-    change it.
-
-    Raises
-    ------
-    RuntimeError
-        statsmodels ships other rows than this course was written for.
+    change it. RuntimeError if statsmodels no longer ships the two files row for row.
     """
     from statsmodels.datasets import randhie
 
     table = randhie.load_pandas().data.rename(columns=_TABLE)
     source = resources.files("statsmodels.datasets.randhie") / "src" / "randhie.csv"
-    with resources.as_file(source) as path:
-        full = pd.read_csv(path, usecols=[*_FILE, "mdvis", "fmde"])
-    if len(full) != len(table) or not (full["mdvis"].to_numpy() == table["visits"]).all():
-        raise RuntimeError(
-            "statsmodels' randhie table and the file it was cut from no longer have the same rows. "
-            "Install the version that requirements.txt names."
-        )
+    with source.open(encoding="utf-8") as file:
+        full = pd.read_csv(file, usecols=[*_FILE, "mdvis"])
+    if not full["mdvis"].equals(table["visits"]):
+        raise RuntimeError("statsmodels' randhie files differ: install the version of requirements.txt")
     claims = table.join(full[list(_FILE)].rename(columns=_FILE))
     claims["part"] = split_by_person(claims["person"])
     typical = claims.loc[claims["part"] == "train", "education"].median()
     claims["education"] = claims["education"].fillna(typical)
-    whole = ["visits", "person", "female", "site"]
-    return claims.astype({column: int for column in whole})
+    return claims.astype(dict.fromkeys(["visits", "person", "female", "site"], int))
 
 
 def split_by_person(person: pd.Series) -> pd.Series:
-    """Put each person into "train", "validation" or "test" at random, with all rows of theirs.
-
-    Given are identifiers, one for each row, and returned is the part of each row. Shares of people
-    follow `SHARES`, shares of rows nearly so.
-    """
+    """The part of each row: people, not rows, are put into one at random, in the `SHARES`."""
     people = np.random.default_rng(SPLIT_SEED).permutation(np.unique(person))
     borders = np.rint(np.cumsum(list(SHARES.values())) * len(people)).astype(int)
     part = {}
@@ -118,10 +92,10 @@ def split_by_person(person: pd.Series) -> pd.Series:
 
 
 def network_inputs(claims: pd.DataFrame) -> np.ndarray:
-    """Turn rows of `load_claims()` into a network's inputs.
+    """Turn rows of `load_claims()` into a network's inputs: shape (rows, 20), float32.
 
     The 14 numbers are standardised with mean and standard deviation of the *training* part, and
-    the site becomes six columns of 0 and 1: shape (rows, 20), float32.
+    the site becomes six columns of 0 and 1.
     """
     train = load_claims().query("part == 'train'")[NUMBERS]
     numbers = (claims[NUMBERS] - train.mean()) / train.std(ddof=0)

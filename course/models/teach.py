@@ -40,7 +40,8 @@ FEWEST = 5  # photos of a class
 FOLDS = 5
 SIZE = (224, 224)
 BATCH = 16
-FORMAT = 1
+FORMAT = 1  # of a saved head
+KEPT = ("class_names", "weights", "bias", "photos", "correct")
 SHOWN = 10  # faulty files in one message
 
 
@@ -50,34 +51,16 @@ class TeachError(ValueError):
 
 @dataclass
 class Taught:
-    """A head for the pretrained network, and what cross-validation says of it.
+    """A head for the pretrained network, and what cross-validation says of it."""
 
-    Attributes
-    ----------
-    class_names : list of k str
-        Names of the classes, sorted.
-    weights, bias : ndarray, shapes (1280, k) and (k,), float32
-    photos : ndarray, shape (k,), int
-        Number of photos it was taught with.
-    correct : int
-        How many of them were named right in cross-validation.
-    confusion : ndarray, shape (k, k), int
-        Truth in rows, answer in columns.
-    left_out : sequence of str
-        Files that were not used, each with the reason.
-    wrong : sequence of tuple
-        Photos that were misnamed: (path, truth, answer, probability of the answer).
-    """
-
-    class_names: list[str]
-    weights: np.ndarray
-    bias: np.ndarray
-    photos: np.ndarray
-    correct: int
-    confusion: np.ndarray
+    class_names: list[str]  # sorted
+    weights: np.ndarray  # (1280, classes), float32
+    bias: np.ndarray  # (classes,), float32
+    photos: np.ndarray  # (classes,), int: the number of photos that it was taught with
+    correct: int  # how many of them were named right in cross-validation
     seconds: float = 0.0
-    left_out: Sequence[str] = ()
-    wrong: Sequence[tuple[str, str, str, float]] = ()
+    left_out: Sequence[str] = ()  # files that were not used, each with the reason
+    wrong: Sequence[tuple[str, str, str, float]] = ()  # misnamed: path, truth, answer, its probability
 
     @property
     def accuracy(self) -> float:
@@ -124,17 +107,8 @@ class Taught:
         """Write the head to an .npz file, whole or not at all; TeachError if it cannot be written."""
         path = Path(path)
         memory = io.BytesIO()
-        np.savez(
-            memory,
-            format=FORMAT,
-            backbone=efficientnet_lite.WEIGHTS_SHA256,
-            class_names=np.array(self.class_names),
-            weights=self.weights,
-            bias=self.bias,
-            photos=self.photos,
-            correct=self.correct,
-            confusion=self.confusion,
-        )
+        kept = {name: getattr(self, name) for name in KEPT}
+        np.savez(memory, format=FORMAT, backbone=efficientnet_lite.WEIGHTS_SHA256, **kept)
         try:
             files.write_whole(path, memory.getvalue())
         except OSError as error:
@@ -147,24 +121,21 @@ def load_head(path: str | PathLike) -> Taught:
     path = Path(path)
     try:
         with np.load(path, allow_pickle=False) as stored:
-            content = {key: stored[key] for key in stored.files}
-        if int(content["format"]) != FORMAT:
-            raise ValueError(f"format {int(content['format'])} is not {FORMAT}")
-        names = [str(name) for name in content["class_names"]]
-        weights, bias = content["weights"], content["bias"]
-        if weights.shape != (efficientnet_lite.HEAD_CHANNELS, len(names)) or len(names) < 2:
+            if int(stored["format"]) != FORMAT:
+                raise ValueError(f"format {int(stored['format'])} is not {FORMAT}")
+            backbone = str(stored["backbone"])
+            names, weights, bias, photos, correct = (stored[name] for name in KEPT)
+        if weights.shape != (efficientnet_lite.HEAD_CHANNELS, len(names)) or bias.shape != names.shape:
             raise ValueError(f"weights of the shape {weights.shape} for {len(names)} classes")
-        if bias.shape != (len(names),) or not np.isfinite(weights).all():
-            raise ValueError("its numbers are of no use")
     except FileNotFoundError:
         raise TeachError(f"{path} does not exist: teach first, then predict") from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise TeachError(
             f"{path} is no head that this command saved ({error or type(error).__name__}); teach again"
         ) from error
-    if str(content["backbone"]) != efficientnet_lite.WEIGHTS_SHA256:
+    if backbone != efficientnet_lite.WEIGHTS_SHA256:
         raise TeachError(f"{path} was taught on another version of the network; teach again")
-    return Taught(names, weights, bias, content["photos"], int(content["correct"]), content["confusion"])
+    return Taught(names.tolist(), weights, bias, photos, int(correct))
 
 
 # --- reading the folder ------------------------------------------------------------------------
@@ -199,11 +170,8 @@ def find_photos(folder: str | PathLike) -> tuple[dict[str, list[Path]], list[str
     if not any(found.values()):
         raise TeachError(f"no folder in {folder} holds a photo ({', '.join(sorted(SUFFIXES))}); {wanted}")
     if len(found) == 1:
-        raise TeachError(
-            f"{folder} holds one class only, '{next(iter(found))}'; there is nothing to tell apart: {wanted}"
-        )
-    few = _too_few({name: len(photos) for name, photos in found.items()})
-    if few:
+        raise TeachError(f"{folder} holds one class only, '{next(iter(found))}'; {wanted}")
+    if few := _too_few({name: len(photos) for name, photos in found.items()}):
         raise TeachError(f"too few photos in {folder}: {few}; every class needs at least {FEWEST}")
     if loose:
         left_out.append(f"{loose} photos that lie beside the folders")
@@ -328,13 +296,10 @@ def teach(folder: str | PathLike, *, seed: int = 123, skip: bool = False) -> Tau
 
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     head = LogisticRegression(C=1.0, max_iter=2000)  # a dense layer with softmax and a ridge penalty
-    # The fits are small: with more threads they mostly wait for each other.
-    with threadpool_limits(1):
+    with threadpool_limits(1):  # the fits are small: with more threads they mostly wait for each other
         probabilities = cross_val_predict(head, features, y, cv=folds, method="predict_proba")
         head.fit(features, y)
     answers = probabilities.argmax(axis=1)
-    confusion = np.zeros((len(class_names), len(class_names)), dtype=int)
-    np.add.at(confusion, (y, answers), 1)
     wrong = np.flatnonzero(answers != y)
     wrong = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
 
@@ -345,7 +310,6 @@ def teach(folder: str | PathLike, *, seed: int = 123, skip: bool = False) -> Tau
         bias,
         photos=np.bincount(y),
         correct=int((answers == y).sum()),
-        confusion=confusion,
         seconds=time.perf_counter() - started,
         left_out=left_out,
         wrong=[

@@ -49,8 +49,7 @@ def taught(tmp_path_factory) -> module.Taught:
 
 def test_it_learns_and_predicts(taught, tmp_path) -> None:
     assert taught.class_names == ["animal", "tool"]
-    assert taught.photos.tolist() == [8, 8] and taught.confusion.sum() == 16
-    assert taught.correct == np.trace(taught.confusion) and taught.accuracy > 0.8
+    assert taught.photos.tolist() == [8, 8] and taught.accuracy > 0.8
     low, high = taught.interval
     assert 0 < low < taught.accuracy <= high <= 1
     assert len(taught.wrong) == 16 - taught.correct
