@@ -45,7 +45,7 @@ strokes from there is measured on characters drawn for the project Tomoe (data/p
 
 
 def shipped_tasks() -> list[Task]:
-    """What the shipped archive holds. PNG files are stored uncompressed, so that xz finds what they share."""
+    """What the shipped archive holds; its PNG files are uncompressed, so that xz finds what they share."""
     return plan(**OPTIONS, compression=0)
 
 

@@ -26,8 +26,6 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from tools.handwriting.scan import INK
-
 REAL = {"course": "hwdb1.x course-style set (96 classes)", "hwdb1.1": "hwdb1.1 (100 classes)"}
 PERCENTILES = [5, 25, 50, 75, 95]
 BAR = 15.0  # largest difference allowed, % of the real 5th-to-95th percentile span
@@ -47,7 +45,7 @@ def measure(image: np.ndarray) -> dict[str, float]:
 
     The width of its strokes is twice the median distance to the nearest other pixel along the ink's ridge.
     """
-    ink = image < INK
+    ink = image < 200
     if not ink.any():
         raise ValueError("The image has no ink: no pixel is darker than 200.")
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))

@@ -32,7 +32,6 @@ from tools.handwriting.template import between, distances
 SAMPLES = 48  # points of a stroke that are aligned
 OTHER_FORM = 95.0  # a mean shift beyond this means another form of the character
 HELD_OUT = 20  # one in so many characters is kept from the fit, to measure it
-HEIGHT = 800.0  # median height of characters in the stroke data
 
 
 class Pair(NamedTuple):
@@ -117,7 +116,7 @@ def make_pairs(drawn: Path, printed: Path) -> list[Pair]:
     """All pairs of drawn (*.xml, *.xml.gz) and printed (*.json) characters, in order of their code points."""
     characters = dict(map(read_drawn, sorted([*drawn.glob("*.xml"), *drawn.glob("*.xml.gz")])))
     heights = [np.ptp(np.concatenate(strokes)[:, 1]) for strokes in characters.values()]
-    factor = HEIGHT / float(np.median(heights))
+    factor = 800.0 / float(np.median(heights))  # both medians are then alike
     found = [make_pair(c, characters[c], factor, printed) for c in tqdm(sorted(characters), "Pairing")]
     return [pair for pair in found if pair]
 

@@ -26,9 +26,6 @@ GROUPS = {"Train": 0, "Test": 1, "Notebook": 2}
 SHEETS = 7  # sheets of a learner's notebook; each character stands once on each
 MAX_WRITERS = 100_000
 
-# Heights of characters in the stroke data: mean and deviation over the shipped characters.
-_TALL = (800.0, 95.0)
-
 
 class Person(NamedTuple):
     """A simulated writer with the key from which all that he or she writes follows."""
@@ -74,15 +71,13 @@ def person(seed: int, group: str, number: int, sheet: int = 0) -> Person:
 
 
 def image_of(who: Person, template: Template, scan: str = "course") -> np.ndarray:
-    """One character, from :func:`load_template`, written by one person and scanned: "course" or "hwdb1.1".
+    """One character written by one person, as the scan "course" or "hwdb1.1".
 
-    Returns
-    -------
-    ndarray (height, width) uint8, 255 is paper.
+    The template is from :func:`load_template`, the image (height, width) uint8, 255 is paper.
     """
     style = SCANS[scan]
     rng = np.random.default_rng([who.seed, GROUPS[who.group], who.number, ord(template.character), who.sheet])
-    tallness = (np.ptp(template.points[:, 1]) - _TALL[0]) / _TALL[1]
+    tallness = (np.ptp(template.points[:, 1]) - 800.0) / 95.0  # their mean and deviation, as shipped
     wish = page(style, who.hand, np.clip(tallness, -2.5, 2.5), rng)
     trace = write(template, who.hand, rng)
     return expose(style, draw(trace, who.hand, wish.ink_size, wish.line_width), wish, rng)
@@ -123,12 +118,8 @@ def plan(
 ) -> list[Task]:
     """What has to be written, one task a person (and sheet).
 
-    ``fewer_writers`` maps characters to their own, smaller numbers of (training, test) writers.
-
-    Raises
-    ------
-    StrokeDataError
-        When a character has no usable stroke data: nothing is written then.
+    ``fewer_writers`` maps characters to their own, smaller numbers of (training, test) writers. Bad stroke
+    data are a :class:`StrokeDataError` here, before anything is written.
     """
     for character in characters:
         read_medians(strokes / f"{character}.json")

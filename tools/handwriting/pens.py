@@ -11,8 +11,6 @@ import numpy as np
 
 from tools.handwriting.writers import Trace, Writer
 
-OVERSAMPLING = 4  # fine pixels a pixel, each way
-
 # Per pen: how much pressure, and how much slowness, changes width and darkness.
 _WIDTH_BY_PRESSURE = (0.45, 0.30, 0.55)
 _WIDTH_BY_REST = (0.05, 0.14, 0.22)
@@ -20,15 +18,12 @@ _DARKNESS_BY_PRESSURE = (0.45, 0.20, 0.25)
 
 
 def draw(trace: Trace, writer: Writer, size: float, width: float) -> np.ndarray:
-    """Draw a movement with the writer's pen.
+    """Draw a movement with the writer's pen: (h, w) float32 of ink, 0 none to about 1 full.
 
-    ``size`` is the wished height^0.57 width^0.43 of the ink, ``width`` that of the line, in pixels.
-
-    Returns
-    -------
-    ndarray (h, w) float32 of ink, 0 none to about 1 full, with 6 pixels of empty border.
+    ``size`` is the wished height^0.57 width^0.43 of the ink, ``width`` that of the line, in pixels; 6
+    pixels of border stay empty.
     """
-    scale = OVERSAMPLING
+    scale = 4  # fine pixels a pixel, each way
     on = trace.pressure > 0.0
     points, pressure, speed = trace.points[on], trace.pressure[on], trace.speed[on]
     low, high = points.min(axis=0), points.max(axis=0)

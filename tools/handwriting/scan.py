@@ -24,7 +24,6 @@ from tools.handwriting.writers import Writer
 WHITE = 255
 INK = 200  # pixels below this are ink, in every measure of this package
 TEXTURE = 0.10  # unevenness of the ink, share of its darkness
-
 _SHARES = np.array([0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0])
 
 

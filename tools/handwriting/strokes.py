@@ -129,10 +129,6 @@ class _Strokes:
         """Least distance between two groups of strokes."""
         return self.apart[np.ix_(one, other)].min()
 
-    def linked(self, group: np.ndarray) -> bool:
-        """Does each stroke of the group touch another, so that all hang together?"""
-        return connected_components(self.apart[np.ix_(group, group)] < 90.0)[0] == 1
-
 
 def _beside(strokes: _Strokes, members: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
     """Split strokes in a left and a right, or an upper and a lower component.
@@ -180,10 +176,12 @@ def _frames(strokes: _Strokes, members: np.ndarray) -> Iterator[tuple[np.ndarray
         if kind[dots] in (SHU, PIE) and kind[dots + 1] == BENT:
             yield np.arange(dots + 2), "LTR"
     for size in range(2, min(6, count - 1)):  # 层, 病: a roof and what hangs from its left end
-        body = [i for i in range(size) if kind[i] not in (DOT, TI)]
-        if len(body) < 2 or kind[body[-1]] != PIE or not strokes.linked(members[body]):
+        body = members[:size][~np.isin(kind[:size], (DOT, TI))]
+        if len(body) < 2 or strokes.kind[body[-1]] != PIE:
             continue
-        roof, start = strokes.of(members[body[:-1]]), strokes.points[members[body[-1]]][0]
+        if connected_components(strokes.apart[np.ix_(body, body)] < 90.0)[0] > 1:
+            continue
+        roof, start = strokes.of(body[:-1]), strokes.points[body[-1]][0]
         if np.hypot(*(roof - start).T).min() < 90.0 and start[0] - roof[:, 0].min() < 120.0:
             yield np.arange(size), "LT"
     for size in (2, 3):  # 过: what carries the rest, from the upper left to the lower right

@@ -137,14 +137,12 @@ def make_learner(rng: Random) -> Writer:
     """Draw a learner: the right strokes, one by one and slowly, in the wrong proportions."""
     slow = {"fluency": 0.05, "inertia": 7.0, "rest": 50.0, "corner_rest": 35.0, "tremor": 4.0, "taper": 0.1}
     one_by_one = {"join": 0.0, "lead_out": 0.02, "lead_in": 0.0, "round_box": 0.0, "corner_box": 0.05}
+    print_like = {"drop_hook": 0.45, "short_last": 0.15, "pen": 0, "sloppiness": 1.45}
     return replace(
         make_writer(rng),
         **slow,
         **one_by_one,
-        drop_hook=0.45,
-        short_last=0.15,
-        pen=0,
-        sloppiness=1.45,
+        **print_like,
         slant=rng.normal(0.0, 0.06),
         rise=rng.normal(-0.03, 0.03),
         turn=rng.normal(0.0, 0.03),
@@ -350,7 +348,6 @@ def _move(template: Template, writer: Writer, points: Array, rng: Random, chance
     places, times, kinds, pace = _vertices(template, writer, points, rng, chance)
     sampled = np.clip(np.arange(-3, int(times[-1] / STEP) + 4) * STEP, 0.0, times[-1])
     path = between(sampled, times, places).astype(np.float32)
-
     # Pressure: on strokes 1; in the air 0 but for the drawn ends of the way; joins in between.
     segment = np.clip(np.searchsorted(times, sampled), 1, len(times) - 1)
     link = kinds[segment]
