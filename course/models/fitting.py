@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ class FitHistory:
     `epoch` numbers the epochs from 0.
     """
 
-    history: dict[str, list[float]]
     epoch: list[int]
+    history: dict[str, list[float]]
 
 
 def fit_or_load(
@@ -76,12 +76,10 @@ def fit_or_load(
     build_model
         Returns a compiled model. Every check calls it twice (to see which starting weights are not
         random), so it should only build.
-    X, y
-        Inputs and targets, shape (n, ...).
+    X, y, validation_data
+        Inputs and targets, shape (n, ...), and a pair `(X_val, y_val)`, scored after each epoch.
     seed
         Given to `keras.utils.set_random_seed` before the model is built.
-    validation_data
-        `(X_val, y_val)`, scored after each epoch.
     epochs, batch_size, callbacks
         As `fit` takes them. Callbacks are copied, so an instance may be given several times.
     augment
@@ -122,8 +120,7 @@ def fit_or_load(
         load_model(file)
         model, history, threads = _fit(name, build_model, sets, augment, **options)
         save_model(model, file)
-        curves = {"epoch": history.epoch, "history": history.history}
-        files.write_whole(folder / f"{name}_history.json", files.as_json(curves))
+        files.write_whole(folder / f"{name}_history.json", files.as_json(asdict(history)))
         return {
             "metrics": score(model, scored, batch_size),
             "score_data": {key: value["sha256"] for key, value in prints.items()},
@@ -152,7 +149,7 @@ def artefact_metrics(name: str) -> dict[str, dict[str, float]]:
 
 def data_fingerprint(X: np.ndarray, y: np.ndarray) -> str:
     """Return the SHA-256 of a data set (n, ...), (n, ...), as `score_data` in the manifest records it."""
-    return recipes.fingerprint(np.asarray(X), np.asarray(y))["sha256"]
+    return recipes.fingerprints({"": (np.asarray(X), np.asarray(y))})[0][""]["sha256"]
 
 
 def score(model: keras.Model, sets: Mapping[str, Pair], batch_size: int = 128) -> dict[str, dict[str, float]]:
@@ -203,7 +200,7 @@ def _fit(name, build_model, sets, augment, *, seed, epochs, batch_size, callback
             verbose=0,
         )
     curves = {key: [float(value) for value in values] for key, values in history.history.items()}
-    return model, FitHistory(curves, [int(number) for number in history.epoch]), threads
+    return model, FitHistory(history.epoch, curves), threads
 
 
 def fresh_copy(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
@@ -215,13 +212,10 @@ def fresh_copy(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
 @contextlib.contextmanager
 def fitting_threads(number: int | None = None):
     """Use a fixed number of CPU threads (COURSE_THREADS, else 2), and put the old number back."""
-    threads, before = (
-        int(number or os.environ.get("COURSE_THREADS") or DEFAULT_THREADS),
-        torch.get_num_threads(),
-    )
-    torch.set_num_threads(threads)
+    before = torch.get_num_threads()
+    torch.set_num_threads(int(number or os.environ.get("COURSE_THREADS") or DEFAULT_THREADS))
     try:
-        yield threads
+        yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
 

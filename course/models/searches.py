@@ -54,10 +54,8 @@ class Search:
     ----------
     name
         Name of its directory; lower-case letters, digits and underscores.
-    tuner
-        `keras_tuner.RandomSearch`, `keras_tuner.BayesianOptimization` or another KerasTuner class.
-    build_model
-        Takes `keras_tuner.HyperParameters`, returns a compiled Keras model.
+    tuner, build_model
+        A class of KerasTuner; what takes its `HyperParameters` and returns a compiled Keras model.
     data
         Returns the `Data`; its code, and the `course` functions it uses, are ingredients.
     objective, max_trials, options

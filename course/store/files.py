@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 import tempfile
-import uuid
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,14 +43,10 @@ def write_whole(path: Path, content: bytes | str) -> None:
 def move_together(names: Collection[str], source: Path, target: Path, gone: Collection[str] = ()) -> None:
     """Move files from one folder into another, in that order, and remove those of `gone` there.
 
-    Both folders lie on one file system. If anything goes wrong, all files of `target` are left as they were.
-
-    Parameters
-    ----------
-    names, gone
-        Paths within the folders, with forward slashes.
+    Names are paths with forward slashes; both folders lie on one file system. If anything goes wrong, all
+    files of `target` are left as they were.
     """
-    kept = target / f".old-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    kept = Path(tempfile.mkdtemp(dir=target, prefix=".old-"))
     moved: list[str] = []
     try:
         for name in {**dict.fromkeys(gone), **dict.fromkeys(names)}:

@@ -357,34 +357,26 @@ def array_in_words(value: Any) -> dict[str, str]:
     return {"array": f"{array.dtype.name} {shape}", "sha256": digest.hexdigest()}
 
 
-def fingerprint(X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """Hash a data set row by row.
-
-    The full SHA-256 decides; four bytes of each row's hash ("row_codes") are kept as well, so that a
-    mismatch can say how many rows changed.
-    """
-    if not len(X) or len(X) != len(y):
-        raise ValueError(f"X has {len(X):,} rows, and y has {len(y):,}")
-    total = hashlib.sha256(f"{X.dtype.name} {X.shape} {y.dtype.name} {y.shape}".encode())
-    described = {"rows": len(X), "inputs": array_in_words(X), "targets": array_in_words(y)}
-    codes = bytearray()
-    little = (np.ascontiguousarray(a, dtype=a.dtype.newbyteorder("<")) for a in (X, y))
-    flat_X, flat_y = (a.reshape(len(a), -1).view(np.uint8) for a in little)
-    for row, target in zip(flat_X, flat_y, strict=True):
-        digest = hashlib.sha256(row.tobytes() + target.tobytes()).digest()
-        total.update(digest)
-        codes += digest[:4]
-    return {
-        "sha256": total.hexdigest(),
-        **described,
-        "row_codes": base64.b64encode(bytes(codes)).decode("ascii"),
-    }
-
-
 def fingerprints(sets: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[dict[str, dict], dict[str, str]]:
-    """Return fingerprints of data sets (X, y) by name, ready for a recipe, and row codes by SHA-256."""
-    prints = {key: fingerprint(*pair) for key, pair in sets.items()}
-    return prints, {each["sha256"]: each.pop("row_codes") for each in prints.values()}
+    """Hash data sets (X, y) row by row; return what a recipe holds of each, and row codes by SHA-256.
+
+    The full SHA-256 decides; the row codes, four bytes of each row's hash, say how many rows changed.
+    """
+    prints, rows = {}, {}
+    for key, (X, y) in sets.items():
+        if not len(X) or len(X) != len(y):
+            raise ValueError(f"X has {len(X):,} rows, and y has {len(y):,}")
+        parts = {"inputs": array_in_words(X), "targets": array_in_words(y)}
+        total = hashlib.sha256(f"{X.dtype.name} {X.shape} {y.dtype.name} {y.shape}".encode())
+        codes = bytearray()
+        little = (np.ascontiguousarray(a, dtype=a.dtype.newbyteorder("<")) for a in (X, y))
+        for row, target in zip(*(a.reshape(len(a), -1).view(np.uint8) for a in little), strict=True):
+            digest = hashlib.sha256(row.tobytes() + target.tobytes()).digest()
+            total.update(digest)
+            codes += digest[:4]
+        prints[key] = {"sha256": total.hexdigest(), "rows": len(X), **parts}
+        rows[total.hexdigest()] = base64.b64encode(bytes(codes)).decode("ascii")
+    return prints, rows
 
 
 # --- what changed, in words --------------------------------------------------------------------
