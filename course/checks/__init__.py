@@ -42,18 +42,17 @@ def fail(message: str) -> None:
 
 
 def task(number: int, name: str) -> Callable:
-    """Make a function the check of one task.
+    """Make a function the check of one task; number and name are those of the task's heading.
 
     The function takes the student's answers, calls `fail` on a wrong one and may return a sentence
     to print after the praise. An answer that is still `...` or None fails before it is called.
-    Number and name are those of the task's heading.
     """
 
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def check(*answers: Any) -> None:
             head = f"Task {number}, {name}"
-            if any(_is_blank(answer) for answer in answers):
+            if _is_blank(answers):
                 raise CheckFailed(
                     f"{head}: still blank. Put your answer in place of the three dots, run that "
                     "cell, then run this one again."
@@ -70,35 +69,34 @@ def task(number: int, name: str) -> Callable:
 
 
 def _is_blank(answer: Any) -> bool:
-    if answer is None or answer is ...:
-        return True
     if isinstance(answer, Mapping):
-        return any(_is_blank(each) for each in answer.values())
+        answer = list(answer.values())
     if isinstance(answer, np.ndarray) and answer.dtype == object:
         answer = answer.ravel().tolist()
-    return isinstance(answer, (list, tuple)) and any(_is_blank(each) for each in answer)
+    if isinstance(answer, (list, tuple)):
+        return any(_is_blank(each) for each in answer)
+    return answer is None or answer is ...
 
 
-def call(function: Callable, *arguments: Any, shown: str | None = None, on_copies: bool = True) -> Any:
-    """Call a student's function on copies of the arguments and return what it returns.
+# --- answers that are a function -----------------------------------------------------------
 
-    Parameters
-    ----------
-    shown : str, optional
-        How a message writes the call; by default with the arguments' values.
-    on_copies : bool
-        False where the function shall change its arguments, or they cannot be copied.
 
-    Raises
-    ------
-    CheckFailed
-        It is not a function, raises an error, or returns nothing.
+def call(function: Callable, *arguments: Any, on_copies: bool = True) -> tuple[str, Any]:
+    """Call a student's function on copies of the arguments: the call in words, and what it returns.
+
+    In words, large arguments are the names of their parameters. Without `on_copies` it gets the arguments
+    themselves, to change, or since they can't be copied. CheckFailed if it raises or returns nothing.
     """
     if not callable(function):
         fail(f"The answer should be a function, but is {brief(function)}.")
-    name = getattr(function, "__name__", "your function")
-    if shown is None:
-        shown = f"{name}({', '.join(brief(each) for each in arguments)})"
+    texts = [brief(each) for each in arguments]
+    names = getattr(getattr(function, "__code__", None), "co_varnames", ())
+    for k, (name, argument) in enumerate(zip(names, arguments)):
+        if len(texts[k]) > 40 or not isinstance(argument, (str, tuple, list, numbers.Real)):
+            texts[k] = name
+        elif len(arguments) > 1:
+            texts[k] = f"{name}={texts[k]}"
+    shown = f"{getattr(function, '__name__', 'your function')}({', '.join(texts)})"
     try:
         result = function(*(copy.deepcopy(arguments) if on_copies else arguments))
     except Exception as error:
@@ -106,32 +104,78 @@ def call(function: Callable, *arguments: Any, shown: str | None = None, on_copie
         raise CheckFailed(f"{shown} stops with {type(error).__name__}: {error}") from None
     if result is None or result is ...:
         fail(f"{shown} returns nothing. Is it still blank, or is the `return` missing?")
-    return result
+    return shown, result
 
 
-def call_for_number(function: Callable, *arguments: Any, shown: str, what: str | None = None) -> float:
-    """Call a student's function for one number, which messages name `what`, by default as the call."""
-    return as_number(call(function, *arguments, shown=shown), what or shown)
+def call_for_number(function: Callable, *arguments: Any) -> tuple[str, float]:
+    """Call a student's function for one finite number (see `call`)."""
+    shown, result = call(function, *arguments)
+    return shown, as_number(result, shown)
+
+
+def call_for_array(function: Callable, *arguments: Any, shape=None, dtype=None) -> tuple[str, np.ndarray]:
+    """Call a student's function for an array (see `call` and `as_array`)."""
+    shown, result = call(function, *arguments)
+    return shown, as_array(result, shape, shown, dtype)
+
+
+def expect(
+    shown: str, found: Any, right: Any, mistakes: Mapping[str, Any], otherwise: str, rtol: float = 1e-6
+) -> None:
+    """Fail unless a number or array is right, with the message of the mistake that explains it.
+
+    Parameters
+    ----------
+    shown : str
+        The call or the name of what was found, with which the message begins; "" for nothing of the kind.
+    mistakes : mapping
+        What each common mistake would give, or whether it was made, by the message that it deserves.
+    otherwise : str
+        The message where none of them explains it.
+    """
+
+    def is_found(value: Any) -> bool:
+        if isinstance(value, (bool, np.bool_)):
+            return bool(value)
+        return np.shape(value) == np.shape(found) and np.allclose(found, value, rtol, atol=1e-8)
+
+    if is_found(right):
+        return
+    message = next((message for message, wrong in mistakes.items() if is_found(wrong)), otherwise)
+    if np.shape(found) != np.shape(right):
+        shown += f" has shape {np.shape(found)}, and should have {np.shape(right)}."
+    elif np.size(found) > 12 or np.ndim(found) > 1:
+        shown += f" is wrong by up to {np.abs(np.subtract(found, right)).max():.3g}."
+    elif shown:
+        shown += f" is {brief(found)}."
+    fail(f"{shown} {message}".strip())
+
+
+# --- answers that are a number, an array, a shape … ----------------------------------------
 
 
 def brief(value: Any) -> str:
     """A value in a few words: small ones as they are, arrays by their shape."""
-    if isinstance(value, np.ndarray) and value.size > 12:
-        return f"an array of shape {value.shape}"
+    if isinstance(value, np.ndarray):
+        if value.size > 12 or value.ndim > 1:
+            return f"an array of shape {value.shape}"
+        return f"[{', '.join(brief(each) for each in np.atleast_1d(value).tolist())}]"
     if callable(value):
         return getattr(value, "__name__", "a function")
-    if isinstance(value, np.generic):
-        value = value.item()
-    text = repr(value)
+    if isinstance(value, (float, np.floating)):
+        return f"{value:g}"
+    text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def as_array(value: Any, shape: tuple[int, ...] | None, what: str) -> np.ndarray:
-    """The value as a float64 array; CheckFailed if it is none, not finite or of another shape."""
+def as_array(value: Any, shape: tuple[int, ...] | None, what: str, dtype: str | None = None) -> np.ndarray:
+    """The value as float64; CheckFailed unless finite and, where they are given, of shape and dtype."""
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         fail(f"{what} should hold numbers, but is {brief(value)}.")
+    if dtype is not None and np.asarray(value).dtype != dtype:
+        fail(f"{what} should be an array of {dtype}, but is one of {np.asarray(value).dtype}.")
     if shape is not None and array.shape != shape:
         fail(f"{what} should have shape {shape}, but has {array.shape}.")
     if not np.isfinite(array).all():
@@ -143,11 +187,20 @@ def as_number(value: Any, what: str) -> float:
     """The value as a float; CheckFailed if it is not one finite number."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         fail(f"{what} should be a number, but is {brief(value)}.")
     if not math.isfinite(value):
         fail(f"{what} should be finite, but is {value}.")
     return float(value)
+
+
+def as_count(value: Any, what: str, largest: float = math.inf) -> int:
+    """The value as an int; CheckFailed if it is not a whole number from 0 to the largest."""
+    value = as_number(value, what)
+    if value != int(value) or not 0 <= value <= largest:
+        upwards = f"to {largest}" if largest < math.inf else "on"
+        fail(f"{what} should be a whole number from 0 {upwards}, but is {value:g}.")
+    return int(value)
 
 
 def as_tuple(value: Any, length: int, otherwise: str) -> tuple:
@@ -161,43 +214,29 @@ def as_shapes(answers: Any, names: Sequence[str], example: str) -> dict[str, tup
     """A dictionary of shapes with the given names; a whole number is the shape of one axis."""
     if not isinstance(answers, dict) or set(answers) != set(names):
         fail(f"shapes should have the entries {', '.join(names)}.")
-    shapes = {name: (each,) if isinstance(each, int) else each for name, each in answers.items()}
-    for name in names:
-        if not isinstance(shapes[name], (tuple, list)):
-            fail(f"({name}) should be a shape like {example}, but is {brief(shapes[name])}.")
-    return {name: tuple(shapes[name]) for name in names}
+    shapes = {name: (answers[name],) if isinstance(answers[name], int) else answers[name] for name in names}
+    for name, shape in shapes.items():
+        if not isinstance(shape, (tuple, list)):
+            fail(f"({name}) should be a shape like {example}, but is {brief(shape)}.")
+    return {name: tuple(shape) for name, shape in shapes.items()}
 
 
-def expect(
-    found: Any,
-    right: Any,
-    mistakes: Mapping[str, Any],
-    otherwise: str,
-    rtol: float = 1e-6,
-    atol: float = 1e-8,
-) -> None:
-    """Fail unless a number or array is right, with the message of the mistake that explains it.
-
-    Parameters
-    ----------
-    mistakes : mapping
-        What each common mistake would give, by the message that it deserves.
-    otherwise : str
-        The message where none of them explains it.
-    """
-
-    def is_found(value: Any) -> bool:
-        return np.shape(value) == np.shape(found) and np.allclose(found, value, rtol=rtol, atol=atol)
-
-    if not is_found(right):
-        fail(next((message for message, wrong in mistakes.items() if is_found(wrong)), otherwise))
+# --- what several exercises ask ------------------------------------------------------------
 
 
-def shuffled_table(rng: np.random.Generator, rows: list[dict]) -> pd.DataFrame:
-    """Rows as a table, in random order, so that no place in it tells anything."""
+def table_by_seed(rng: np.random.Generator, key: str, values: Sequence, **scores: np.ndarray) -> pd.DataFrame:
+    """Scores, shape (values, seeds), as a table by value and seed, in an order that tells nothing."""
     import pandas as pd
 
-    return pd.DataFrame(rows).sample(frac=1, random_state=int(rng.integers(1e6)), ignore_index=True)
+    seeds = len(next(iter(scores.values()))[0])
+    columns = {key: np.repeat(values, seeds), "seed": np.tile(np.arange(seeds), len(values))}
+    table = pd.DataFrame(columns | {name: each.ravel() for name, each in scores.items()})
+    return table.sample(frac=1, random_state=int(rng.integers(1e6)), ignore_index=True)
+
+
+def at_least(k: int, n: int, p: float) -> float:
+    """The probability of k or more of n independent events, each of probability p."""
+    return sum(math.comb(n, each) * p**each * (1 - p) ** (n - each) for each in range(k, n + 1))
 
 
 # --- answers that are a word or a number ---------------------------------------------------
@@ -206,8 +245,7 @@ def shuffled_table(rng: np.random.Generator, rows: list[dict]) -> pd.DataFrame:
 def normal_form(answer: Any) -> str:
     """The text that is hashed: equal for 3, 3.0 and np.int64(3), for "A" and " a ".
 
-    Numbers count to six significant digits. Lists, tuples and arrays keep their order, mappings
-    are sorted by key.
+    Numbers count to six significant digits. Mappings are sorted by key, all else keeps its order.
     """
     if isinstance(answer, np.ndarray):
         answer = answer.tolist()
@@ -216,29 +254,25 @@ def normal_form(answer: Any) -> str:
         return "{" + ",".join(f"{key}:{each}" for key, each in pairs) + "}"
     if isinstance(answer, (list, tuple)):
         return "(" + ",".join(normal_form(each) for each in answer) + ")"
-    if isinstance(answer, (bool, np.bool_)):
-        return str(bool(answer)).lower()
-    if isinstance(answer, (numbers.Real, np.number)):
+    if isinstance(answer, numbers.Real) and not isinstance(answer, bool):
         return format(float(answer), ".6g")
     return " ".join(str(answer).split()).casefold()
 
 
 def digest(name: str, answer: Any) -> str:
-    """The salted hash of an answer: 16 hexadecimal digits.
+    """The hash of an answer, salted with the name of the question: 16 hexadecimal digits.
 
-    The salt is the name, so that equal answers to two tasks look different. scrypt is slow on
-    purpose: trying many answers takes longer than thinking about one.
+    scrypt is slow on purpose: trying many answers takes longer than thinking about one.
     """
-    salt = b"course.checks:" + name.encode()
-    text = normal_form(answer).encode()
+    salt, text = b"course.checks:" + name.encode(), normal_form(answer).encode()
     return hashlib.scrypt(text, salt=salt, n=2**14, r=8, p=1, maxmem=2**26, dklen=8).hex()
 
 
 def compare(name: str, answer: Any, right: str, hints: Mapping[str, str], otherwise: str) -> None:
-    """Compare a word, a number or a collection of them with a hash.
+    """Compare a word, a number or a collection of them with the digest of the right answer.
 
-    The name is the salt, one for each question; `right` is the digest of the right answer, and `hints`
-    say what is wrong with others, by their digest. `python -m course.checks NAME ANSWER` prints digests.
+    `hints` say what is wrong with others, by their digest. `python -m course.checks NAME ANSWER…` prints
+    digests; the name is one for each question.
     """
     found = digest(name, answer)
     if found != right:

@@ -1,78 +1,60 @@
 """Checks of exercise 6, benchmark architectures."""
 
-from course.checks import as_array, brief, call, call_for_number, expect, fail, shuffled_table, task
+from course.checks import brief, call, call_for_array, call_for_number, expect, fail, table_by_seed, task
 
+import keras
 import numpy as np
+import torch
+from sklearn.metrics import top_k_accuracy_score
+from torch.utils.flop_counter import FlopCounterMode
 
 
 @task(1, "count the weights")
 def weights(function):
     """A function (channels, filters, kernel, groups) -> int, against layers that torch builds."""
-    import torch
-
     rng = np.random.default_rng(2026)
     for grouped in (False,) * 12 + (True,) * 12:
         groups = int(rng.integers(2, 5)) if grouped else 1
         channels, filters = (groups * int(rng.integers(2, 9)) for _ in range(2))
         kernel = int(rng.integers(2, 8))
-        shown = f"conv_parameters({channels}, {filters}, {kernel}, {groups})"
-        value = call_for_number(function, channels, filters, kernel, groups, shown=shown)
         layer = torch.nn.Conv2d(channels, filters, kernel, groups=groups, device="meta")
         of_weights, of_biases = layer.weight.numel(), layer.bias.numel()
-        right = of_weights + of_biases
-        shown = f"{shown} is {value:g}"
-        ungrouped = of_weights * groups + of_biases
+        right, ungrouped = of_weights + of_biases, of_weights * groups + of_biases
         mistakes = {
-            f"{shown}: that is the kernels alone. Every filter has a bias.": of_weights,
-            f"{shown}. You count one bias a channel of each filter; a filter adds its channels up and has "
+            "That is the kernels alone. Every filter has a bias.": of_weights,
+            "You count one bias a channel of each filter. A filter adds its channels up and has "
             "one bias.": of_weights + of_weights // kernel**2,
-            f"{shown}, as without groups. A filter sees only the channels of its own group.": ungrouped,
-            f"{shown}. You divide by the groups twice: the filters of all groups count.": right / groups,
+            "It is as without groups. A filter sees only the channels of its own group.": ungrouped,
+            "You divide by the groups twice: the filters of all groups count.": right / groups,
         }
-        expect(value, right, mistakes, f"{shown}; a layer built that way has {right:,}.")
+        answer = call_for_number(function, channels, filters, kernel, groups)
+        expect(*answer, right, mistakes, f"A layer built that way has {right:,}.")
 
 
 @task(2, "follow the size")
 def sides(function):
     """A function (side) -> four ints, against layers that torch runs without computing."""
-    import torch
-
     net = (torch.nn.Conv2d(1, 1, 11, stride=4, device="meta"), *(torch.nn.MaxPool2d(3, 2) for _ in range(3)))
     for side in (227, 224, 230, 243, 200, 301):
-        shown = f"alexnet_sides({side})"
-        found = as_array(call(function, side, shown=shown), (4,), shown)
+        shown, found = call_for_array(function, side, shape=(4,))
         x, right = torch.empty(1, 1, side, side, device="meta"), []
         for layer in net:
             x = layer(x)
             right.append(x.shape[-1])
-        if list(found) == right:
-            continue
-        begins = f"{shown} begins with {found[0]:g}"
-        if found[0] == right[0] + 1 and (side - 11) % 4 == 0 or found[0] == -(-side // 4):
-            fail(
-                f"{begins}. The first layer has no padding, so that its kernel starts and ends inside the "
-                "image."
-            )
-        if found[0] > right[0]:
-            fail(f"{begins}: you rounded up. A kernel that would hang over the edge gives no output.")
-        if found[0] != right[0]:
-            fail(f"{begins}. How many places does a kernel of side 11 have if it moves by 4?")
-        if found[1] < right[1] - 1:
-            fail(
-                f"{shown} goes from {found[0]:g} to {found[1]:g}. The windows of this pooling "
-                "overlap: they are 3 wide and move by 2."
-            )
-        fail(
-            f"{shown} is {[int(each) for each in found]}, and a network built that way has "
-            f"{right[:2]} at first. Follow the later poolings likewise."
-        )
+        padded = found[0] == right[0] + 1 and (side - 11) % 4 == 0 or found[0] == -(-side // 4)
+        mistakes = {
+            "The first layer has no padding: its kernel starts and ends inside the image.": padded,
+            "You rounded up. A kernel that would hang over the edge gives no output.": found[0] > right[0],
+            "How many places does a kernel of side 11 have if it moves by 4?": found[0] != right[0],
+            "The windows of this pooling overlap: they are 3 wide and move by 2.": found[1] < right[1] - 1,
+        }
+        otherwise = f"A network built that way has {right[:2]} at first. Follow the later poolings likewise."
+        expect(shown, found, right, mistakes, otherwise)
 
 
 @task(3, "what the 1 × 1 saves")
 def saving(function):
     """A function (channels, reduced, filters, kernel) -> float, against counted multiplications."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
     def counted(*shapes: tuple[int, int, int]) -> int:
         with FlopCounterMode(display=False) as counter:
@@ -85,24 +67,20 @@ def saving(function):
     for _ in range(12):
         channels, filters = (int(each) for each in rng.integers(16, 200, size=2))
         reduced, kernel = int(rng.integers(4, channels)), int(rng.choice([3, 5, 7]))
-        shown = f"cost_ratio({channels}, {reduced}, {filters}, {kernel})"
-        value = call_for_number(function, channels, reduced, filters, kernel, shown=shown)
+        shown, value = call_for_number(function, channels, reduced, filters, kernel)
         both = counted((channels, reduced, 1), (reduced, filters, kernel))
         ratio = both / counted((channels, filters, kernel))
         linear = (channels * reduced / kernel + reduced * filters) / (channels * filters)
-        free = f"{shown} is {value:.3f}, as if the 1 × 1 convolution came for nothing. It multiplies too."
         mistakes = {
-            f"{shown} is {value:.3f}: upside down.": 1 / ratio,
-            free: reduced / channels,
+            "Upside down.": 1 / ratio,
+            "As if the 1 × 1 convolution came for nothing. It multiplies too.": reduced / channels,
             "A kernel covers an area: its side comes in squared.": linear,
         }
-        otherwise = f"{shown} is {value:.4f}; counting the multiplications of such layers gives {ratio:.4f}."
-        expect(value, ratio, mistakes, otherwise, rtol=1e-9)
+        expect(shown, value, ratio, mistakes, f"Counted in such layers it is {ratio:.4f}.", rtol=1e-9)
 
 
 def _convolutions(model, side: int) -> list:
-    kernels = [(layer, getattr(layer, "kernel_size", None)) for layer in model.layers]
-    return [layer for layer, size in kernels if size == (side, side)]
+    return [layer for layer in model.layers if getattr(layer, "kernel_size", None) == (side, side)]
 
 
 def _silence(layers) -> None:
@@ -111,52 +89,40 @@ def _silence(layers) -> None:
 
 
 def _build(function, channels: int, filters: int, stride: int):
-    import keras
-
     keras.utils.clear_session(free_memory=False)
     x = keras.Input((8, 8, channels))
-    shown = f"residual_block(x, {filters}, {stride}) with {channels} channels in x"
-    y = call(function, x, filters, stride, shown=shown, on_copies=False)  # a copy belongs to no graph
+    shown, y = call(function, x, filters, stride, on_copies=False)  # a copy belongs to no graph
+    shown += f" with {channels} channels in x"
     if not isinstance(y, keras.KerasTensor):
         fail(f"{shown} should return a Keras tensor, not {brief(y)}.")
     wanted = (None, -(-8 // stride), -(-8 // stride), filters)
     if y.shape != wanted:
-        returns = f"{shown} returns a tensor of shape {y.shape}, not {wanted}."
-        fail(f"{returns} Which convolutions take the stride?")
+        fail(f"{shown} returns shape {y.shape}, not {wanted}. Which convolutions take the stride?")
     return keras.Model(x, y)
 
 
 @task(4, "the bugs in a residual block")
 def block(function):
     """A function (x, filters, stride) -> Keras tensor, by what it does when its kernels are 0."""
-    import keras
-
-    rng = np.random.default_rng(2026)
-
     plain = _build(function, 4, 4, 1)
     threes = _convolutions(plain, 3)
     if len(threes) != 2:
         fail(f"It has {len(threes)} convolutions with kernel 3 and should have two.")
     if _convolutions(plain, 1):
-        fail(
-            "With equal shapes the shortcut should be the input itself, without any weights of "
-            "its own. That is what lets a signal pass unchanged."
-        )
+        fail("With equal shapes the shortcut should be the input itself, so that a signal passes unchanged.")
     norms = [layer for layer in plain.layers if isinstance(layer, keras.layers.BatchNormalization)]
     if len(norms) != 2 or any(layer.use_bias for layer in threes):
         fail("Each convolution should be without bias and be followed by a batch normalisation.")
-    images = rng.normal(size=(2, 8, 8, 4)).astype("float32")
+    images = np.random.default_rng(2026).normal(size=(2, 8, 8, 4)).astype("float32")
     _silence(threes)
     out = plain.predict(images, verbose=0)
+    zeros, passed = "With kernels of zero", np.maximum(images, 0)
     if not out.any():
-        fail("With kernels of zero nothing comes through. Where is the shortcut?")
+        fail(f"{zeros} nothing comes through. Where is the shortcut?")
     if np.allclose(out, images, atol=1e-4):
-        fail(
-            "With kernels of zero the input comes out unchanged, its negative values too. "
-            "The last ReLU stands before the sum; it belongs after it."
-        )
-    if not np.allclose(out, np.maximum(images, 0), atol=1e-4):
-        fail("With kernels of zero the block should hand on its input, but for one ReLU, and it does not.")
+        fail(f"{zeros} negative values come out too. The last ReLU stands before the sum, not after it.")
+    if not np.allclose(out, passed, atol=1e-4):
+        fail(f"{zeros} the block should hand on its input, but for one ReLU, and it does not.")
     # The first convolution turns the sign, the second keeps it. Without a ReLU between them the
     # branch takes away what the shortcut brings; with one it takes away nothing.
     for sign, layer in zip((-1, 1), threes):
@@ -166,7 +132,7 @@ def block(function):
     out = plain.predict(images, verbose=0)
     if np.abs(out).max() < 0.1:
         fail("There is no ReLU between the two convolutions. Without it they are one linear map.")
-    if not np.allclose(out, np.maximum(images, 0), atol=0.05):
+    if not np.allclose(out, passed, atol=0.05):
         fail("Between the two convolutions stands something else than a batch normalisation and a ReLU.")
     for channels, filters, stride in ((4, 6, 1), (4, 4, 2), (4, 8, 2)):
         wide = _build(function, channels, filters, stride)
@@ -181,29 +147,23 @@ def block(function):
 @task(5, "score as the contest did")
 def top(function):
     """A function (probabilities, truth, k) -> float, against scikit-learn's top-k accuracy."""
-    from sklearn.metrics import top_k_accuracy_score
-
     rng = np.random.default_rng(2026)
     for k in (5, 3, 1, 5, 2):
         classes, n = int(rng.integers(8, 20)), int(rng.integers(30, 80))
         probabilities = rng.dirichlet(np.ones(classes), size=n)
         truth = rng.integers(0, classes, size=n)
-        shown = f"top_k_error(probabilities, truth, {k})"
-        value = call_for_number(function, probabilities, truth, k, shown=shown)
-        labels = np.arange(classes)
-        right = top_k_accuracy_score(truth, probabilities, k=k, labels=labels)
-        unlikeliest = 1 - top_k_accuracy_score(truth, -probabilities, k=k, labels=labels)
+        shown, value = call_for_number(function, probabilities, truth, k)
+        right, of_unlikeliest = (
+            top_k_accuracy_score(truth, scores, k=k, labels=np.arange(classes))
+            for scores in (probabilities, -probabilities)
+        )
+        too_large = value > 1 - right
         mistakes = {
-            f"{shown} is the share that is right, not the error.": right,
-            f"{shown} looks among the {k} unlikeliest classes.": unlikeliest,
+            "That is the share that is right, not the error.": right,
+            f"It looks among the {k} unlikeliest classes.": 1 - of_unlikeliest,
+            f"Too large. The truth may be anywhere among the {k} likeliest, not exactly last.": too_large,
         }
-        if value > 1 - right:
-            mistakes[
-                f"{shown} is {value:.3f}, too large. The truth may be anywhere among the {k} "
-                f"likeliest, not exactly in one place."
-            ] = value
-        otherwise = f"{shown} is {value:.3f} for random probabilities; scikit-learn says {1 - right:.3f}."
-        expect(value, 1 - right, mistakes, otherwise, rtol=1e-5)
+        expect(shown, value, 1 - right, mistakes, f"scikit-learn says {1 - right:.3f}.", rtol=1e-5)
 
 
 @task(6, "how deep")
@@ -219,21 +179,13 @@ def depth(function):
         # too poor; within one deviation only; within one error; the best; lucky once
         means = 0.9 - np.array([4 * 0.01, 0.5 * (0.01 + error), 0.6 * error, 0, 3 * 0.01])
         scores = means[:, None] + 0.01 * noise
-        scores[4, 0] += 0.09
-        scores[4, 1] -= 0.09
-        rows = [
-            {"depth": int(depths[row]), "seed": seed, "accuracy": scores[row, seed]}
-            for row in range(5)
-            for seed in range(seeds)
-        ]
-        table = shuffled_table(rng, rows)
-        value = call_for_number(function, table, shown="choose_depth(table)", what="The depth")
-        if value not in depths:
-            fail(f"It chooses {value:g}, which is none of the depths {depths.tolist()}.")
+        scores[4, :2] += 0.09, -0.09
+        shown, value = call_for_number(function, table_by_seed(rng, "depth", depths, accuracy=scores))
         mistakes = {
-            "It chooses the depth with the highest mean. Is there a simpler one, hardly worse?": depths[3],
-            "It lets in too much: it measures by the spread of single seeds, where the rule takes the "
+            f"That is none of the depths {depths.tolist()}.": value not in depths,
+            "It has the highest mean. Is there a simpler one, hardly worse?": depths[3],
+            "You let in too much: you measure by the spread of single seeds, where the rule takes the "
             "standard error of a mean.": depths[1],
-            "It follows the single best score. One lucky seed is no mean.": depths[4],
+            "You follow the single best score. One lucky seed is no mean.": depths[4],
         }
-        expect(value, depths[2], mistakes, f"It chooses depth {value:g}, whose mean lies far below the best.")
+        expect(shown, value, depths[2], mistakes, "Its mean lies far below the best.")

@@ -9,10 +9,13 @@ from course import checks, interactive
 from course.checks import (
     CheckFailed,
     as_array,
+    as_count,
     as_number,
     as_shapes,
     as_tuple,
     call,
+    call_for_array,
+    call_for_number,
     compare,
     digest,
     expect,
@@ -62,7 +65,7 @@ def test_call_protects_its_arguments_and_names_what_went_wrong():
         array[:] = 0
         return 1
 
-    assert call(spoil, given) == 1 and given.tolist() == [0, 1, 2]
+    assert call(spoil, given) == ("spoil(array)", 1) and given.tolist() == [0, 1, 2]
     with pytest.raises(CheckFailed, match=r"divide\(0\) stops with ZeroDivisionError"):
 
         def divide(x):
@@ -94,21 +97,44 @@ def test_numbers_and_arrays():
 
 def test_call_lends_its_arguments_where_they_shall_change():
     given = []
-    assert call(lambda each: each.append(1) or "done", given, on_copies=False) == "done"
+    assert call(lambda each: each.append(1) or "done", given, on_copies=False)[1] == "done"
     assert given == [1]
+
+
+def test_a_call_is_written_as_a_student_would():
+    def cost(table, size, rate=0.1):
+        return 2
+
+    assert call_for_number(cost, np.zeros((9, 9)), (3, 4), 0.25) == (
+        "cost(table, size=(3, 4), rate=0.25)",
+        2.0,
+    )
+    assert call(np.int8, 200 - 256)[0] == "int8(-56)"
+    with pytest.raises(
+        CheckFailed, match=r"cost\(table, size=3\) should be an array of uint8, but is one of int"
+    ):
+        call_for_array(cost, None, 3, dtype="uint8")
+    with pytest.raises(CheckFailed, match=r"should have shape \(2,\), but has \(\)"):
+        call_for_array(cost, None, 3, shape=(2,))
 
 
 def test_expect_names_the_mistake_that_explains_an_answer():
     mistakes = {"Twice.": [2, 4], "Half.": 0.5}
-    expect([1.0, 2.0], [1, 2], mistakes, "Else.")
-    expect(1 + 1e-9, 1, mistakes, "Else.")
-    with pytest.raises(CheckFailed, match=r"Twice\."):
-        expect([2, 4], [1, 2], mistakes, "Else.")
-    with pytest.raises(CheckFailed, match=r"Half\."):
-        expect(0.5, 1, mistakes, "Else.")
-    for other in (3, [1, 2, 3], 1.01, np.nan):
-        with pytest.raises(CheckFailed, match=r"Else\."):
-            expect(other, 1, mistakes, "Else.")
+    expect("It", [1.0, 2.0], [1, 2], mistakes, "Else.")
+    expect("It", 1 + 1e-9, 1, mistakes, "Else.")
+    for found, right, says in (
+        ([2, 4], [1, 2], r"It is \[2, 4\]\. Twice\."),
+        (0.5, 1, r"It is 0\.5\. Half\."),
+        ([1, 2, 3], 1, r"It has shape \(3,\), and should have \(\)\. Else\."),
+        (np.zeros(20), np.full(20, 0.5), r"It is wrong by up to 0\.5\. Else\."),
+    ):
+        with pytest.raises(CheckFailed, match=says):
+            expect("It", found, right, mistakes, "Else.")
+    for other in (3, 1.01, np.nan):
+        with pytest.raises(CheckFailed, match=r"^Else\."):
+            expect("", other, 1, mistakes, "Else.")
+    with pytest.raises(CheckFailed, match=r"It is 3\. Seen\."):
+        expect("It", 3, 1, {"Not seen.": False, "Seen.": True}, "Else.")
 
 
 def test_shapes_and_tuples():
@@ -121,6 +147,13 @@ def test_shapes_and_tuples():
     for wrong in (3, (1, 2, 3)):
         with pytest.raises(CheckFailed, match="Two things, not"):
             as_tuple(wrong, 2, "Two things")
+
+
+def test_counts_are_whole():
+    assert as_count(3.0, "It", 3) == 3
+    for wrong in (-1, 0.5, 4):
+        with pytest.raises(CheckFailed, match="It should be a whole number from 0 to 3"):
+            as_count(wrong, "It", 3)
 
 
 def test_equal_answers_have_equal_hashes():
