@@ -29,10 +29,9 @@ def unpacked(archive: Path, places: list[Path]) -> Path:
 
     Raises
     ------
-    FileNotFoundError, FileExistsError, ValueError
-        The archive is missing, or damaged; a folder of the same name is in the way.
-    OSError
-        No place can be written, which is told of each, or the disk is full.
+    OSError, ValueError
+        The archive is missing, or damaged; a folder of the same name is in the way, no place can be
+        written, or the disk is full.
     """
     archive_hash = _sha256(archive.read_bytes()) if archive.exists() else None
     for place in places:
@@ -139,11 +138,7 @@ def _changes(folder: Path) -> list[str]:
 
 @functools.lru_cache
 def _warn_of_changes(folder: Path) -> None:
-    changed = _changes(folder)
-    if changed:
-        shown = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
-        warnings.warn(
-            f"{len(changed)} files in {folder} differ from the shipped archive: {shown}. Results "
-            "will differ as well. To undo, delete the folder: it is unpacked again.",
-            stacklevel=5,
-        )
+    if changed := _changes(folder):
+        told = f"{len(changed)} files in {folder} differ from the shipped archive: {', '.join(changed[:3])}."
+        undo = "Results will differ as well. To undo, delete the folder: it is unpacked again."
+        warnings.warn(f"{told} {undo}", stacklevel=5)

@@ -29,12 +29,8 @@ def packed_images(folder: Path, paths: list[str], height: int, width: int) -> np
     """The images, files below `folder`, in grey at one size: uint8, shape (n, height, width, 1).
 
     They come from the packed copy of the folder, or are decoded and packed. Where a copy could be kept
-    it is mapped: writing to the array changes nothing on the disk.
-
-    Raises
-    ------
-    ValueError
-        Files cannot be read; they are named.
+    it is mapped: writing to the array changes nothing on the disk. ValueError names files that cannot
+    be read.
     """
     place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
     state = f"{place}-{_signature(folder, paths)}"
@@ -121,18 +117,16 @@ def _read_grey_array(path: str) -> np.ndarray:
     """
     import cv2
 
-    try:
+    with contextlib.suppress(OSError):  # the other reader says what is wrong
         with open(path, "rb", buffering=0) as file:
             data = file.read()
-    except OSError:
-        data = b""  # the other reader says what is wrong
-    pixels = int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
-    eight_bits_grey = data.startswith(b"\x89PNG\r\n\x1a\n") and data[24:29] == b"\x08\0\0\0\0"
-    unusual = (b"tRNS", b"eXIf", b"acTL")  # transparent, turned, animated
-    if eight_bits_grey and pixels < 2**24 and not any(chunk in data for chunk in unusual):
-        grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-        if grey is not None:
-            return grey
+        pixels = int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+        eight_bits_grey = data.startswith(b"\x89PNG\r\n\x1a\n") and data[24:29] == b"\x08\0\0\0\0"
+        unusual = (b"tRNS", b"eXIf", b"acTL")  # transparent, turned, animated
+        if eight_bits_grey and pixels < 2**24 and not any(chunk in data for chunk in unusual):
+            grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+            if grey is not None:
+                return grey
     return np.asarray(photos.read_picture(path).convert("L"))
 
 
@@ -144,12 +138,10 @@ def _read_images(paths: list[str], height: int, width: int, folder: Path) -> Ite
         for path in paths[start : start + _BLOCK]:
             try:
                 image = _read_grey_array(path)
+                # Many photographs together would fill the memory.
+                images.append(image if image.size <= _LARGE else resize([image], height, width)[0])
             except photos.PhotoError as error:
                 failures.append(str(error))
-                continue
-            if image.size > _LARGE:  # photographs: many together would fill the memory
-                (image,) = resize([image], height, width)
-            images.append(image)
         if not failures:
             yield resize(images, height, width)
     raise_unreadable(failures, len(paths), folder)
