@@ -150,4 +150,4 @@ newest: $(READY)
 	@"$(RUN)" -m pip list
 
 clean:
-	@"$(PYTHON)" -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('_site', '_build', '.render-cache', '.quarto')]"
+	@"$(PYTHON)" -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('_site', '_freeze', '_build', '.render-cache', '.quarto')]"

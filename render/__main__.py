@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
+import functools
 import importlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +16,7 @@ from pathlib import Path
 
 from .engine import choose, render_with_quarto
 from .project import Project
-from .qmd import RenderError
+from .qmd import RenderError, raise_all
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             return module.command(project, parser, arguments[1:])
         return render(project, arguments)
     except RenderError as error:
-        print(f"\nError: {error}", file=sys.stderr)
+        print("", *(f"Error: {each}" for each in error.told()), sep="\n", file=sys.stderr)
         return 1
     except OSError as error:
         # A full disk or a folder that may not be written to.
@@ -88,27 +91,45 @@ def render(project: Project, arguments: list[str]) -> int:
     return 0
 
 
+class Progress:
+    """One line in a terminal about the pages that are running, above it those that are done."""
+
+    def __init__(self, number: int):
+        self.number, self.done, self.running = number, 0, {}
+        self.clear = "\r\x1b[K" if sys.stdout.isatty() else ""
+
+    def step(self, name: str, done: int, total: int) -> None:
+        """Say how many steps of a page are done."""
+        self.running[name] = f"{name} cell {done + 1} of {total}"
+        if self.clear:
+            line = " | ".join(self.running.values())
+            print(f"{self.clear}{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
+
+    def page(self, name: str, seconds: float, what: str) -> None:
+        """Say that a page is done, and what was done."""
+        self.running.pop(name, None)
+        self.done += 1
+        print(f"{self.clear}[{self.done}/{self.number}] {name} ... {seconds:.1f} s, {what}", flush=True)
+
+
 def _render_pip(project: Project, pages: list[Path], everything: bool) -> None:
     from .site import Site
 
     print("Rendering with the pip-only renderer (pandoc and reveal.js from packages)")
-    site = Site(project)
-    start, end = ("\r", "\x1b[K") if sys.stdout.isatty() else ("", "")
+    site, progress = Site(project), Progress(len(pages))
+
+    async def one(path: Path) -> None:
+        name, began = path.relative_to(project.root).as_posix(), time.perf_counter()
+        what, reason = "not rendered, see below", ""
+        try:
+            what, reason = await site.render(path, functools.partial(progress.step, name))
+        finally:
+            note = f" ({reason})" if reason else ""
+            progress.page(name, time.perf_counter() - began, f"{what}{note}")
+
     try:
         site.copy_shared()
-        for number, path in enumerate(pages, 1):
-            head = f"[{number}/{len(pages)}] {site.load(path)[0].name} ... "
-
-            def progress(done: int, total: int, head: str = head) -> None:
-                if start:
-                    print(f"{start}{head}cell {done + 1} of {total}", end=end, flush=True)
-
-            if start:
-                print(head, end="", flush=True)
-            began = time.perf_counter()
-            what, reason = site.render(path, progress)
-            note = f" ({reason})" if reason else ""
-            print(f"{start}{head}{time.perf_counter() - began:.1f} s, {what}{note}{end}", flush=True)
+        raise_all(asyncio.run(site.side_by_side(pages, one)))
         for name in site.remove_unlisted() if everything else ():
             print(f"removed {name}, which no page makes any more")
     finally:

@@ -11,6 +11,8 @@ import importlib.metadata
 import json
 import os
 import platform
+import stat
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,12 +23,15 @@ from .execute import Execution, Step
 from .quarto_post_render import write_atomically
 
 FOLDER = ".render-cache"
-# Folders whose files always count, because cells may read them through libraries whose file access
-# Python does not see. Of the data and the artefacts a subfolder counts once it is used.
-ALWAYS_DEEP = ("assets/fonts", "assets/images")
-ALWAYS_FLAT = ("data", "cache")
-IGNORED = frozenset({"__pycache__", "Thumbs.db", "desktop.ini", "node_modules", "_site", "_build"})
-DATA_VARIABLES = ("COURSE_DATA", "COURSE_NOTEBOOK", "COURSE_CACHE")
+IGNORED = frozenset({"__pycache__", "Thumbs.db", "desktop.ini", "node_modules", "_site", "_build", "_freeze"})
+# Folders of the system, whose files come and go with it; what they hold counts by packages or not at all.
+SYSTEM = tuple(
+    os.path.join(folder, "")
+    for folder in {sys.prefix, sys.base_prefix, os.environ.get("SystemRoot"), os.environ.get("ProgramFiles")}
+    | {*"/usr /etc /proc /sys /dev /lib /lib64 /bin /sbin /var /run /snap /System /Library".split()}
+    if folder
+)
+FONTS = (".ttf", ".ttc", ".otf", ".afm")  # matplotlib looks at all of a machine
 KEPT_PER_PAGE = 4
 EXISTS = "exists"
 # The renderer's own files that take part in an execution.
@@ -52,15 +57,18 @@ class Fingerprints:
         except (OSError, ValueError, TypeError):
             self._known = {}
         self._changed = False
+        self._entries: dict[str, tuple[str | None, dict]] = {}
 
     def of_file(self, path: str | Path, by_content: bool = True) -> str | None:
-        """SHA-256 of a file's content, or None where there is no such file.
+        """SHA-256 of a file's content, "folder" for a folder, or None where there is neither.
 
         With `by_content` false the file is not read: its size and time of change stand for it.
         """
         path = str(path)
         try:
             status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):
+                return "folder" if stat.S_ISDIR(status.st_mode) else EXISTS
             stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
             if not by_content:
                 return " ".join(map(str, stamp[:3]))
@@ -74,6 +82,17 @@ class Fingerprints:
             return None
         return known[-1]
 
+    def of_entry(self, manifest: str, name: str) -> str:
+        """A fingerprint of what the artefacts' manifest says of one of them."""
+        stamp = self.of_file(manifest)
+        if self._entries.get(manifest, ("",))[0] != stamp:
+            try:
+                content = json.loads(Path(manifest).read_text(encoding="utf-8"))["artefacts"]
+            except (OSError, ValueError, KeyError, TypeError):
+                content = {}
+            self._entries[manifest] = (stamp, content)
+        return digest_of(self._entries[manifest][1].get(name))
+
     def save(self) -> None:
         """Write the memory, where it has grown."""
         if self._changed:
@@ -86,8 +105,8 @@ def digest_of_files(paths: Iterable[Path]) -> str:
     return digest_of([[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in paths])
 
 
-def tree(folder: str, deep: bool = True) -> list[str]:
-    """The files below a folder, hidden and by-product ones left out."""
+def _files_in(folder: str, deep: bool = False) -> list[str]:
+    """The files in a folder, hidden and by-product ones left out; with `deep`, those below it too."""
     found = []
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if deep and not _ignored(name))
@@ -107,81 +126,92 @@ def _below(path: str, folder: str) -> tuple[str, ...] | None:
     return tuple(path[len(prefix) :].split(os.sep)) if path.startswith(prefix) else None
 
 
-def _data_folders() -> list[str]:
-    return [os.path.abspath(os.environ[name]) for name in DATA_VARIABLES if os.environ.get(name)]
+def _counts(path: str, root: str) -> bool:
+    """Whether a file or folder belongs to the project or is somebody's own, and no by-product."""
+    parts = _below(path, root)
+    if parts is not None:
+        return bool(parts) and not any(map(_ignored, parts))
+    if path.endswith("METADATA"):  # a package's own version, which a cell may print
+        return ".dist-info" in path
+    hidden = any(part.startswith(".") for part in path.split(os.sep))
+    return not (path.startswith(SYSTEM) or hidden or path.lower().endswith(FONTS))
 
 
 @dataclass
 class Ingredients:
-    """The files of one execution, which count by their content, and its folders.
+    """What one execution depended on.
 
-    A folder is "deep" or "flat" and counts with the content of the files below or in it, or it holds
-    "modules". Of Python files, which count by themselves once imported, only the names count.
+    Attributes
+    ----------
+    files
+        Paths that were read or asked for, which count by their content, or by being absent.
+    folders
+        Paths that were listed ("files": content of the files in it) or that modules were imported from
+        ("modules": names of the Python files below it, since each counts by itself once imported).
+    entries
+        Manifest and name of each stored artefact that was used.
+    variables, packages
+        Names of environment variables, and those by which packages were imported.
+    unseen
+        Why the record is not complete; "" if it is.
     """
 
     files: list[str]
     folders: dict[str, str]
+    entries: list[list[str]]
+    variables: list[str]
+    packages: list[str]
+    unseen: str = ""
 
     @classmethod
-    def of(cls, record: dict[str, list[str]], root: Path) -> Ingredients:
+    def of(cls, record: dict[str, Any], root: Path) -> Ingredients:
         """Choose the ingredients from what the kernel reported (see `kernel_setup.report`)."""
         top = str(root)
-        folders = dict.fromkeys([*_data_folders(), *(str(root / name) for name in ALWAYS_DEEP)], "deep")
-        folders |= dict.fromkeys([str(root / name) for name in ALWAYS_FLAT], "flat")
-        files = set()
-
-        def parts_of(path: str) -> tuple[str, ...]:
-            parts = _below(path, top) or ()
-            return () if any(_ignored(part) for part in parts) else parts
-
-        for path in record.get("modules", ()):
-            if parts := parts_of(path):
+        modules = [path for path in record["modules"] if _below(path, top) and _counts(path, top)]
+        folders = {}
+        for path in modules:
+            parts = _below(path, top)
+            folders[os.path.join(top, parts[0]) if len(parts) > 1 else top] = "modules"
+        written = record["written"].keys()
+        files = set(modules)
+        for path in (*record["read"], *record["listed"]):
+            inside = any(parent in written for parent in (path, *map(str, Path(path).parents)))
+            counts = path in record["direct"] or _counts(path, top)
+            if not counts or (inside and path not in record["listed"]):
+                continue
+            if path in record["listed"] and os.path.isdir(path):
+                folders.setdefault(path, "files")
+            else:
                 files.add(path)
-                folders[os.path.join(top, parts[0]) if len(parts) > 1 else top] = "modules"
-        if record.get("started"):  # another Python, which imports without being seen
-            modules = [folder for folder, how in folders.items() if how == "modules"]
-            files.update(path for folder in modules for path in _names(folder, "modules"))
-        read, written = record.get("read", ()), set(record.get("written", ()))
-        for path in (*read, *record.get("listed", ())):
-            parts = parts_of(path)
-            if parts[:1] and parts[0] in ALWAYS_FLAT:
-                if len(parts) > 1 and os.path.isdir(subfolder := os.path.join(top, *parts[:2])):
-                    folders[subfolder] = "deep"
-            elif parts and os.path.isdir(path):
-                folders.setdefault(path, "flat")
-            elif parts and path not in written and os.path.isfile(path):
-                files.add(path)
-        return cls(sorted(files), folders)
+        variables = sorted(record["environment"])
+        return cls(sorted(files), folders, record["entries"], variables, record["packages"], record["unseen"])
 
-    def manifest(self, fingerprints: Fingerprints) -> dict[str, str | None]:
-        """The digest of every ingredient now; a missing file has the digest None."""
+    def manifest(
+        self, fingerprints: Fingerprints, versions: dict[str, str], root: str
+    ) -> dict[str, str | None]:
+        """What identifies each ingredient now, by its name; a missing one has None."""
         result: dict[str, str | None] = {}
         for folder, how in self.folders.items():
-            # One's own data may be gigabytes; what lies in the project is small enough to read.
-            own = folder in _data_folders()
-            for path in _names(folder, how):
-                is_python = path.endswith(".py")
-                result[path] = EXISTS if is_python else fingerprints.of_file(path, by_content=not own)
-        return result | {path: fingerprints.of_file(path) for path in self.files}
-
-
-def _names(folder: str, how: str) -> list[str]:
-    if how != "modules":
-        return tree(folder, how == "deep")
-    is_package = os.path.isfile(os.path.join(folder, "__init__.py"))
-    return [path for path in tree(folder, is_package) if path.endswith(".py")]
+            if how == "modules":
+                deep = os.path.isfile(os.path.join(folder, "__init__.py"))
+                result |= {path: EXISTS for path in _files_in(folder, deep) if path.endswith(".py")}
+                continue
+            for path in _files_in(folder):
+                result[path] = fingerprints.of_file(path, by_content=_below(path, root) is not None)
+        for path in self.files:
+            result[path] = fingerprints.of_file(path, by_content=_below(path, root) is not None)
+        result |= {f"'{name}' of {path}": fingerprints.of_entry(path, name) for path, name in self.entries}
+        result |= {f"the variable {name}": os.environ.get(name) for name in self.variables}
+        return result | {f"the package {name}": versions.get(name) for name in self.packages}
 
 
 def first_difference(old: dict[str, str | None], new: dict[str, str | None], root: Path) -> str:
     """Words naming the first ingredient that differs; "" where none does."""
     for path in sorted(set(old) | set(new)):
-        name = os.path.relpath(path, root).replace(os.sep, "/")
-        if path not in old:
-            return f"{name} is new"
-        if old[path] is not None and new.get(path) is None:
-            return f"{name} is gone"
-        if old[path] != new.get(path):
-            return f"{name} changed"
+        if old.get(path) != new.get(path):
+            name = path.replace(str(root) + os.sep, "").replace(os.sep, "/")
+            what = "is new" if old.get(path) is None else "is gone" if new.get(path) is None else "changed"
+            return f"{name} {what}"
     return ""
 
 
@@ -194,23 +224,24 @@ class Store:
         self.fingerprints = Fingerprints(self.folder)
 
     @cached_property
-    def packages(self) -> dict[str, str]:
-        """Name and version of every installed distribution."""
-        found = [
-            each for each in importlib.metadata.distributions() if each.metadata and each.metadata["Name"]
-        ]
-        return {str(each.metadata["Name"]).lower(): each.version for each in found}
+    def versions(self) -> dict[str, str]:
+        """The versions of what is installed, by the names under which it is imported."""
+        return {
+            name: " ".join(sorted({importlib.metadata.version(each) for each in packages}))
+            for name, packages in importlib.metadata.packages_distributions().items()
+        }
 
     def key(self, steps: list[Step], figures: tuple) -> str:
-        """The part of what a result depends on that is known without touching project files."""
-        course = ("COURSE_", "KERAS_", "MPL")
+        """The part of what a result depends on that is known before the cells run."""
+        packages = ("KERAS_", "MPL", "OMP_")  # variables that packages read
         return digest_of(
             {
                 "steps": [[each.source, each.allow_error, each.expressions] for each in steps],
                 "figures": figures,
-                "environment": {name: value for name, value in os.environ.items() if name.startswith(course)},
+                "environment": {
+                    name: value for name, value in os.environ.items() if name.startswith(packages)
+                },
                 "python": [platform.python_version(), platform.machine(), platform.system()],
-                "packages": self.packages,
                 "renderer": digest_of_files(EXECUTING),
             }
         )
@@ -228,14 +259,19 @@ class Store:
             entry = notebook["metadata"]["render"]
             if entry["key"] != key or entry["checksum"] != _checksum(notebook):
                 return None, "its cached result is damaged"
-            now = Ingredients(**entry["ingredients"]).manifest(self.fingerprints)
-            reason = first_difference(entry["manifest"], now, self.root)
+            ingredients = Ingredients(**entry["ingredients"])
+            if ingredients.unseen:
+                return None, f"nobody sees {ingredients.unseen}"
+            reason = first_difference(entry["manifest"], self._manifest(ingredients), self.root)
         except FileNotFoundError:
-            return None, "its cells, the settings or the packages changed" if others else "first time"
+            return None, "its cells, their settings or the renderer changed" if others else "first time"
         except Exception:
             # Whatever is wrong with a cache file, the remedy is to execute again.
             return None, "its cached result cannot be read"
         return (None, reason) if reason else (notebook, "")
+
+    def _manifest(self, ingredients: Ingredients) -> dict[str, str | None]:
+        return ingredients.manifest(self.fingerprints, self.versions, str(self.root))
 
     def save(self, page: str, key: str, execution: Execution, started: float) -> str | None:
         """Keep a result under the ingredients as they are after the execution, which began at `started`.
@@ -243,16 +279,17 @@ class Store:
         Returns
         -------
         str or None
-            Why the result was not kept: a file changed meanwhile that no cell wrote.
+            Why the result was not kept: a file changed after a cell read it, and no cell wrote it.
         """
         ingredients = Ingredients.of(execution.record, self.root)
-        manifest = ingredients.manifest(self.fingerprints)
-        written = execution.record.get("written", [])
-        for path, digest in manifest.items():
-            if digest in (None, EXISTS) or any(_below(path, each) is not None for each in written):
+        manifest = self._manifest(ingredients)
+        used = execution.record["listed"] | execution.record["read"]
+        for path in manifest:
+            if not os.path.isfile(path) or path in execution.record["written"]:
                 continue
             status = os.stat(path)
-            if max(status.st_mtime, status.st_ctime) > started:
+            since = used.get(path, used.get(os.path.dirname(path), started))
+            if manifest[path] != EXISTS and max(status.st_mtime, status.st_ctime) > since:
                 return f"{os.path.relpath(path, self.root)} changed while the cells ran"
         notebook = execution.notebook
         notebook["metadata"]["render"] = {"key": key, "ingredients": vars(ingredients), "manifest": manifest}

@@ -17,40 +17,74 @@ from .execute import ANSI, setting
 from .project import PageFormat
 from .qmd import INLINE, Cell, Document, Markdown
 
-MIME_ORDER = "text/markdown text/html image/svg+xml image/png image/jpeg text/latex text/plain".split()
-IMAGE_SUFFIX = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpeg"}
+IMAGE_SUFFIX = {f"image/{kind}": kind for kind in ("png", "jpeg", "gif", "webp")} | {"image/svg+xml": "svg"}
+MIME_ORDER = [*"text/markdown text/html image/svg+xml".split(), *IMAGE_SUFFIX, "text/latex", "text/plain"]
+PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+BLOCK_HTML = re.compile(
+    r"<(?:table|div|p|[uo]l|dl|pre|style|script|h\d|figure|details|section)\b", re.IGNORECASE
+)
+NO_GLYPH = re.compile(r"Glyph \d+ .*missing from.*")
 
 
-def assemble(
-    document: Document, notebook: dict[str, Any] | None, page: PageFormat
-) -> tuple[str, dict[str, bytes]]:
-    """The Markdown of one page, and its figures by their paths relative to the page.
+@dataclass
+class Assembled:
+    """The Markdown of a page by its blocks, the source line of each of its lines, and its figures by path."""
+
+    parts: list[str]
+    lines: list[int]
+    figures: dict[str, bytes]
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+
+def assemble(document: Document, notebook: dict[str, Any] | None, page: PageFormat) -> Assembled:
+    """The Markdown of one page; figures have paths relative to the page.
 
     `notebook` has the executed cells, each with `metadata.block`; it is None where nothing was executed.
+    What cannot be shown is added to the document's problems.
     """
     results = {cell["metadata"]["block"]: cell for cell in notebook["cells"]} if notebook else {}
-    figures: dict[str, bytes] = {}
-    parts = []
+    made = Assembled([], [], {})
     for index, block in enumerate(document.blocks):
         if isinstance(block, Markdown):
-            parts.append(_prose(block, results.get(index)))
-            continue
-        text = _CellWriter(document, block, results.get(index, {}), page, figures).write()
-        # The empty line makes a div of it even where a paragraph stands right above the cell.
-        parts.append("\n" + re.sub(r"^(?=.)", block.indent, text, flags=re.MULTILINE) + "\n")
-    return "".join(parts), figures
+            text = _prose(document, block, results.get(index))
+            numbers = [line.number for line in block.lines]
+        else:
+            text = _CellWriter(document, block, results.get(index, {}), page, made.figures).write()
+            # The empty line makes a div of it even where a paragraph stands right above the cell.
+            text = "\n" + re.sub(r"^(?=.)", block.indent, text, flags=re.MULTILINE) + "\n"
+            numbers = [block.line]
+        count = text.count("\n")
+        made.parts.append(text)
+        made.lines += (numbers + numbers[-1:] * count)[:count]
+    return made
 
 
-def _prose(block: Markdown, executed: dict[str, Any] | None) -> str:
+def _prose(document: Document, block: Markdown, executed: dict[str, Any] | None) -> str:
     """The lines of a run of Markdown, with inline code replaced by its results."""
     if executed is None:
         return "".join(line.text + "\n" for line in block.lines)
     values = iter(executed["metadata"]["expressions"])
+
+    def result(match: re.Match[str]) -> str:
+        value = next(values)
+        if value["kind"] == "html" and BLOCK_HTML.search(value["value"]):
+            line = next(line for line in block.lines if match[0].splitlines()[0] in line.text)
+            message = f"`{value['expression']}` is a table or another block: show it by a cell of its own"
+            document.report(message, line.number)
+        begins = not match.string[: match.start()].rpartition("\n")[2].strip()
+        # A number that begins a line, and a point, would be a list.
+        if begins and value["kind"] == "number" and re.match(r"[.)](?:\s|$)", match.string[match.end() :]):
+            return f"[{value['value']}]{{}}"
+        return inline_markdown(value["kind"], value["value"])
+
     pieces: list[str] = []
     run = ""
     for line in (*block.lines, None):
         if line is None or line.verbatim:
-            pieces.append(INLINE.sub(lambda match: inline_value(next(values)["data"]), run))
+            pieces.append(INLINE.sub(result, run))
             pieces.append(line.text + "\n" if line else "")
             run = ""
         else:
@@ -58,16 +92,14 @@ def _prose(block: Markdown, executed: dict[str, Any] | None) -> str:
     return "".join(pieces)
 
 
-def inline_value(data: dict[str, Any]) -> str:
-    """The Markdown of an inline result: Markdown as it is, text without its quotes and escaped."""
-    if "text/markdown" in data:
-        return str(data["text/markdown"])
-    if "text/html" in data:
-        return f"`{data['text/html']}`{{=html}}"
-    text = str(data.get("text/plain", ""))
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
-        return re.sub(r"([\\`*_{}\[\]()>#+\-.!])", r"\\\1", text[1:-1])
-    return text
+def inline_markdown(kind: str, value: str) -> str:
+    """The Markdown of an inline result: what is text is shown as it is, whatever signs are in it."""
+    if kind == "text":
+        return PUNCTUATION.sub(r"\\\1", " ".join(value.split("\n")))
+    if kind == "html":
+        ticks = fence_for(value)
+        return f"{ticks} {' '.join(value.split())} {ticks}{{=html}}"
+    return value
 
 
 def attribute(name: str, value: Any) -> str:
@@ -148,6 +180,9 @@ class _CellWriter:
             return []
         outputs = self.executed.get("outputs", [])
         images = any(mime in each.get("data", {}) for each in outputs for mime in IMAGE_SUFFIX)
+        for each in outputs if images else ():
+            if missing := NO_GLYPH.search(each.get("text", "") if each.get("name") == "stderr" else ""):
+                self.document.report(f"its figure lacks a sign: {missing[0]}", self.cell)
         return [
             each
             for each in outputs
@@ -164,7 +199,8 @@ class _CellWriter:
             given = [given] * (rest + 1) if name == "fig-alt" else [given] + [None] * rest
         if len(given) != len(displays):
             message = f"{len(given)} texts in `{name}` for {len(displays)} outputs shown"
-            raise self.document.problem(message, self.cell, name)
+            self.document.report(message, self.cell, name)
+            given = [None] * len(displays)
         return [None if each is None else str(each).strip() for each in given]
 
     def _output_div(self, mime: str, text: str, output: dict[str, Any], identifier: str | None) -> str:
@@ -181,15 +217,17 @@ class _CellWriter:
     ) -> tuple[str, str]:
         """The MIME type chosen for an output and its Markdown."""
         data = output["data"]
-        mime = next((each for each in MIME_ORDER if each in data), None)
-        if mime is None:
-            message = f"no known way to show its output of type {', '.join(data)}"
-            raise self.document.problem(message, self.cell)
+        mime = next(each for each in (*MIME_ORDER, *data) if each in data)
+        strange = [each for each in data if each not in MIME_ORDER]
+        if strange and (mime in strange or mime == "text/plain"):
+            message = f"its output has no form on a page: {', '.join(strange)}; `#| output: false` hides it"
+            self.document.report(message, self.cell)
+            return mime, ""
         value = data[mime]
         if mime in IMAGE_SUFFIX:
             return mime, self._image(number, mime, value, output, caption, alternative)
         if caption is not None:
-            raise self.document.problem("`fig-cap` is known for figures only", self.cell, "fig-cap")
+            self.document.report("`fig-cap` is known for figures only", self.cell, "fig-cap")
         if mime == "text/html":
             fence = fence_for(value)
             return mime, f"{fence}{{=html}}\n{value}\n{fence}\n"
@@ -222,11 +260,21 @@ def _printed(output: dict[str, Any], asis: bool) -> str:
 
 
 def _verbatim(text: str) -> str:
-    """A plain code block: without terminal colours, carriage returns applied as a terminal does."""
-    text = ANSI.sub("", text)
-    text = re.sub(r"[^\n]*\r(?!\n)", "", text)
+    """A plain code block of what a terminal would show."""
+    text = terminal_text(text)
     fence = fence_for(text)
     return f"{fence}\n{text}" + ("" if text.endswith("\n") else "\n") + f"{fence}\n"
+
+
+def terminal_text(text: str) -> str:
+    """A text without colours, links and control signs; a carriage return writes over the line."""
+    lines = []
+    for line in ANSI.sub("", text).split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", re.sub(r"[^\x08]\x08", "", shown)))
+    return "\n".join(lines)
 
 
 def _is_by_product(output: dict[str, Any], images: bool) -> bool:

@@ -19,7 +19,8 @@ from .project import PageFormat, Project
 from .qmd import Cell, Document, Markdown, RenderError, inline_expressions, parse
 
 SETUP = Path(__file__).with_name("kernel_setup.py")
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+# Colours, links and window titles, and the short ones.
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])")
 KERNEL_MODULE = "_course_render_kernel"
 
 
@@ -42,7 +43,7 @@ class Execution:
     """
 
     notebook: dict[str, Any]
-    record: dict[str, list[str]]
+    record: dict[str, Any]
 
 
 def setting(cell: Cell, page: PageFormat, name: str) -> Any:
@@ -53,7 +54,7 @@ def setting(cell: Cell, page: PageFormat, name: str) -> Any:
 def steps(document: Document, page: PageFormat) -> list[Step]:
     """What to run, in order; cells with `eval: false` are left out."""
     result = []
-    for index, block in enumerate(document.blocks):
+    for index, block in enumerate(document.blocks if page.settings["execute"]["enabled"] else ()):
         if isinstance(block, Cell):
             if setting(block, page, "eval") and block.source:
                 result.append(Step(index, block.source, setting(block, page, "error")))
@@ -75,7 +76,7 @@ def kernel_environment(figures: tuple) -> dict[str, str]:
     }
 
 
-def execute(
+async def execute(
     document: Document, page: PageFormat, root: Path, progress: Callable[[int, int], None]
 ) -> Execution:
     """Run every step of a document in one fresh kernel, in the project's folder.
@@ -90,10 +91,6 @@ def execute(
     RenderError
         A cell or an inline expression failed, or the kernel died; the message has the traceback.
     """
-    return asyncio.run(_execute(document, page, root, progress))
-
-
-async def _execute(document: Document, page: PageFormat, root: Path, progress: Callable) -> Execution:
     import nbformat
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -212,18 +209,20 @@ async def _ask(client: Any, code: str, expression: str) -> str:
 async def _inline(
     client: Any, expressions: tuple[str, ...], document: Document, block: Markdown
 ) -> list[dict[str, Any]]:
-    """The display data of each inline expression of a run of Markdown."""
-    names = {str(index): expression for index, expression in enumerate(expressions)}
-    message = client.kc.execute("", store_history=False, user_expressions=names)
+    """Kind and value of each inline expression of a run of Markdown (see `kernel_setup.inline`)."""
+    module = f"__import__('sys').modules[{KERNEL_MODULE!r}]"
+    asked = {str(index): f"{module}.inline(({expression}\n))" for index, expression in enumerate(expressions)}
+    message = client.kc.execute("", store_history=False, user_expressions=asked)
     content = (await client.async_wait_for_reply(message))["content"]
     results = []
-    for index, expression in names.items():
-        answer = content["user_expressions"][index]
+    for index, expression in enumerate(expressions):
+        answer = content["user_expressions"][str(index)]
         if answer["status"] != "ok":
             line = next((line for line in block.lines if expression in line.text), block.lines[0])
             problem = f"the inline expression `{expression}` failed: {answer['ename']}: {answer['evalue']}"
             raise document.problem(problem, line.number)
-        results.append({"expression": expression, "data": answer["data"]})
+        kind, value = json.loads(ast.literal_eval(answer["data"]["text/plain"]))
+        results.append({"expression": expression, "kind": kind, "value": value})
     return results
 
 

@@ -35,8 +35,8 @@ def finish(
     Parameters
     ----------
     resolve : callable
-        Called with the kind ("image", "resource" or "link") and target of each local reference;
-        returns the reference as it shall be written, and may raise.
+        Called with the kind ("image", "resource" or "link") and target of each reference, which it returns
+        as it shall be written; and with "text" and a mark of a div that has become text.
     references_placed : bool
         Whether the page itself says where its list of references stands.
     """
@@ -47,6 +47,9 @@ def finish(
         _slides(soup)
     else:
         _notes(soup, references_placed)
+    for text in soup.find_all(string=re.compile(r"^\s*:{3,}", re.MULTILINE)):
+        if not text.find_parent(["pre", "code", "script", "style", "title"]):
+            resolve("text", re.search(r"^\s*(:{3,}.*)$", text, re.MULTILINE)[1][:60])
     for name, attribute, kind in REFERENCES:
         for tag in soup.find_all(name, attrs={attribute: True}):
             if tag[attribute]:

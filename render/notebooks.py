@@ -14,7 +14,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from .check import BRACES, DIV
+from .check import BRACES
 from .colab import Repository, notebook, notebook_cell
 from .execute import setting
 from .page import bibliographies
@@ -30,6 +30,7 @@ HIDDEN = re.compile(
     r"content-visible.*when-format=\"?revealjs|content-hidden.*unless-format=\"?revealjs"
     r"|(?:^|\.|\s)(?:notes|footer|hidden)(?:\s|\}|$)"
 )
+DIV = re.compile(r"^\s*:{3,}\s*(?P<rest>.*?)\s*:*\s*$")
 
 
 def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> int:

@@ -15,6 +15,7 @@ from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from .cells import Assembled
 from .project import CONFIG, PageFormat, Project
 from .qmd import Document, RenderError
 
@@ -156,15 +157,19 @@ def bibliographies(project: Project, document: Document) -> list[Path]:
 
 @dataclass(frozen=True)
 class Job:
-    """All that a page's HTML is made from: pandoc's arguments, and the files that they name."""
+    """All that a page's HTML is made from: pandoc's arguments, and the files that they name.
+
+    `lines` has the line in the source of each line of the text.
+    """
 
     arguments: list[str]
     files: list[Path]
     metadata: dict[str, Any]
     text: str
+    lines: list[int]
 
 
-def job(project: Project, document: Document, page: PageFormat, text: str) -> Job:
+def job(project: Project, document: Document, page: PageFormat, made: Assembled) -> Job:
     """What pandoc shall make of a page's Markdown."""
     is_deck = page.name == "revealjs"
     arguments = [
@@ -207,7 +212,7 @@ def job(project: Project, document: Document, page: PageFormat, text: str) -> Jo
         if project.website.get("favicon"):
             variables["favicon"] = base + str(project.website["favicon"]).lstrip("/")
     arguments += [f"--variable={name}:{value}" for name, value in variables.items() if value]
-    return Job(arguments, files, metadata(project, document, page), text)
+    return Job(arguments, files, metadata(project, document, page), made.text, made.lines)
 
 
 # pandoc reads file names in the locale's encoding: under LANG=C it would not find 手写/page.qmd.
@@ -234,9 +239,24 @@ def convert(document: Document, job: Job) -> str:
         if ".lua:" in reason:
             reason = reason.split(".lua:", 1)[1].split(": ", 1)[-1]
         raise document.problem(reason.strip() or "pandoc failed without a message")
-    for message in messages.splitlines():
-        if "Citeproc: citation" in message:
-            name = message.split("citation", 1)[1].split()[0]
-            number = next((each.number for each in document.markdown_lines if f"@{name}" in each.text), None)
-            raise document.problem(f"the citation @{name} is not in the bibliography", number)
+    for message in re.split(r"^\[WARNING\] *", messages, flags=re.MULTILINE)[1:]:
+        _report_warning(document, job, " ".join(message.split()))
     return done.stdout.decode("utf-8")
+
+
+def _report_warning(document: Document, job: Job, message: str) -> None:
+    """Report what pandoc warns of, where it says so or where the words stand that it names."""
+    if place := re.search(r"\bline (\d+)", message):
+        number = job.lines[min(int(place[1]), len(job.lines)) - 1]
+        message = re.sub(r"(,? at)? line \d+ column \d+", "", message)
+    else:
+        named = re.search(r"TeX math (.+?), rendering|citation (\S+)|['\u2018`\"](.+?)['\u2019\"]", message)
+        words = next(filter(None, named.groups()), "") if named else ""
+        number = None
+        for line in document.markdown_lines:
+            if words and words.split()[0] in line.text and number is None:
+                number = line.number
+    citation = re.match(r"Citeproc: citation (\S+)", message)
+    if citation:
+        message = f"the citation @{citation[1]} is not in the bibliography"
+    document.report(message if citation else f"pandoc says: {message}", number)

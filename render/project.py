@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .qmd import Document, KeyLines, RenderError, load_yaml, read_text
+from .qmd import Document, KeyLines, RenderError, load_yaml, raise_all, read_text
 
 CONFIG = "_quarto.yml"
 OUTPUT_LOCATIONS = ("default", "slide", "fragment", "column", "column-fragment")
@@ -39,13 +39,15 @@ KEYS: dict[str, dict[str, tuple | None]] = {
     "revealjs": _PAGE
     | _any("width height margin hash history transition controls progress footer")
     | {"menu": (False,), "auto-stretch": (False,), "slide-number": ("c/t", "c", False)},
-    "execute": dict.fromkeys("eval echo warning error output include".split(), (True, False))
-    | {"freeze": (False,)},
+    "execute": dict.fromkeys("eval echo warning error output include enabled".split(), (True, False))
+    | {"freeze": (False, "auto")},
     "project": _any("output-dir render resources")
     | {
         "type": ("website",),
         "execute-dir": ("project",),
-        "post-render": ("render/quarto_post_render.py",),  # what it does is done here anyway
+        # What these do for Quarto is done here anyway.
+        "pre-render": ("render/quarto_pre_render.py",),
+        "post-render": ("render/quarto_post_render.py",),
     },
     "website": _any("title favicon navbar page-footer repo-url repo-branch") | {"search": (False,)},
     "navbar": _any("left"),
@@ -56,7 +58,7 @@ MUST_SAY = {"html": ("fig-format",), "revealjs": ("fig-format", "auto-stretch")}
 
 # What Quarto assumes for each format when nobody says otherwise.
 _COMMON: dict[str, Any] = {"fig-dpi": 96, "fig-height": 5, "code-summary": "Code", "lang": "en"}
-_EXECUTE = {"eval": True, "error": False, "output": True, "include": True}
+_EXECUTE = {"enabled": True, "eval": True, "error": False, "output": True, "include": True}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "html": _COMMON | {"execute": _EXECUTE | {"echo": True, "warning": True}, "fig-width": 7},
     "revealjs": _COMMON
@@ -76,41 +78,45 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def check_settings(value: dict[str, Any], lines: KeyLines, path: str) -> None:
-    """Check every key of `_quarto.yml` or of a page's front matter; an error names its line."""
+    """Check every key of `_quarto.yml` or of a page's front matter; the error tells each with its line."""
+    problems: list[RenderError] = []
+
+    def refuse(message: str, place: tuple, otherwise: int | None = None) -> None:
+        problems.append(RenderError(message, path, lines.get(place, lines.get(place[:-1], otherwise))))
 
     def check(mapping: Any, place: tuple, kind: str) -> None:
         where = f" under `{': '.join(map(str, place))}:`" if place else ""
         if not isinstance(mapping, dict):
-            raise RenderError(f"this must be `key: value` lines{where}", path, lines.get(place))
+            return refuse(f"this must be `key: value` lines{where}", place)
         for key, item in mapping.items():
-            line = lines.get((*place, key), lines.get(place))
+            only = KEYS[kind].get(key)
             if key not in KEYS[kind]:
-                raise RenderError(f"the renderer does not know the key '{key}'{where}", path, line)
-            only = KEYS[kind][key]
-            if only and item not in only:
+                refuse(f"the renderer does not know the key '{key}'{where}", (*place, key))
+            elif only and item not in only:
                 known = " or ".join(f"`{key}: {str(each).lower()}`" for each in only)
-                raise RenderError(f"the renderer does not know `{key}: {item}`, only {known}", path, line)
+                refuse(f"the renderer does not know `{key}: {item}`, only {known}", (*place, key))
+        return None
 
     is_project = path == CONFIG
     check({key: item for key, item in value.items() if key not in ("project", "website")}, (), "page")
     for kind in ("project", "website"):
         if kind in value and not is_project:
-            raise RenderError(f"`{kind}:` belongs into {CONFIG}", path, lines.get((kind,)))
+            refuse(f"`{kind}:` belongs into {CONFIG}", (kind,))
         check(value.get(kind) or {}, (kind,), kind)
     check(value.get("execute") or {}, ("execute",), "execute")
     if is_project and (value.get("project") or {}).get("execute-dir") != "project":
-        message = "cells run in the project's folder: set `project: execute-dir: project`"
-        raise RenderError(message, path, lines.get(("project",), 1))
+        refuse("cells run in the project's folder: set `project: execute-dir: project`", ("project",), 1)
     navbar = (value.get("website") or {}).get("navbar") or {}
     check(navbar, ("website", "navbar"), "navbar")
     for index, item in enumerate(navbar.get("left") or []):
         check(item, ("website", "navbar", "left", index), "navbar item")
     for name, settings in format_block(value).items():
         if name not in DEFAULTS:
-            place = lines.get(("format", name), lines.get(("format",)))
-            raise RenderError(f"the format '{name}' is not known, only html and revealjs", path, place)
+            refuse(f"the format '{name}' is not known, only html and revealjs", ("format", name))
+            continue
         check(settings, ("format", name), name)
         check(settings.get("execute") or {}, ("format", name, "execute"), "execute")
+    raise_all(problems)
 
 
 def format_block(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ What every other module needs lies here as well: `RenderError`, and YAML with th
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,19 @@ CELL_INFO = re.compile(r"^\s*\{(?P<language>[A-Za-z]\w*)(?P<rest>[^}]*)\}\s*$")
 INLINE = re.compile(r"(?:(?<=^)|(?<=[^`]))`\{python\}[ \t]([^`]+)`", re.MULTILINE)
 OPTION = re.compile(r"^#[ \t]*\| ?(?P<text>.*)$")  # formatters write `# |`, and Quarto takes it
 
+INCLUDE = re.compile(r"^\s*\{\{<\s*include\s+(?P<name>\S+)\s*>\}\}\s*$")
+INCLUDED = 1_000_000
+
 KeyLines = dict[tuple, int]
 
 
 class RenderError(Exception):
-    """A problem that the user can mend: what is wrong, in which file and line, counted from 1."""
+    """A problem that the user can mend: what is wrong, in which file and line, counted from 1.
+
+    `others` are further ones, which are told together with it.
+    """
+
+    others: tuple[RenderError, ...] = ()
 
     def __init__(self, message: str, path: Path | str | None = None, line: int | None = None):
         self.message = message
@@ -29,9 +38,22 @@ class RenderError(Exception):
         self.line = line
         super().__init__(message)
 
-    def __str__(self) -> str:
+    def told(self) -> list[str]:
+        """This problem and the others, each in words."""
         place = "".join(f"{part}:" for part in (self.path, self.line) if part is not None)
-        return f"{place} {self.message}".strip()
+        return [f"{place} {self.message}".strip(), *(text for each in self.others for text in each.told())]
+
+    def __str__(self) -> str:
+        return "\n".join(self.told())
+
+
+def raise_all(problems: list[RenderError]) -> None:
+    """Raise the problems, if there are any, as one error that tells of each once, in order of lines."""
+    if problems:
+        told = {str(each): each for each in problems}
+        first, *rest = sorted(told.values(), key=lambda each: (str(each.path), each.line or 0))
+        first.others += tuple(rest)
+        raise first
 
 
 class _Loader(yaml.SafeLoader):
@@ -131,13 +153,19 @@ class Cell:
 
 @dataclass
 class Document:
-    """A parsed `.qmd` file; `name` is its path in the project, with forward slashes."""
+    """A parsed `.qmd` file; `name` is its path in the project, with forward slashes.
+
+    `problems` collects what is wrong with it, so that all is told at once. Lines of the n-th of the files
+    that are `included` have numbers above n times `INCLUDED`.
+    """
 
     path: Path
     name: str
     front: dict[str, Any]
     front_lines: KeyLines
     blocks: list[Markdown | Cell]
+    problems: list[RenderError] = field(default_factory=list)
+    included: list[str] = field(default_factory=list)
 
     @property
     def cells(self) -> list[Cell]:
@@ -150,8 +178,20 @@ class Document:
     def problem(self, message: str, place: int | Cell | None = None, option: str = "") -> RenderError:
         """An error at a line, or at a cell or one of its options, which it names."""
         if isinstance(place, Cell):
-            return RenderError(f"{place.name}: {message}", self.name, place.places.get(option, place.line))
-        return RenderError(message, self.name, place)
+            message, place = f"{place.name}: {message}", place.places.get(option, place.line)
+        name = self.name
+        if place and place > INCLUDED:
+            name, place = self.included[place // INCLUDED - 1], place % INCLUDED
+        return RenderError(message, name, place)
+
+    def report(self, message: str, place: int | Cell | None = None, option: str = "") -> None:
+        """Note a problem, as `problem` makes it; the page is refused at the next `check`."""
+        self.problems.append(self.problem(message, place, option))
+
+    def check(self) -> None:
+        """Raise all problems that were reported, together."""
+        problems, self.problems = self.problems, []
+        raise_all(problems)
 
 
 def read_text(path: Path, name: str) -> str:
@@ -178,8 +218,31 @@ def parse(path: Path, root: Path) -> Document:
             raise document.problem("the front matter is not closed by a line `---`", 1)
         document.front, document.front_lines = load_yaml("\n".join(lines[1 : ends[0]]), name, 2)
         start = ends[0] + 1
-    _read_blocks(document, [Line(text, number) for number, text in enumerate(lines[start:], start + 1)])
+    _read_blocks(document, list(_with_included(document, root, path, lines, start)))
     return document
+
+
+def _with_included(
+    document: Document, root: Path, path: Path, lines: list[str], start: int = 0
+) -> Iterator[Line]:
+    """The lines of a file from `start`, those of the files that it includes in their places."""
+    offset, ticks = len(document.included) * INCLUDED, ""
+    for number, text in enumerate(lines[start:], start + 1 + offset):
+        match = INCLUDE.match(text)
+        if ticks or not match:
+            fence = FENCE.match(text)
+            ticks = "" if ticks and closes(text, ticks) else ticks or (fence["ticks"] if fence else "")
+            yield Line(text, number)
+            continue
+        name = match["name"].strip("\"'")
+        other = (root / name.lstrip("/") if name.startswith("/") else path.parent / name).resolve()
+        if not other.is_relative_to(root.resolve()) or not other.is_file():
+            raise document.problem(f"the included file '{name}' does not exist", number)
+        shown = other.relative_to(root.resolve()).as_posix()
+        if len(document.included) > 100:
+            raise document.problem(f"'{name}' includes itself", number)
+        document.included.append(shown)
+        yield from _with_included(document, root, other, read_text(other, shown).rstrip("\n").split("\n"))
 
 
 def closes(line: str, ticks: str) -> bool:
@@ -209,28 +272,33 @@ def _read_blocks(document: Document, lines: list[Line]) -> None:
         else:
             if info["language"] != "python":
                 message = f"cells of the language '{info['language']}' are not known; only {{python}} is"
-                raise document.problem(message, line.number)
+                document.report(message, line.number)
             if info["rest"].strip():
                 message = "options in the braces of a cell are not known; write them as `#| key: value`"
-                raise document.problem(message, line.number)
+                document.report(message, line.number)
             number += 1
             if prose:
                 document.blocks.append(Markdown(prose))
                 prose = []
-            document.blocks.append(_cell(document.name, number, lines[index:end], match["indent"]))
+            try:
+                document.blocks.append(_cell(document, number, lines[index:end], match["indent"]))
+            except RenderError as error:
+                document.problems.append(error)
         index = end + 1
     if prose:
         document.blocks.append(Markdown(prose))
 
 
-def _cell(name: str, number: int, lines: list[Line], indent: str) -> Cell:
+def _cell(document: Document, number: int, lines: list[Line], indent: str) -> Cell:
     first = lines[0].number
+    where = document.problem("", first)
     texts = [
         line.text[len(indent) :] if line.text.startswith(indent) else line.text.lstrip() for line in lines[1:]
     ]
     count = next((index for index, text in enumerate(texts) if not OPTION.match(text)), len(texts))
     option_text = "\n".join(OPTION.match(text)["text"] for text in texts[:count])
-    options, places = load_yaml(option_text, name, first + 1)
+    options, places = load_yaml(option_text, str(where.path), (where.line or 0) + 1)
+    offset = first - (where.line or 0)
     while count < len(texts) and not texts[count].strip():
         count += 1
     return Cell(
@@ -240,7 +308,7 @@ def _cell(name: str, number: int, lines: list[Line], indent: str) -> Cell:
         line=first,
         code_line=first + 1 + count,
         indent=indent,
-        places={key[0]: place for key, place in places.items() if len(key) == 1},
+        places={key[0]: place + offset for key, place in places.items() if len(key) == 1},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib.util
 import json
@@ -11,7 +12,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -28,7 +29,8 @@ from .quarto_post_render import add_badges, write_atomically
 
 HERE = Path(__file__).parent
 LIBRARIES = "site_libs"
-CONVERTERS = ("pypandoc-binary", "pypandoc_binary", "beautifulsoup4", "lxml")
+CONVERTERS = ("pypandoc", "bs4", "lxml")
+SIDE_BY_SIDE = 3  # kernels at most, of about 0.8 GB each
 
 
 def is_remote(target: str) -> bool:
@@ -64,26 +66,67 @@ class Site:
         self._pages: dict[str, tuple[Document, list[PageFormat]]] = {}
 
     def load(self, path: Path) -> tuple[Document, list[PageFormat]]:
-        """Parse one page and find its settings; each is read once."""
+        """Parse one page, find its settings and check it; each is read once.
+
+        A RenderError tells all that is wrong with the page.
+        """
         key = str(path.resolve())
         if key not in self._pages:
-            document = parse(path, self.project.root)
-            self._pages[key] = (document, self.project.formats(document))
+            document, formats = parse(path, self.project.root), []
+            try:
+                formats = self.project.formats(document)
+            except RenderError as error:
+                document.problems.append(error)
+            check.check_document(document)
+            document.check()
+            self._pages[key] = (document, formats)
         return self._pages[key]
 
     def planned_outputs(self) -> set[str]:
-        """The path of every page that the project makes."""
-        return {each.output for path in self.project.pages() for each in self.load(path)[1]}
+        """The path of every page that the project makes, of those too that cannot be read now."""
+        found = set()
+        for path in self.project.pages():
+            try:
+                found |= {each.output for each in self.load(path)[1]}
+            except RenderError:
+                name = path.relative_to(self.project.root).with_suffix("").as_posix()
+                found |= {f"{name}.html", f"{name}.slides.html"}
+        return found
 
-    def render(self, path: Path, progress: Callable[[int, int], None]) -> tuple[str, str]:
-        """Render one page in all its formats; returns what was done, and why cells were executed.
+    async def side_by_side(
+        self, paths: list[Path], work: Callable[[Path], Awaitable[None]]
+    ) -> list[RenderError]:
+        """Do some work on each page, those with many cells first; returns what went wrong on which."""
+        self._gate = asyncio.Semaphore(min(SIDE_BY_SIDE, os.cpu_count() or 1))
+        self._writing = asyncio.Lock()
+        problems = []
 
-        While cells run, `progress` is called with the number of steps done and of all steps.
+        async def one(path: Path) -> None:
+            try:
+                await work(path)
+            except RenderError as error:
+                problems.append(error)
+
+        tasks = [asyncio.create_task(one(path)) for path in sorted(paths, key=_cells, reverse=True)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return problems
+
+    async def results(
+        self, document: Document, formats: list[PageFormat], progress: Callable[[int, int], None]
+    ) -> tuple[dict[str, dict[str, Any] | None], str, str]:
+        """The executed notebook of each format, from the store where it is as it was.
+
+        Returns
+        -------
+        tuple
+            The notebooks by format, None where there is nothing to run; "no cells", "from cache" or
+            "executed"; and why cells were executed.
         """
-        document, formats = self.load(path)
-        sheets = {sheet for each in formats for sheet in style_sheets(self.project, document, each)}
-        classes = check.classes_of(self.project.root / sheet for sheet in sorted(sheets))
-        check.check_document(document, classes)
         notebooks, what, why = {}, "no cells", ""
         executed: dict[str, dict[str, Any]] = {}
         for each in formats:
@@ -92,33 +135,43 @@ class Site:
                 notebooks[each.name] = None
                 continue
             key = self.store.key(plan, each.figure_settings)
-            notebook, reason = (executed[key], "") if key in executed else self.store.load(document.name, key)
-            if notebook is None:
-                notebook = executed[key] = self._execute(document, each, key, progress)
-                what, why = "executed", why or reason
-            notebooks[each.name] = notebook
-            check.check_outputs(document, notebook, classes)
-        if what != "executed" and any(notebooks.values()):
+            if key not in executed:
+                notebook, reason = self.store.load(document.name, key)
+                if notebook is None:
+                    async with self._gate:
+                        started = time.time()
+                        execution = await execute(document, each, self.project.root, progress)
+                    notebook, what, why = execution.notebook, "executed", why or reason
+                    if problem := self.store.save(document.name, key, execution, started):
+                        print(f"  {document.name} is not kept in the cache: {problem}", file=sys.stderr)
+                executed[key] = notebook
+            notebooks[each.name] = executed[key]
+        if executed and what != "executed":
             what = "from cache"
-        written = self._write(document, formats, notebooks)
-        return (what, why) if written or what == "executed" else ("unchanged", "")
+        return notebooks, what, why
 
-    def _execute(self, document: Document, page: PageFormat, key: str, progress: Callable) -> dict[str, Any]:
-        started = time.time()
-        execution = execute(document, page, self.project.root, progress)
-        problem = self.store.save(document.name, key, execution, started)
-        if problem:
-            print(f"  not kept in the cache: {problem}", file=sys.stderr)
-        return execution.notebook
+    async def render(self, path: Path, progress: Callable[[int, int], None]) -> tuple[str, str]:
+        """Render one page in all its formats; returns what was done, and why cells were executed.
+
+        While cells run, `progress` is called with the number of steps done and of all steps.
+        """
+        document, formats = self.load(path)
+        notebooks, what, why = await self.results(document, formats, progress)
+        async with self._writing:
+            written = await asyncio.to_thread(self._write, document, formats, notebooks)
+        return (what, why) if written or what == "executed" else ("unchanged", "")
 
     def _write(self, document: Document, formats: list[PageFormat], notebooks: dict) -> bool:
         """Make and write the pages, unless the last render made them of the very same things."""
         jobs, figures = {}, {}
         for each in formats:
-            text, drawn = assemble(document, notebooks[each.name], each)
+            if notebooks[each.name]:
+                check.check_outputs(document, notebooks[each.name])
+            made = assemble(document, notebooks[each.name], each)
             folder = posixpath.dirname(each.output)
-            figures |= {posixpath.join(folder, name): data for name, data in drawn.items()}
-            jobs[each.name] = job(self.project, document, each, text)
+            figures |= {posixpath.join(folder, name): data for name, data in made.figures.items()}
+            jobs[each.name] = job(self.project, document, each, made)
+        document.check()
         drawings = {name: hashlib.sha256(data).hexdigest() for name, data in figures.items()}
         inputs = self._inputs(jobs, drawings)
         remembered = self.store.folder / "pages" / (document.name.replace("/", "--") + ".json")
@@ -131,13 +184,18 @@ class Site:
         for each in formats:
 
             def resolve(kind: str, target: str, page: PageFormat = each) -> str:
-                return self._resolve(document, page, kind, target, figures, copies)
+                try:
+                    return self._resolve(document, page, kind, target, figures, copies)
+                except RenderError as error:
+                    document.problems.append(error)
+                    return target
 
             html = finish(convert(document, jobs[each.name]), each, resolve, placed)
             if each.name == "html" and self.project.website.get("repo-url"):
                 repository = Repository.of(self.project)
                 html = add_badges(html, repository.url, repository.ref)
             files[each.output] = html.encode("utf-8")
+        document.check()
         files |= {name: (self.project.root / name).read_bytes() for name in copies}
         # Figures first: a page never refers to a file that is not there yet.
         for name in sorted(files, key=lambda name: name.endswith(".html")):
@@ -162,6 +220,8 @@ class Site:
         copies: set[str],
     ) -> str:
         """A reference as the page has it; what it leads to is noted in `copies`, or is an error."""
+        if kind == "text":
+            raise self._problem(document, target, f"pandoc does not read `{target}` as the mark of a div")
         if is_remote(target):
             if kind != "link" and not target.startswith("data:"):
                 message = f"'{target}' is a remote resource; pages work without network"
@@ -174,8 +234,8 @@ class Site:
         if path.startswith("../"):
             raise self._problem(document, target, f"'{target}' lies outside of the project")
         if kind == "link" and path.endswith(".qmd") and source.is_file():
-            output = next((each.output for each in self.load(source)[1] if each.name == "html"), None)
-            if output is None:
+            output = path.removesuffix(".qmd") + ".html"
+            if output not in self.planned_outputs():
                 raise self._problem(document, target, f"'{target}' has no html format to link to")
             rest = re.sub(r"^[^#?]*", "", target)
             return posixpath.relpath(output, posixpath.dirname(page.output) or ".") + rest
@@ -209,7 +269,7 @@ class Site:
                 "files": {path: self.store.fingerprints.of_file(path) for path in files},
                 "pages": sorted(self.planned_outputs()),
                 "website": self.project.website,
-                "packages": {name: self.store.packages.get(name) for name in CONVERTERS},
+                "packages": {name: self.store.versions.get(name) for name in CONVERTERS},
             }
         )
 
@@ -236,8 +296,12 @@ class Site:
             if path.suffix in (".css", ".js"):
                 self._copy(path, f"{LIBRARIES}/render/{path.name}")
         for path in self.project.pages():
-            document, formats = self.load(path)
-            for sheet in {sheet for each in formats for sheet in style_sheets(self.project, document, each)}:
+            try:
+                document, formats = self.load(path)
+                sheets = {sheet for each in formats for sheet in style_sheets(self.project, document, each)}
+            except RenderError:
+                continue  # it is told when this page's turn comes
+            for sheet in sorted(sheets):
                 self._copy_style_sheet(sheet)
         for pattern in self.project.config["project"].get("resources") or []:
             found = sorted(self.project.root.glob(str(pattern).lstrip("/")))
@@ -290,6 +354,11 @@ class Site:
                     if not any(each.startswith(f"{stem}.") for each in planned):
                         shutil.rmtree(self.output / f"{stem}_files", ignore_errors=True)
         return removed
+
+
+def _cells(path: Path) -> int:
+    """How many cells a file has, roughly: those that take long begin first."""
+    return path.read_bytes().count(b"```{python}")
 
 
 def shown_path(path: Path) -> str:

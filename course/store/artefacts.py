@@ -264,9 +264,14 @@ def warn(message: str) -> None:
 # --- files -------------------------------------------------------------------------------------
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a folder, an empty one if there is none; ArtefactError if it is damaged."""
+def read_manifest(folder: Path, only: str = "") -> dict[str, Any]:
+    """Return the manifest of a folder, an empty one if there is none; ArtefactError if it is damaged.
+
+    Who records what a page depends on is told of the artefact `only`, for which the reader asks.
+    """
     path = folder / MANIFEST
+    if only:
+        sys.audit("course.store.entry", str(path), only)
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
@@ -289,7 +294,7 @@ def _find(name: str) -> tuple[Path, dict]:
     cache, folder, entry = _met.get(name, (None, None, None))
     if cache == cache_folder():
         return folder, entry
-    entries = read_manifest(cache_folder())["artefacts"]
+    entries = read_manifest(cache_folder(), name)["artefacts"]
     if name not in entries:
         known = ", ".join(sorted(entries)) or "none"
         raise ArtefactError(f"no artefact {name!r} in {cache_folder() / MANIFEST} (known: {known})")
@@ -306,7 +311,7 @@ def _data_in(recipe: Any) -> list[str]:
 def _try_to_load(folder: Path, name: str, recipe: dict, rows: Mapping, load: Callable):
     """Return ((what was loaded,), []) on a match, else (None, why in words)."""
     try:
-        manifest = read_manifest(folder)
+        manifest = read_manifest(folder, name)
         entry = manifest["artefacts"].get(name)
         if entry is None:
             return None, ["there is no stored artefact of this name"]

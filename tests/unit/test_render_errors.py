@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from render.check import check_document, check_outputs, classes_of
+from render.cells import Assembled
+from render.check import check_document, check_outputs
 from render.page import job
 from render.project import Project
 from render.qmd import RenderError, parse
+from render.site import Site
 
 CONFIG = """\
 project:
@@ -29,12 +31,13 @@ def project_with(folder: Path, page: str, config: str = CONFIG) -> Project:
     return Project.load(folder)
 
 
-def check(folder: Path, page: str, classes: set = frozenset()) -> None:
+def check(folder: Path, page: str) -> None:
     project = project_with(folder, page)
     document = parse(folder / "page.qmd", project.root)
     for each in project.formats(document):
-        job(project, document, each, "")
-    check_document(document, set(classes))
+        job(project, document, each, Assembled([], [], {}))
+    check_document(document)
+    document.check()
 
 
 def cell(option: str, code: str = "1") -> str:
@@ -51,7 +54,7 @@ REFUSED = [
     *((cell(f"{name}: 3"), 2, f"'{name}'") for name in ("layout-ncol", "fig-subcap", "tbl-cap", "fig-align")),
     *((cell(f"{name}: 3"), 2, f"'{name}'") for name in ("code-overflow", "fig-link", "cap-location")),
     (cell("fig-width: 3"), 2, "figsize"),
-    (cell("classes: nowhere"), 2, "'nowhere'"),
+    (cell("classes: column-margin"), 2, "'column-margin'"),
     (cell("echo: fenced"), 2, "true, false"),
     (cell("eval: [1]"), 2, "true, false"),
     (cell("output-location: below"), 2, "fragment"),
@@ -61,15 +64,14 @@ REFUSED = [
     (cell("echo: ["), 2, "YAML"),
     ("a\n\n::: {.callout-danger}\nx\n:::\n", 3, "'callout-danger'"),
     ("a\n\n::: theorem\nx\n:::\n", 3, "'theorem'"),
+    ("a\n\n::: {.panel-sidebar}\nx\n:::\n", 3, "'panel-sidebar'"),
     ("::: {layout-ncol=2}\nx\n:::\n", 1, "'layout-ncol'"),
     ('::: {.callout-note appearance="simple"}\nx\n:::\n', 1, "'appearance'"),
     ("::: {.callout-note collapse=maybe}\nx\n:::\n", 1, "true, false"),
-    ("## Title {.fancy}\n", 1, "'fancy'"),
-    ("## Title {auto-animate=true}\n", 1, "'auto-animate'"),
-    ("## Title {visibility=hidden}\n", 1, "'visibility'"),
-    ("Some [words]{.odd} here\n", 1, "'odd'"),
-    ('![](x.png){loading="lazy"}\n', 1, "'loading'"),
-    ("![](x.png){.absolute top=20}\n", 1, "'absolute'"),
+    ("## Title {.column-page}\n", 1, "'column-page'"),
+    ("## Title {menu-title=x}\n", 1, "'menu-title'"),
+    ("Some [words]{.lightbox} here\n", 1, "'lightbox'"),
+    ('![](x.png){fig-align="left"}\n', 1, "'fig-align'"),
     ("![A](x.png){#fig-x}\n", 1, "'fig-x'"),
     ("a\n\n: Caption {#tbl-x}\n", 3, "'tbl-x'"),
     ("$$\nx\n$$ {#eq-mean}\n", 3, "'eq-mean'"),
@@ -77,8 +79,10 @@ REFUSED = [
     ("See [@sec-code; @known].\n", 1, "@sec-code"),
     ('```{.python filename="a.py"}\nx\n```\n', 1, "'filename'"),
     ('::: {.content-visible when-profile="x"}\nx\n:::\n', 1, "'when-profile'"),
-    ('::: {.content-visible when-format="beamer"}\nx\n:::\n', 1, "'beamer'"),
-    *((f"a\n{{{{< {name} x >}}}}\n", 2, f"'{name}'") for name in ("include", "video", "meta", "pagebreak")),
+    ('::: {.content-visible when-format="htlm"}\nx\n:::\n', 1, "'htlm'"),
+    *((f"a\n{{{{< {name} x >}}}}\n", 2, f"'{name}'") for name in ("meta", "pagebreak", "placeholder", "kbd")),
+    ("a\n\n{{< include gone.qmd >}}\n", 3, "'gone.qmd'"),
+    ("a\n\n{{< include page.qmd >}}\n", 3, "includes itself"),
     (cell("echo: true", "y = '{{< meta title >}}'"), 3, "shortcodes"),
     ("```{=typst}\nx\n```\n", 1, "'typst'"),
     ("```{r}\n1\n```\n", 1, "'r'"),
@@ -140,13 +144,17 @@ def test_what_quarto_does_otherwise_by_default_must_be_said(tmp_path, said):
 @pytest.mark.parametrize(
     "page",
     [
-        "Code such as `{.odd}`, `@fig-x` and `{{< video x >}}` is only shown.\n",
+        "Code such as `{.lightbox}`, `@fig-x` and `{{< meta x >}}` is only shown.\n",
+        "<!-- a comment, {.lightbox} in it,\nand {{< meta x >}} -->\n",
+        "## Title {.fancy visibility=hidden auto-animate=true}\n",
+        "[words]{.odd} ::: {.nowhere}\n",
+        "Code `over\nlines {.lightbox}` and $a\n@fig-x$.\n",
         "Write to a@fig-tree.org.\n",
         cell("eval: false") + cell("label: line", "2"),
         "---\ndate: today\nauthor: [A, B]\n---\n",
         "[^1] and text.^[A note.]\n\n[^1]: Note\n",
         '::: {.callout-tip collapse="true"}\n## T\nx\n:::\n',
-        "```python\n::: {.odd}\n{{< video x >}}\n```\n",
+        "```python\n::: {.lightbox}\n{{< meta x >}}\n```\n",
         "Math $x_{a=b}$ and a set {1, 2}.\n",
         '## T {.smaller background-color="#fff"}\n',
         "::: {.fragment .fade-in fragment-index=1}\nx\n:::\n",
@@ -157,17 +165,33 @@ def test_what_quarto_does_otherwise_by_default_must_be_said(tmp_path, said):
     ],
 )
 def test_known_features_pass(tmp_path, page):
-    check(tmp_path, page, {"ours"})
+    check(tmp_path, page)
 
 
-def test_classes_come_from_style_sheets_and_their_imports(tmp_path):
-    (tmp_path / "a.css").write_text(
-        '@import "b.css";\n/* .not-this */\n.plan td, p.wide { margin: 0.5em; }\n'
-        "@media print { .only-print { color: red } }\n",
-        encoding="utf-8",
+def test_all_is_refused_at_once(tmp_path):
+    page = (
+        "---\nmystery: 1\nnumber-sections: true\n---\n\n## T {.lightbox}\n\n"
+        + cell("layout-ncol: 2")
+        + "\n"
+        + cell("echo: [")
+        + "\n```{r}\n1\n```\n"
     )
-    (tmp_path / "b.css").write_text(".imported { color: blue }\n", encoding="utf-8")
-    assert classes_of([tmp_path / "a.css"]) == {"plan", "wide", "only-print", "imported"}
+    project = project_with(tmp_path, page)
+    with pytest.raises(RenderError) as caught:
+        Site(project).load(tmp_path / "page.qmd")
+    told = caught.value.told()
+    assert [each.split(" ")[0] for each in told] == [f"page.qmd:{n}:" for n in (2, 3, 6, 9, 14, 18)]
+
+
+def test_an_included_file_is_read_in_its_place_and_named(tmp_path):
+    (tmp_path / "_part.qmd").write_text("In the part.\n\n" + cell("layout-ncol: 2"), encoding="utf-8")
+    project = project_with(tmp_path, "Before.\n\n{{< include _part.qmd >}}\n\n## T {.lightbox}\n")
+    document = parse(tmp_path / "page.qmd", project.root)
+    assert [line.text for line in document.markdown_lines[:3]] == ["Before.", "", "In the part."]
+    check_document(document)
+    with pytest.raises(RenderError) as caught:
+        document.check()
+    assert [each.split(" ")[0] for each in caught.value.told()] == ["_part.qmd:4:", "page.qmd:5:"]
 
 
 def test_text_that_is_not_utf8(tmp_path):
@@ -213,6 +237,8 @@ def test_unknown_feature_in_the_markdown_that_a_cell_wrote(tmp_path):
         output = {"output_type": "stream", "name": "stdout", "text": text}
         return {"cells": [{"metadata": {"block": 1}, "outputs": [output]}]}
 
-    check_outputs(document, written("[x]{.ours}\n\n```\n[x]{.odd}\n```\n"), {"ours"})
-    with pytest.raises(RenderError, match=r"^page.qmd:3: the class 'odd'"):
-        check_outputs(document, written("a\n\n[x]{.odd}\n"), {"ours"})
+    check_outputs(document, written("[x]{.ours}\n\n```\n[x]{.lightbox}\n```\n"))
+    document.check()
+    check_outputs(document, written("a\n\n[x]{.lightbox}\n"))
+    with pytest.raises(RenderError, match=r"^page.qmd:3: .*'lightbox'"):
+        document.check()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import nbformat
 import psutil
 import pytest
@@ -177,9 +179,15 @@ def test_results_are_reused_and_never_stale(site, tmp_path, render, monkeypatch)
     assert "two ['a', 'b']" in page.read_text(encoding="utf-8")
 
 
+NOTHING = dict.fromkeys(("read", "listed", "written", "environment"), {}) | dict.fromkeys(
+    ("modules", "packages", "direct", "entries"), []
+)
+NOTHING |= {"unseen": ""}
+
+
 def saved(folder, record=None):
     """A store with one result, saved as if cells had read what `record` says."""
-    record = {"read": [], "listed": [], "written": [], "modules": []} | (record or {})
+    record = NOTHING | (record or {})
     store = Store(folder)
     steps = [Step(0, "x = 1")]
     key = store.key(steps, (8.0, 4.5, "svg", 96))
@@ -197,22 +205,26 @@ def reason(folder, key):
 
 def test_changed_or_new_files_are_named(tmp_path):
     module = tmp_path / "course" / "plots.py"
+    manifest = tmp_path / "cache" / "manifest.json"
     for path in (
         module,
         tmp_path / "course" / "__init__.py",
-        tmp_path / "cache" / "cnn.keras",
-        tmp_path / "data" / "a.zip",
-        tmp_path / "data" / "strokes" / "one.json",
-        tmp_path / "assets" / "fonts" / "kai.ttf",
-        tmp_path / "other" / "seen.txt",
         tmp_path / "course" / "figures" / "unused.py",
+        tmp_path / "data" / "strokes" / "one.json",
+        tmp_path / "other" / "seen.txt",
+        tmp_path / "other" / "unseen.txt",
     ):
         write(path, "1")
+    write(manifest, '{"artefacts": {"cnn": {"seconds": 1}, "other": {"seconds": 2}}}')
+    later = time.time() + 1
     record = {
         "modules": [str(module), str(module.with_name("__init__.py"))],
-        "read": [str(tmp_path / "other" / "seen.txt")],
-        # Python lists a package's folder to find a module in it.
-        "listed": [str(tmp_path / "data" / "strokes"), str(tmp_path / "course" / "figures")],
+        "read": dict.fromkeys([str(tmp_path / "other" / "seen.txt"), str(tmp_path / "absent.txt")], later),
+        "listed": {str(tmp_path / "data" / "strokes"): later},
+        "written": {str(tmp_path / "made"): 0},
+        "entries": [[str(manifest), "cnn"]],
+        "packages": ["numpy"],
+        "environment": {"COURSE_LOOKED_AT": None},
     }
     key, _ = saved(tmp_path, record)
     assert reason(tmp_path, key) == ""
@@ -231,42 +243,52 @@ def test_changed_or_new_files_are_named(tmp_path):
     changes(tmp_path / "course" / "new.py", "2", "course/new.py is new")
     changes(tmp_path / "course" / "figures" / "unused.py", "2", "")
     changes(tmp_path / "course" / "figures" / "new.py", "2", "course/figures/new.py is new")
-    changes(tmp_path / "cache" / "cnn.keras", "2", "cache/cnn.keras changed")
-    changes(tmp_path / "cache" / "more.keras", "2", "cache/more.keras is new")
-    changes(tmp_path / "data" / "a.zip", "2", "data/a.zip changed")
     changes(tmp_path / "data" / "strokes" / "one.json", "2", "data/strokes/one.json changed")
     changes(tmp_path / "data" / "strokes" / "two.json", "2", "data/strokes/two.json is new")
-    changes(tmp_path / "assets" / "fonts" / "kai.ttf", "2", "assets/fonts/kai.ttf changed")
     changes(tmp_path / "other" / "seen.txt", "2", "other/seen.txt changed")
-    changes(tmp_path / "README.md", "2", "")
-    (tmp_path / "cache" / "cnn.keras").unlink()
-    assert reason(tmp_path, key) == "cache/cnn.keras is gone"
+    changes(tmp_path / "other" / "unseen.txt", "2", "")
+    changes(tmp_path / "absent.txt", "2", "absent.txt is new")
+    changes(manifest, '{"artefacts": {"cnn": {"seconds": 1}, "other": {"seconds": 3}}}', "")
+    changes(manifest, '{"artefacts": {"cnn": {"seconds": 3}}}', "'cnn' of cache/manifest.json changed")
+    (tmp_path / "other" / "seen.txt").unlink()
+    assert reason(tmp_path, key) == "other/seen.txt is gone"
+
+
+def test_variables_and_packages_count_where_they_were_used(tmp_path, monkeypatch):
+    key, _ = saved(tmp_path, {"packages": ["numpy"], "environment": {"COURSE_LOOKED_AT": None}})
+    monkeypatch.setenv("COURSE_NOT_LOOKED_AT", "1")
+    assert reason(tmp_path, key) == ""
+    with monkeypatch.context() as patch:
+        patch.setenv("COURSE_LOOKED_AT", "1")
+        assert reason(tmp_path, key) == "the variable COURSE_LOOKED_AT is new"
+    versions = Store(tmp_path).versions
+    monkeypatch.setattr(Store, "versions", versions | {"pandas": "99"})
+    assert reason(tmp_path, key) == ""
+    monkeypatch.setattr(Store, "versions", versions | {"numpy": "99"})
+    assert reason(tmp_path, key) == "the package numpy changed"
 
 
 def test_a_file_with_the_same_size_and_time_is_still_seen_as_changed(tmp_path):
     path = tmp_path / "data" / "a.txt"
     write(path, "1")
-    key, _ = saved(tmp_path)
+    key, _ = saved(tmp_path, {"read": {str(path): time.time() + 1}})
     status = path.stat()
     write(path, "2")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert reason(tmp_path, key) == "data/a.txt changed"
 
 
-def test_own_data_folder_counts(tmp_path, monkeypatch):
-    own = tmp_path / "own"
-    write(own / "Train" / "a" / "1.png", "1")
+def test_own_data_outside_of_the_project_count(tmp_path):
+    image = tmp_path / "own" / "Train" / "a" / "1.png"
+    write(image, "1")
     project = tmp_path / "project"
     project.mkdir()
-    monkeypatch.setenv("COURSE_DATA", str(own))
-    key, steps = saved(project)
-    write(own / "Train" / "a" / "1.png", "2")
+    key, _ = saved(project, {"listed": {str(image.parent): time.time() + 1}})
+    write(image, "22")
     assert "1.png changed" in reason(project, key)
-    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "else"))
-    assert Store(project).key(steps, (8.0, 4.5, "svg", 96)) != key
 
 
-def test_key_counts_code_settings_environment_and_packages(tmp_path, monkeypatch):
+def test_key_counts_code_settings_environment_and_python(tmp_path, monkeypatch):
     store = Store(tmp_path)
     figures = (8.0, 4.5, "svg", 96)
     step = Step(0, "x = 1")
@@ -276,7 +298,7 @@ def test_key_counts_code_settings_environment_and_packages(tmp_path, monkeypatch
     keys.add(store.key([step, Step(1, "", expressions=("x",))], figures))
     keys.add(store.key([step], (8.0, 4.5, "png", 96)))
     with monkeypatch.context() as patch:
-        patch.setenv("COURSE_THREADS", "7")
+        patch.setenv("KERAS_BACKEND", "jax")
         keys.add(store.key([step], figures))
     with monkeypatch.context() as patch:
         patch.setattr(cache.platform, "python_version", lambda: "9.9.9")
@@ -284,23 +306,83 @@ def test_key_counts_code_settings_environment_and_packages(tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(cache, "EXECUTING", [])
         keys.add(store.key([step], figures))
-    store.packages = store.packages | {"torch": "99"}
-    keys.add(store.key([step], figures))
-    assert len(keys) == 9
+    assert len(keys) == 8
 
 
-def test_a_file_changed_by_others_during_the_run_is_not_taken_for_known(tmp_path):
+def test_a_file_changed_by_others_after_it_was_read_is_not_taken_for_known(tmp_path):
     path = tmp_path / "data" / "a.txt"
     write(path, "1")
     store = Store(tmp_path)
-    record = {"read": [], "listed": [], "written": [], "modules": []}
-    execution = Execution({"cells": [], "metadata": {}}, record)
     now = path.stat().st_mtime
-    problem = store.save("page.qmd", "k" * 64, execution, now - 0.1)
-    assert problem == f"{os.path.join('data', 'a.txt')} changed while the cells ran"
-    assert store.save("page.qmd", "k" * 64, execution, now + 0.1) is None
-    record["written"] = [str(path)]
-    assert store.save("page.qmd", "k" * 64, execution, now - 0.1) is None
+    notebook = {"cells": [], "metadata": {}}
+
+    def save(read_at, **record):
+        execution = Execution(notebook, NOTHING | {"read": {str(path): read_at}} | record)
+        return store.save("page.qmd", "k" * 64, execution, now - 9)
+
+    assert save(now - 0.1) == f"{os.path.join('data', 'a.txt')} changed while the cells ran"
+    assert save(now + 0.1) is None
+    assert save(now - 0.1, written={str(path): now}) is None
+
+
+# What a cell may use, and how that changes: seen, so that the page runs again for this reason only, or not
+# seen, so that it runs again every time.
+USED = {
+    "size": ("import os\nprint(os.path.getsize('f/size'))", "f/size"),
+    "exists": ("from pathlib import Path\nprint(Path('f/exists').exists())", "f/exists"),
+    "glob": ("import glob\nprint(len(glob.glob('f/glob/*')))", "f/glob/a"),
+    "numpy": ("import numpy as np\nprint(np.memmap('f/numpy', np.uint8, 'r')[0])", "f/numpy"),
+    "sqlite": ("import sqlite3\nprint(sqlite3.connect('f/sqlite').execute('select 1'))", "f/sqlite"),
+    "h5py": ("import h5py\nprint(h5py.File('f/h5py')['x'][()])", "f/h5py"),
+    "variable": ("import os\nprint(os.environ.get('LOOKED_AT'))", "LOOKED_AT"),
+    "pandas": ("import pandas as pd\nprint(pd.read_csv('f/pandas'))", "f/pandas"),
+    "resized": ("import cv2\nimport numpy as np\nprint(cv2.resize(np.ones((2, 2)), (1, 1)))", None),
+    "opencv": ("import cv2 as vision\nprint(vision.imread('f/opencv', 0))", ""),
+    "shell": ("!cat f/shell", ""),
+    "magic": ("%%sh\ncat f/magic", ""),
+    "process": ("import subprocess\nprint(subprocess.run(['cat', 'f/process']))", ""),
+    "system": ("import os\nprint(os.system('cat f/system'))", ""),
+    "network": (
+        "import contextlib, urllib.request as u\nwith contextlib.suppress(OSError):\n"
+        "    u.urlopen('http://127.0.0.1:9')",
+        "",
+    ),
+}
+
+
+def test_what_cells_use_is_seen_or_runs_again(site, render, monkeypatch):
+    for name, (code, changed) in USED.items():
+        write(site / "lectures" / f"{name}.qmd", f"```{{python}}\n{code}\n```\n")
+        for each in (changed, f"f/{name}"):
+            if each and each.startswith("f/") and not each.startswith("f/glob") and name != "exists":
+                write(site / each, "1,2\n3,4\n")
+    write(site / "f" / "glob" / "first", "1")
+    (site / "f" / "sqlite").unlink()
+    with h5py.File(site / "f" / "h5py", "w") as file:
+        file["x"] = 1
+
+    def again():
+        done = {}
+        for line in stdout(render()).splitlines():
+            if match := re.match(r"\[\d+/\d+\] lectures/(\w+).qmd \.\.\. [\d.]+ s, (.*)", line):
+                done[match[1]] = match[2]
+        return done
+
+    assert set(again().values()) == {"executed (first time)"}
+    unseen = {name for name, (_, changed) in USED.items() if changed == ""}
+    second = again()
+    assert {name for name, what in second.items() if what != "unchanged"} == unseen
+    assert all("nobody sees" in second[name] for name in unseen)
+    for path in {changed for _, changed in USED.values() if changed and changed.startswith("f/")}:
+        with open(site / path, "ab") as file:
+            file.write(b"5,6\n")
+    monkeypatch.setenv("LOOKED_AT", "now")
+    third = again()
+    assert third["resized"] == "unchanged"
+    for name, (_, changed) in USED.items():
+        if changed:
+            assert third[name].startswith(f"executed ({changed}") or name == "variable", third
+    assert third["variable"] == "executed (the variable LOOKED_AT is new)"
 
 
 def test_result_edited_by_hand_is_refused(tmp_path):
