@@ -10,7 +10,7 @@ decks              weight of each deck with all that it loads, slides that are n
 kernel explorer    a drawing in which every weight changes ("kernel"), and one in which only the footprint
                    moves ("pointer"). A screen of 60 frames a second leaves 16.7 ms a frame; aim: 99 of 100
                    drawings take at most half of that, in the round that the rest of the machine disturbed
-                   least. Also, how much faster `correlate` is than four nested loops over the same photo
+                   least
 
 Ends with status 1 where an aim is missed, and with a line where there is no browser.
 """
@@ -26,7 +26,7 @@ from course.paths import ASSETS, DATA, REPOSITORY
 
 from playwright.sync_api import Browser, Page
 
-from benchmarks._common import end, options, ratio, show
+from benchmarks._common import end, options, show
 from render.browser import NoBrowserError, open_browser
 
 MEGABYTES, SECONDS, PREDICTION, FRAME = 5.0, 1.0, 50.0, 1000 / 60  # the last two in ms
@@ -66,7 +66,6 @@ PREDICT = """strokes => {
 }"""
 EXPLORE = """drawings => {
   const explorer = document.querySelector('.kernel-explorer').explorer;
-  const { correlate } = CourseKernelExplorer;
   const kernel = times(drawings, (i) => {
     explorer.inputs.forEach((input, k) => { input.value = Math.sin(i + k); });
     explorer.draw();
@@ -76,20 +75,7 @@ EXPLORE = """drawings => {
     explorer.column = (7 * i) % (explorer.width - 2);
     explorer.draw();
   });
-  const { photo, width, height, out } = explorer;
-  const weights = explorer.kernel;
-  const nested = times(drawings, () => {
-    for (let row = 0; row < height - 2; row++)
-      for (let column = 0; column < width - 2; column++) {
-        let sum = 0;
-        for (let i = 0; i < 3; i++)
-          for (let j = 0; j < 3; j++)
-            sum += weights[3 * i + j] * photo[(row + i) * width + column + j];
-        out[row * (width - 2) + column] = sum;
-      }
-  });
-  const plain = times(drawings, () => correlate(photo, width, height, weights, out));
-  return { kernel, pointer, nested, plain };
+  return { kernel, pointer };
 }"""
 
 
@@ -175,8 +161,6 @@ def small_programs(browser: Browser, folder: Path, runs: int) -> list[str]:
         if rows[-1]["99 of 100"] > FRAME / 2:
             failures.append(f"{name}: more than one of 100 drawings takes over {FRAME / 2:.1f} ms")
     show("Small programs", rows)
-    totals = [[sum(times[name]) for times in rounds] for name in ("nested", "plain")]
-    print(f"correlate is {ratio(*totals):.1f} times as fast as four nested loops.")
     return failures
 
 

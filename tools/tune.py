@@ -10,26 +10,26 @@ chief and the others under names of their own:
     KERASTUNER_TUNER_ID=chief    KERASTUNER_ORACLE_IP=192.168.1.10 KERASTUNER_ORACLE_PORT=8000 …
     KERASTUNER_TUNER_ID=worker-1 KERASTUNER_ORACLE_IP=192.168.1.10 KERASTUNER_ORACLE_PORT=8000 …
 
-Chief, workers and what they say to each other are KerasTuner's (`keras_tuner.src.distribute`). A
-worker that dies and comes back under its name gets its trial again: that is KerasTuner's too, and
-workers on this machine are started again. Added here: the chief says what happens, refuses
-workers and folders with another search, and ends at once; workers don't wait for a dead chief.
+Chief, workers and what they say to each other are KerasTuner's (`keras_tuner.src.distribute`), and so
+is that a worker that comes back under its name gets its trial again. Added here: the chief says what
+happens, refuses workers and folders with another search, and ends at once; workers don't wait for a
+dead chief; those on this machine are started again when they die.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import json
 import os
+import pkgutil
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from pathlib import Path
@@ -49,6 +49,7 @@ PATIENCE = 30.0  # seconds that a worker waits for an answer of its chief; Keras
 RESTARTS = 3  # of one worker: a worker that dies again and again has a reason
 INGREDIENTS = "ingredients.json"  # beside the trials: of which search they are
 METADATA = "course-ingredients"  # the same in a worker's first request
+DEFAULT = "course.models.claims:one_layer"
 
 
 class TuningError(RuntimeError):
@@ -56,24 +57,12 @@ class TuningError(RuntimeError):
 
 
 def find_search(spec: str) -> Search:
-    """Return the `Search` that "module:function" makes.
-
-    Raises
-    ------
-    TuningError
-        If there is no such module or function, or it returns something else.
-    """
-    module, _, function = spec.partition(":")
+    """Return the `Search` that "module:function" makes; TuningError if there is no such function."""
     try:
-        found = getattr(importlib.import_module(module), function)()
+        return pkgutil.resolve_name(spec)()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise TuningError(
-            f"--search {spec}: {error}. Name a module and a function in it that returns a Search, "
-            "such as course.models.claims:one_layer."
-        ) from error
-    if not isinstance(found, Search):
-        raise TuningError(f"--search {spec}: the function returned {found!r}, not a Search.")
-    return found
+        advice = f"Name a module and a function in it that returns a Search, such as {DEFAULT}."
+        raise TuningError(f"--search {spec}: {error}. {advice}") from error
 
 
 def ingredients(search: Search) -> dict[str, str]:
@@ -86,21 +75,12 @@ def _differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
     return ", ".join(key for key, value in ours.items() if theirs.get(key) != value)
 
 
-# --- chief and worker --------------------------------------------------------------------------
-
-
 class Chief(oracle_chief.OracleServicer):
     """KerasTuner's chief; it also says what happens, and refuses workers with another search.
 
-    Parameters
-    ----------
-    search : Search
-        What is searched.
-    directory : Path
-        Results stand in `directory`/<search.name>. If an interrupted run of the same search is
-        there, it goes on: finished trials stay, open ones are fitted again.
-    ip, port : str, int
-        Where to listen; 0 is any port that is free, `port` then holds it.
+    Results stand in `directory`/<search.name>. If an interrupted run of the same search is there, it
+    goes on: finished trials stay, open ones are fitted again. It listens at `ip`:`port`; 0 is any port
+    that is free, and `port` then holds it.
 
     Raises
     ------
@@ -131,10 +111,8 @@ class Chief(oracle_chief.OracleServicer):
         try:
             self.port = self.server.add_insecure_port(f"{ip}:{port}")
         except RuntimeError as error:
-            raise TuningError(
-                f"The chief cannot listen at {ip}:{port}: {error}. Is another one running there? "
-                "Choose another port."
-            ) from None
+            advice = "Is another one running there? Choose another port."
+            raise TuningError(f"The chief cannot listen at {ip}:{port}: {error}. {advice}") from None
         self.tuner.save()
         write_whole(stored, as_json(self.ingredients))
         self.server.start()
@@ -148,12 +126,9 @@ class Chief(oracle_chief.OracleServicer):
         print(self.lines[-1], flush=True)
 
     def serve(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Answer until every trial has ended; call `meanwhile` again and again.
+        """Answer until every trial has ended, and call `meanwhile` again and again.
 
-        Raises
-        ------
-        TuningError
-            If too many trials fail in a row.
+        TuningError if too many trials fail in a row.
         """
         try:
             while not self.stop_triggered or self.oracle.ongoing_trials or self.oracle.tuner_ids:
@@ -180,17 +155,14 @@ class Chief(oracle_chief.OracleServicer):
         again = " again" if worker in self.oracle.ongoing_trials else ""
         response = super().CreateTrial(request, context)
         if (trial := self.oracle.ongoing_trials.get(worker)) is not None:
-            words = [
-                f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-                for key, value in trial.hyperparameters.values.items()
-            ]
+            values = trial.hyperparameters.values.items()
+            words = [f"{key} {f'{one:.4g}' if isinstance(one, float) else one}" for key, one in values]
             self.say(f"trial {trial.trial_id}{again} to {worker}: {', '.join(words)}")
         return response
 
     def EndTrial(self, request, context):
         oracle, trial = self.oracle, self.oracle.trials[request.trial.trial_id]
         worker = next((key for key, one in oracle.ongoing_trials.items() if one is trial), "a worker")
-        response = protos.get_service().EndTrialResponse()
         try:
             super().EndTrial(request, context)
         except RuntimeError as error:  # too many failures in a row
@@ -198,21 +170,17 @@ class Chief(oracle_chief.OracleServicer):
         words = trial.status.lower()
         if trial.status == "COMPLETED":
             best = oracle.get_best_trials(1)[0]
-            words = (
-                f"{oracle.objective.name} {trial.score:.4f} (best {best.score:.4f}, trial {best.trial_id})"
-            )
+            score = f"{oracle.objective.name} {trial.score:.4f}"
+            words = f"{score} (best {best.score:.4f}, trial {best.trial_id})"
         ended = sum(one.status in ("COMPLETED", "FAILED") for one in oracle.trials.values())
         self.say(f"trial {trial.trial_id} by {worker}: {words}; {ended} of {oracle.max_trials} done")
-        return response
+        return protos.get_service().EndTrialResponse()
 
 
 def work(search: Search, directory: Path) -> None:
     """Be a worker until the chief has no more trials; KerasTuner's variables say where it is.
 
-    Raises
-    ------
-    TuningError
-        If the chief does not answer for `PATIENCE` seconds, or runs another search.
+    TuningError if the chief does not answer for `PATIENCE` seconds, or runs another search.
     """
     _, ip, port = (os.environ[name] for name in VARIABLES)
     os.environ["no_grpc_proxy"] = ip  # a proxy for the web is of no use between these machines
@@ -231,38 +199,28 @@ def work(search: Search, directory: Path) -> None:
     except grpc.RpcError as error:
         if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
             raise TuningError(f"The chief at {ip}:{port} refuses: {error.details()}.") from None
-        if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-            raise
         raise TuningError(
-            f"The chief at {ip}:{port} does not answer (waited {PATIENCE:.0f} s). Is it running, and are "
-            "address and port right? Finished trials are safe in the chief's directory: start it "
-            "there again, then this worker."
-        ) from None
-
-
-# --- both on this machine ----------------------------------------------------------------------
+            f"The chief at {ip}:{port} does not answer (waited {PATIENCE:.0f} s). Is it running, are address "
+            "and port right? Finished trials are safe: start it again in its directory, then this worker."
+        ) from error
 
 
 class _Team:
     """The workers of a chief on this machine, each a process with a log of its own."""
 
     def __init__(self, spec: str, directory: Path, chief: Chief, kill: str | None):
-        self.spec, self.directory, self.chief, self.kill = spec, directory, chief, kill
+        self.directory, self.chief, self.kill = directory, chief, kill
+        self.command = [sys.executable, "-m", "tools.tune", "--search", spec, "--out", str(directory)]
         self.processes: dict[str, subprocess.Popen] = {}
-        self.deaths: dict[str, int] = defaultdict(int)
+        self.deaths: Counter[str] = Counter()
 
     def start(self, name: str) -> None:
-        environment = {
-            **os.environ,
-            **dict(zip(VARIABLES, (name, "127.0.0.1", str(self.chief.port)))),
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "PYTHONUTF8": "1",
-        }
-        command = [sys.executable, "-m", "tools.tune", "--search", self.spec, "--out", str(self.directory)]
+        place = zip(VARIABLES, (name, "127.0.0.1", str(self.chief.port)))
+        path = os.pathsep.join(filter(None, sys.path))
+        environment = {**os.environ, **dict(place), "PYTHONPATH": path, "PYTHONUTF8": "1"}
         with open(self.directory / f"{name}.log", "ab") as log:
-            self.processes[name] = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            given = {"env": environment, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            self.processes[name] = subprocess.Popen(self.command, **given)
 
     def look(self) -> None:
         """Kill the worker that is to be killed, and start those again that died."""
@@ -274,20 +232,15 @@ class _Team:
                 self.processes[name].wait()
                 self.kill = None
         for name, process in list(self.processes.items()):
-            status = process.poll()
-            if status in (None, 0):
+            if not (status := process.poll()):  # still running, or ended well
                 continue
             self.deaths[name] += 1
-            how = (
-                f"was killed by {signal.Signals(-status).name}"
-                if status < 0
-                else f"ended with status {status}"
-            )
             log = (self.directory / f"{name}.log").read_text(encoding="utf-8", errors="replace")
-            last = "".join(f"\n    {line}" for line in log.splitlines()[-3:]) if status > 0 else ""
+            last = "".join(f"\n    {line}" for line in log.splitlines()[-3:] if status > 0)  # not if killed
             if self.deaths[name] > RESTARTS:
-                raise TuningError(f"{name} {how} once too often.{last}")
-            self.chief.say(f"{name} {how}: starting it again ({self.deaths[name]} of {RESTARTS}){last}")
+                raise TuningError(f"{name} ended with status {status} once too often.{last}")
+            again = f"starting it again ({self.deaths[name]} of {RESTARTS})"
+            self.chief.say(f"{name} ended with status {status}: {again}{last}")
             self.start(name)
 
     def end(self) -> None:
@@ -299,21 +252,13 @@ class _Team:
             process.wait()
 
 
-def launch(spec: str, directory: Path, *, workers: int = 2, kill: str | None = None) -> Chief:
+def launch(spec: str, directory: Path, *, workers: int, kill: str | None = None) -> Chief:
     """Be the chief of a search, start its workers on this machine, and return when all has ended.
 
-    Parameters
-    ----------
-    spec : str
-        "module:function", the function that returns the `Search`.
-    directory : Path
-        Where chief and workers write. An interrupted run of the same search goes on. In the end
-        it holds KerasTuner's project, transcript.txt, and run.json with what was asked for and
-        the seconds that it took.
-    workers : int
-        How many. One that dies is started again under its name, and gets its trial again.
-    kill : str, optional
-        Kill the worker that works on the trial of this number, in its midst: to see what happens.
+    An interrupted run of the same search in `directory` goes on. In the end it holds KerasTuner's project,
+    transcript.txt, and run.json with what was asked for and the seconds that it took. A worker that dies is
+    started again under its name, and gets its trial again; `kill` names a trial whose worker is killed in
+    its midst, to see that.
 
     Raises
     ------
@@ -341,9 +286,6 @@ def launch(spec: str, directory: Path, *, workers: int = 2, kill: str | None = N
     return chief
 
 
-# --- the command -------------------------------------------------------------------------------
-
-
 def join(search: Search, out: Path | None) -> None:
     """Be the chief or a worker, as KerasTuner's variables say."""
     name, ip, port = (os.environ[variable] for variable in VARIABLES)
@@ -351,25 +293,21 @@ def join(search: Search, out: Path | None) -> None:
         chief = Chief(search, out or Path("_build") / "tuning", ip, int(port))
         chief.serve()
         print(f"Results are in {chief.folder}")
-    elif out is not None:
-        work(search, out)
     else:
         with tempfile.TemporaryDirectory(prefix="course-tune-") as folder:
-            work(search, Path(folder))
+            work(search, out or Path(folder))
 
 
-def both(options: argparse.Namespace) -> None:
-    """Run chief and workers on this machine; print and, in `--out`, keep what came out."""
-    folder = options.out or Path(tempfile.mkdtemp(prefix="course-tune-"))
-    print(f"{options.search} with {options.workers} workers, in {folder}", flush=True)
-    chief = launch(options.search, folder, workers=options.workers, kill=options.kill)
-    lower = chief.oracle.objective.direction == "min"
+def both(spec: str, out: Path | None, workers: int, kill: str | None) -> None:
+    """Run chief and workers on this machine; print what came out, and keep it in `out`."""
+    folder = out or Path(tempfile.mkdtemp(prefix="course-tune-"))
+    print(f"{spec} with {workers} workers, in {folder}", flush=True)
+    tuner = launch(spec, folder, workers=workers, kill=kill).tuner
+    lower = tuner.oracle.objective.direction == "min"
     print("\nTrials, the best first:")
-    print(searches.trials_table(chief.tuner).sort_values("score", ascending=lower).to_string())
-    if options.out is None:
+    print(searches.trials_table(tuner).sort_values("score", ascending=lower).to_string())
+    if out is None:
         shutil.rmtree(folder, ignore_errors=True)
-    else:
-        print(f"\nThe search is kept in {chief.folder}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -377,11 +315,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tools.tune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    default = "course.models.claims:one_layer"
-    search = f"the function that returns the Search; default: {default}"
+    search = "the function that returns the Search; default: %(default)s"
     out = "directory to work in and to go on in; default: a temporary one, deleted in the end"
     kill = "kill the worker of this trial in its midst, such as 03, to see that the search goes on"
-    parser.add_argument("--search", default=default, metavar="MODULE:FUNCTION", help=search)
+    parser.add_argument("--search", default=DEFAULT, metavar="MODULE:FUNCTION", help=search)
     parser.add_argument("--workers", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--out", type=Path, help=out)
     parser.add_argument("--kill", metavar="TRIAL", help=kill)
@@ -392,12 +329,10 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if 0 < len(missing) < len(VARIABLES):
-            raise TuningError(
-                f"{' and '.join(missing)} must be set as well: a chief or worker needs all three of "
-                f"{', '.join(VARIABLES)}. Without any of them both are started on this machine."
-            )
+            all_three = f"a chief or worker needs all three of {', '.join(VARIABLES)}"
+            raise TuningError(f"{' and '.join(missing)} must be set as well: {all_three}.")
         if missing:
-            both(options)
+            both(options.search, options.out, options.workers, options.kill)
         else:
             join(find_search(options.search), options.out)
     except (TuningError, ValueError) as error:

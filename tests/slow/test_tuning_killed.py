@@ -23,7 +23,7 @@ def workers_in(folder):
 
 
 def test_a_worker_killed_in_mid_trial_costs_nothing(spec, tmp_path):  # noqa: F811
-    name, folder = spec(pause=0.8), tmp_path / "run"
+    name, folder = spec(pause=1.5), tmp_path / "run"
     chief = launch(name, folder, workers=2, kill="1")
     text = (folder / "transcript.txt").read_text(encoding="utf-8")
     assert text.splitlines() == chief.lines

@@ -23,7 +23,6 @@ from course.paths import DATA
 from tools.casia.adopt import adopt
 from tools.casia.importer import import_gnt
 from tools.casia.layout import MADE_BY, TERMS, CasiaError, Result, check
-from tools.casia.reading import read
 from tools.console import speak_utf8
 
 OUT = DATA / "casia"
@@ -90,6 +89,8 @@ def _run(command: str, options: argparse.Namespace) -> int:
         chosen = None if all_in_place else options.characters
         return _print_result(adopt(folder, options.out, characters=chosen), options.keep_going)
     if command == "read":
+        from tools.casia.reading import read  # Keras takes seconds to start, which imports need not wait for
+
         print(read(folder).to_string(index=False, float_format="{:.3f}".format))
         return 0
     faults = check(folder)

@@ -4,6 +4,11 @@ import warnings
 from pathlib import Path
 
 from course.characters import CHARACTERS
+from course.loaders import class_folders, load_images_from_directory
+from course.models.fitting import score
+from course.models.reading import stored_network
+from course.speed import fast_convolutions
+from course.store.artefacts import ArtefactError, artefact_entry
 
 import pandas as pd
 from tqdm import tqdm
@@ -38,13 +43,6 @@ def read(folder: Path) -> pd.DataFrame:
         There is no such folder, it holds none of the characters, images cannot be read, or the
         stored networks are missing or read other characters.
     """
-    # Keras takes seconds to start, which imports of scans need not wait for.
-    from course.loaders import class_folders, load_images_from_directory
-    from course.models.fitting import score
-    from course.models.reading import stored_network
-    from course.speed import fast_convolutions
-    from course.store.artefacts import ArtefactError, artefact_entry
-
     names, sets, rows = sorted(CHARACTERS), {}, []
     try:
         for subset in (subset for subset in SPLITS if (folder / subset).is_dir()):
