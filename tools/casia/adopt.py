@@ -52,10 +52,9 @@ def adopt(
         out = Path(os.path.abspath(out))
         if out == root or root in out.parents:
             raise CasiaError(f"--out {out} lies inside {root}; choose a folder elsewhere.")
-        wanted = None if characters is None else sorted(set(characters))
         with layout.whole_folder(out) as copy:
-            _list_images(splits, wanted, copy, True, result)
-            layout.write_manifest(copy, out, result, wanted)
+            _list_images(splits, characters, copy, True, result)
+            layout.write_manifest(copy, out, result, characters or ())
         return result
     if characters is not None:
         raise CasiaError("Choosing characters copies them: give --out as well.")

@@ -112,8 +112,7 @@ def import_gnt(
         ):
             wanted = None if characters is None else frozenset(characters)
             described = [_import(member, wanted, folder, sums, bar, result) for member in members]
-        asked = None if wanted is None else sorted(wanted)
-        layout.write_manifest(folder, out, result, asked, sources=described)
+        layout.write_manifest(folder, out, result, wanted or (), sources=described)
     return result
 
 

@@ -125,7 +125,7 @@ def _listed(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def write_manifest(
-    folder: Path, out: Path, result: Result, wanted: Iterable[str] | None = None, **more: object
+    folder: Path, out: Path, result: Result, wanted: Iterable[str] = (), **more: object
 ) -> None:
     """Write the manifest of what a folder's file of checksums lists, and say in `result` what is missing.
 
@@ -152,19 +152,10 @@ def write_manifest(
     }
     write_whole(folder / MANIFEST, as_json(result.manifest))
     result.folder = out if any(images.values()) else None
-    if missing := [character for character in wanted or () if character not in counts]:
-        result.notes.append(f"No image at all of {_shown(missing)}.")
     for split in SPLITS:
-        empty = [character for character, count in counts.items() if not count[split]]
-        if not images[split]:
-            result.notes.append(f"{split} is empty: the course needs both Train and Test.")
-        elif empty:
-            result.notes.append(f"No image in {split} of {_shown(empty)}.")
-
-
-def _shown(characters: list[str]) -> str:
-    shown = " ".join(characters[:60])
-    return shown if len(characters) <= 60 else f"{shown} … ({len(characters):,} in all)"
+        if lacking := sorted(each for each in {*counts, *wanted} if not counts.get(each, {}).get(split)):
+            more = f" … ({len(lacking):,} in all)" if len(lacking) > 60 else ""
+            result.notes.append(f"No image in {split} of {' '.join(lacking[:60])}{more}.")
 
 
 def check(folder: Path) -> list[str]:
