@@ -79,21 +79,18 @@ def find_members(
     for given, split in sources:
         if not given.exists():
             raise CasiaError(f"{given} does not exist; check the path.")
-        files = [given]
-        if given.is_dir():
-            below = (path for path in given.rglob("*") if not path.is_dir())
-            files = sorted(path for path in below if not any(map(is_junk, path.relative_to(given).parts)))
         # What is given tells by its own name, and a file by its folder's as well.
         above = given.absolute().parent if given.is_dir() else given.absolute().parent.parent
-        for file in files:
+        for file in sorted(given.rglob("*")) if given.is_dir() else [given]:
+            if file.is_dir() or any(map(is_junk, file.relative_to(given).parts)):
+                continue
             names = file.absolute().relative_to(above).parts
             size = file.stat().st_size if file.exists() else 0
             found = Member(file, None, names, size, partial(file.open, "rb"))
             for member in _gnt_files(found, stack, result):
                 member.split = split or split_of(reversed(member.names))
                 members.append(member)
-    undecided = [member.label for member in members if member.split is None]
-    if undecided:
+    if undecided := [member.label for member in members if member.split is None]:
         more = f" and {len(undecided) - 1:,} more" if len(undecided) > 1 else ""
         raise CasiaError(
             f"No name tells whether {undecided[0]}{more} is for training or testing; "
