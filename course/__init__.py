@@ -1,24 +1,32 @@
 """What lectures and exercises import: data, plots, figures, networks, checks, and stored results.
 
-Importing this package chooses Keras's backend. It is the only place that does.
+Importing this package chooses Keras's backend and settings, whichever of the two is imported first and
+whatever a `keras.json` says. It is the only place that does.
 """
 
 import importlib.abc
+import importlib.machinery
 import os
 import sys
 
-if "keras" in sys.modules:
-    _backend = sys.modules["keras"].backend.backend()
-    if _backend != "torch":
-        raise RuntimeError(
-            f"Keras is already running on {_backend!r}, but this course needs its 'torch' backend. "
-            "Restart the kernel and import `course` before `keras`."
-        )
 os.environ["KERAS_BACKEND"] = "torch"
 
 # Idle threads sleep instead of spinning. On a shared or busy machine spinning makes two threads
 # several times slower than one. torch reads this when it is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def _settle(keras) -> None:
+    if (backend := keras.config.backend()) != "torch":
+        raise RuntimeError(
+            f"Keras is already running on {backend!r}, but this course needs its 'torch' backend. "
+            "Restart the kernel and import `course` before `keras`."
+        )
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")  # one that was asked for earlier follows another floatx
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+
 
 # Names of version 1, which texts and slides elsewhere may still tell people to type, and today's.
 _MOVED = dict(
@@ -35,10 +43,17 @@ tests.browser tools.screenshots, tests.links tools.links
 )
 
 
-class _SaysWhereItIs(importlib.abc.MetaPathFinder):
+class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name in _MOVED:
             raise ModuleNotFoundError(f"{name} has moved: use {_MOVED[name]} in its place", name=name)
+        spec = importlib.machinery.PathFinder.find_spec(name) if name == "keras" else None
+        if spec:
+            load = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: (load(module), _settle(module))
+        return spec
 
 
-sys.meta_path.append(_SaysWhereItIs())
+sys.meta_path.insert(0, _Finder())
+if "keras" in sys.modules:
+    _settle(sys.modules["keras"])

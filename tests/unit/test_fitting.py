@@ -1,11 +1,16 @@
 """Fits: every ingredient is noticed, a loaded model is the fitted one, its scores are up to date."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import course  # noqa: F401
 from course.models import fitting
 from course.models.fitting import artefact_metrics, data_fingerprint, fit_or_load, load_artefact
+from course.paths import REPOSITORY
 from course.store import artefacts
 from course.store.artefacts import ArtefactError
 
@@ -134,6 +139,46 @@ def test_stored_model_is_compiled_and_scores_what_the_manifest_says(stored):
     again, history_again = load_artefact("tiny")
     assert history_again == history
     np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+READ_AGAIN = """
+print(keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format(), keras.config.backend())
+from tests.unit.test_fitting import call
+model, history = call()
+print(model.dtype_policy.name, model.layers[1].data_format, len(history.epoch), model.output_shape)
+"""
+
+
+@pytest.mark.parametrize(
+    "first, home, floatx",
+    [
+        ("import course, keras", "HOME", "float64"),
+        ("import keras, course", "KERAS_HOME", "float16"),
+        ("import keras; keras.layers.Dense(1); import course", "KERAS_HOME", "float64"),
+    ],
+)
+def test_own_settings_of_keras_change_no_result_and_no_stored_model(stored, tmp_path, first, home, floatx):
+    own = {"floatx": floatx, "epsilon": 1e-3, "image_data_format": "channels_first"}
+    own["backend"] = "torch" if first.startswith("import keras") else "tensorflow"
+    folder = tmp_path / "own" / (".keras" if home == "HOME" else "")
+    folder.mkdir(parents=True)
+    (folder / "keras.json").write_text(json.dumps(own), encoding="utf-8")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("KERAS")}
+    environment |= {home: str(tmp_path / "own"), "COURSE_STRICT": "1", "USERPROFILE": str(tmp_path / "own")}
+    before = {path.name: path.read_bytes() for path in stored.iterdir()}
+    done = subprocess.run(
+        [sys.executable, "-c", first + READ_AGAIN],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "float32 1e-07 channels_last torch",
+        "float32 channels_last 2 (None, 3)",
+    ]
+    assert before == {path.name: path.read_bytes() for path in stored.iterdir()}
 
 
 def test_history_works_like_that_of_keras(stored):

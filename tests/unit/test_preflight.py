@@ -141,23 +141,37 @@ def test_a_course_installed_from_elsewhere_fails(tmp_path) -> None:
     [
         ('{"image_data_format": "channels_first"}', "image_data_format is channels_first"),
         ('{"floatx": "float16", "backend": "torch"}', "floatx is float16"),
-        ('{"floatx": ', "is damaged"),
+        ('{"epsilon": 0.001, "backend": "jax"}', "backend is jax, epsilon is 0.001"),
+        (
+            '{"floatx": "float32", "epsilon": 1e-07, "image_data_format": "channels_last"}',
+            "the usual settings",
+        ),
     ],
 )
-def test_settings_of_keras_that_break_the_course_fail(tmp_path, monkeypatch, settings, words) -> None:
+def test_settings_of_keras_are_named(tmp_path, monkeypatch, settings, words) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert checks.check_keras().level == OK
+    assert checks.check_keras().fact == "no settings of your own"
+    (tmp_path / "keras.json").write_text(settings, encoding="utf-8")
+    finding = checks.check_keras()
+    assert finding.level == OK and f"{tmp_path / 'keras.json'}: {words}" in finding.fact
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ('{"floatx": ', "is damaged"),
+        ("[1, 2]", "is damaged"),
+        ('{"floatx": "float128"}', "floatx is float128"),
+        ('{"epsilon": 0}', "epsilon is 0"),
+        ('{"image_data_format": null}', "image_data_format is None"),
+    ],
+)
+def test_settings_that_keras_refuses_fail(tmp_path, monkeypatch, settings, words) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "keras.json").write_text(settings, encoding="utf-8")
     finding = checks.check_keras()
     failed(finding, str(tmp_path / "keras.json"), words)
-    assert "Keras makes it again" in finding.remedy or "KERAS_HOME" in finding.remedy
-
-
-def test_usual_settings_of_keras_are_good(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    usual = {"floatx": "float32", "epsilon": 1e-07, "backend": "jax", "image_data_format": "channels_last"}
-    (tmp_path / "keras.json").write_text(json.dumps(usual), encoding="utf-8")
-    assert checks.check_keras().level == OK
+    assert "Keras makes it again" in finding.remedy
 
 
 def test_missing_requirements_fail(tmp_path) -> None:

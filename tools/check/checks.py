@@ -165,21 +165,28 @@ def check_packages(requirements: Path = REPOSITORY / "requirements.txt", root: P
     return f"all {len(wanted) + 1} as requirements.txt asks"
 
 
-@check("Keras", "Set KERAS_HOME to an empty folder for the course")
+@check("Keras", "Correct or delete it; Keras makes it again")
 def check_keras() -> str:
-    """The learner's own settings of Keras: the course's networks need its defaults."""
-    path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "keras.json")
+    """The learner's own settings of Keras, in whose place `course` sets what its networks need."""
+    path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "keras.json").expanduser()
     if not path.is_file():
         return "no settings of your own"
-    with _reading(path, f"Delete {path}; Keras makes it again"):
+    with _reading(path):
         settings = dict(json.loads(path.read_text(encoding="utf-8")))
-    defaults = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}
-    other = [key for key, value in defaults.items() if settings.get(key, value) != value]
-    if other:
-        wanted = ", ".join(f"{key} {defaults[key]}" for key in other)
-        remedy = f"Set it back there ({wanted}), or set KERAS_HOME to an empty folder for the course"
-        raise Trouble(f"{path}: {', '.join(f'{key} is {settings[key]}' for key in other)}", remedy)
-    return f"{path} has the settings that the course needs"
+    # What Keras takes, the course's own first.
+    known = {
+        "floatx": ("float32", "float16", "float64"),
+        "backend": ("torch", "jax", "tensorflow", "openvino"),
+    }
+    known["image_data_format"] = ("channels_last", "channels_first")
+    if not isinstance(settings.setdefault("epsilon", 1e-7), float):
+        raise Trouble(f"{path}: epsilon is {settings['epsilon']}, which Keras refuses to start with")
+    for key, values in known.items():
+        if settings.setdefault(key, values[0]) not in values:
+            raise Trouble(f"{path}: {key} is {settings[key]}, which Keras refuses to start with")
+    other = [f"{key} is {settings[key]}" for key, values in known.items() if settings[key] != values[0]]
+    other += [f"epsilon is {settings['epsilon']}"] * (settings["epsilon"] != 1e-7)
+    return f"{path}: {', '.join(other) or 'the usual settings'}; the course sets its own"
 
 
 def _check_files(kind: str, root: Path) -> str:
