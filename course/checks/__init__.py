@@ -15,16 +15,14 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
+import inspect
 import math
 import numbers
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class CheckFailed(AssertionError):
@@ -45,20 +43,18 @@ def task(number: int, name: str) -> Callable:
     """Make a function the check of one task; number and name are those of the task's heading.
 
     The function takes the student's answers, calls `fail` on a wrong one and may return a sentence
-    to print after the praise. An answer that is still `...` or None fails before it is called.
+    to print after the praise. An answer that is still `...` or None fails before it is called. If it has
+    a parameter `rng`, it gets a random generator there, the same in every run.
     """
 
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def check(*answers: Any) -> None:
-            head = f"Task {number}, {name}"
+            head, draws = f"Task {number}, {name}", "rng" in inspect.signature(function).parameters
             if _is_blank(answers):
-                raise CheckFailed(
-                    f"{head}: still blank. Put your answer in place of the three dots, run that "
-                    "cell, then run this one again."
-                )
+                fail(f"{head}: still blank. Put your answer in place of the three dots, then run both cells.")
             try:
-                note = function(*answers)
+                note = function(*answers, **({"rng": np.random.default_rng(2026)} if draws else {}))
             except CheckFailed as problem:
                 raise CheckFailed(f"{head}: {problem}") from None
             print(f"✓ {head}: right." + (f" {note}" if note else ""))
@@ -107,13 +103,13 @@ def call(function: Callable, *arguments: Any, on_copies: bool = True) -> tuple[s
     return shown, result
 
 
-def call_for_number(function: Callable, *arguments: Any) -> tuple[str, float]:
+def number_from(function: Callable, *arguments: Any, on_copies: bool = True) -> tuple[str, float]:
     """Call a student's function for one finite number (see `call`)."""
-    shown, result = call(function, *arguments)
+    shown, result = call(function, *arguments, on_copies=on_copies)
     return shown, as_number(result, shown)
 
 
-def call_for_array(function: Callable, *arguments: Any, shape=None, dtype=None) -> tuple[str, np.ndarray]:
+def array_from(function: Callable, *arguments: Any, shape=None, dtype=None) -> tuple[str, np.ndarray]:
     """Call a student's function for an array (see `call` and `as_array`)."""
     shown, result = call(function, *arguments)
     return shown, as_array(result, shape, shown, dtype)
@@ -221,11 +217,8 @@ def as_shapes(answers: Any, names: Sequence[str], example: str) -> dict[str, tup
     return {name: tuple(shape) for name, shape in shapes.items()}
 
 
-# --- what several exercises ask ------------------------------------------------------------
-
-
-def table_by_seed(rng: np.random.Generator, key: str, values: Sequence, **scores: np.ndarray) -> pd.DataFrame:
-    """Scores, shape (values, seeds), as a table by value and seed, in an order that tells nothing."""
+def seed_table(rng: np.random.Generator, key: str, values: Sequence, **scores: np.ndarray):
+    """Scores, shape (values, seeds), as a DataFrame by value and seed, in an order that tells nothing."""
     import pandas as pd
 
     seeds = len(next(iter(scores.values()))[0])

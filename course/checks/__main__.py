@@ -13,13 +13,12 @@ def main() -> None:
     """Print the hash of each answer on the command line."""
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    name, *answers = sys.argv[1:]
-    for text in answers:
+    for text in sys.argv[2:]:
         try:
             answer = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             answer = text
-        print(digest(name, answer), text)
+        print(digest(sys.argv[1], answer), text)
 
 
 if __name__ == "__main__":

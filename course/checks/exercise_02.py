@@ -2,7 +2,7 @@
 
 import itertools
 
-from course.checks import as_array, as_count, call_for_array, call_for_number, expect, fail, task
+from course.checks import array_from, as_array, as_count, expect, fail, number_from, task
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ import torch
 def output_size(function):
     """A function (n, kernel, padding, stride) -> int, against torch's own layer."""
     for stride, padding, kernel, n in itertools.product((1, 2, 3), (0, 1, 2), (1, 2, 3, 5), range(5, 13)):
-        shown, answer = call_for_number(function, n, kernel, padding, stride)
+        shown, answer = number_from(function, n, kernel, padding, stride)
         places = [torch.zeros(1, 1, each) for each in (n, kernel)]
         right = torch.nn.functional.conv1d(*places, stride=stride, padding=padding).shape[-1]
         mistakes = {
@@ -34,14 +34,13 @@ def _layer(image: np.ndarray, kernels: np.ndarray, bias: np.ndarray) -> np.ndarr
 
 
 @task(2, "the layer")
-def convolve(function):
+def convolve(function, rng):
     """A function (image, kernels, bias) -> array, against torch's own layer."""
-    rng = np.random.default_rng(2026)
     for height, width, *kernel in ((7, 6, 3, 2, 3, 4), (5, 8, 2, 3, 1, 2), (4, 4, 4, 1, 2, 1)):
         image, kernels = rng.normal(size=(height, width, kernel[2])), rng.normal(size=kernel)
         bias = rng.normal(size=kernel[3])
         right = _layer(image, kernels, bias)
-        shown, answer = call_for_array(function, image, kernels, bias)
+        shown, answer = array_from(function, image, kernels, bias)
         shown += f" for an image of shape {image.shape} and kernels of shape {kernels.shape}"
         fits = answer.shape == right.shape
         begins = fits and np.allclose(answer[0, 0], right[0, 0])
@@ -62,11 +61,11 @@ def convolve(function):
 
 
 @task(3, "the bug")
-def blur(function):
+def blur(function, rng):
     """A function image -> blurred image (uint8), by properties of a mean."""
 
     def blurred(image: np.ndarray) -> np.ndarray:
-        return call_for_array(function, image, shape=image.shape, dtype="uint8")[1]
+        return array_from(function, image, shape=image.shape, dtype="uint8")[1]
 
     for level in (255, 7):
         answer = blurred(np.full((6, 7), level, dtype="uint8"))
@@ -85,7 +84,7 @@ def blur(function):
         if np.abs(excess).max() > 0.5:
             cut = " The decimals are cut off, not rounded." if excess.min() < -0.5 else ""
             fail(f"A dot of {level} becomes {answer[3, 3]:g}, where the mean is {level / 9:.2f}.{cut}")
-    image = np.random.default_rng(2026).integers(0, 256, size=(8, 9), dtype="uint8")
+    image = rng.integers(0, 256, size=(8, 9), dtype="uint8")
     answer = blurred(image)
     if not np.array_equal(answer, blurred(np.pad(image, 2, mode="edge"))[2:-2, 2:-2]):
         fail("The edge is wrong: the nearest pixel of the image should stand in for the missing ones.")
@@ -117,13 +116,11 @@ def kernel(weights):
 
 
 @task(5, "claims")
-def claims(total, retention, claim, members):
+def claims(total, retention, claim, members, rng):
     """The distribution of the total, by its generating function, and its 99.5 % quantile."""
     total, claim = as_array(total, None, "total"), np.asarray(claim)
-    if total.ndim != 1:
-        fail(f"total should have one axis, but has shape {total.shape}.")
-    if (total < -1e-12).any():
-        fail("total has negative entries, which are no probabilities.")
+    if total.ndim != 1 or total.min() < -1e-12:
+        fail(f"total is no list of probabilities: its shape is {total.shape}, its least {total.min():.3g}.")
     if abs(total.sum() - 1) > 1e-9:
         fail(f"The probabilities add up to {total.sum():.6f}, not to 1. Is something cut off or doubled?")
     mean = (total * np.arange(len(total))).sum()
@@ -132,7 +129,7 @@ def claims(total, retention, claim, members):
     def generating(distribution, at):
         return (distribution * at ** np.arange(len(distribution))).sum()
 
-    for z in np.exp(2j * np.pi * np.random.default_rng(2026).uniform(0.01, 0.2, size=5)):
+    for z in np.exp(2j * np.pi * rng.uniform(0.01, 0.2, size=5)):
         one, same = generating(claim, z), generating(claim, z**members)
         more = f"That is the total of {members + 1} claims. Did you start with one and then add {members}?"
         mistakes = {
@@ -140,9 +137,7 @@ def claims(total, retention, claim, members):
             f"That is the total of {members - 1} claims.": one ** (members - 1),
             "That is a multiple of one claim: all members claim the same. Independent ones do not.": same,
         }
-        otherwise = (
-            f"It is no sum of {members} independent claims. Its mean is {mean:.2f}: is that of a sum so?"
-        )
+        otherwise = f"It is no sum of {members} independent claims. Its mean is {mean:.2f}: does that fit?"
         expect("", generating(total, z), one**members, mistakes, otherwise, rtol=1e-5)
     value = as_count(retention, "retention", len(total) - 1)
     beyond = total[value + 1 :].sum()

@@ -1,6 +1,6 @@
 """Checks of exercise 3, convolutional networks."""
 
-from course.checks import as_shapes, brief, call, call_for_array, call_for_number, expect, fail, task
+from course.checks import array_from, as_shapes, brief, call, expect, fail, number_from, task
 
 import keras
 import numpy as np
@@ -30,30 +30,26 @@ def shapes(answers, network):
 
 
 @task(2, "max pooling")
-def pool(function):
+def pool(function, rng):
     """A function (image, size) -> array, by what a maximum over windows must do."""
-    rng = np.random.default_rng(2026)
     for height, width, channels, size in ((6, 6, 1, 2), (7, 9, 3, 2), (11, 8, 2, 3), (4, 12, 2, 4)):
         image = rng.normal(size=(height, width, channels))
-        shown, answer = call_for_array(function, image, size)
+        shown, answer = array_from(function, image, size)
         channels_first = torch.from_numpy(image.transpose(2, 0, 1).copy())
-        right, averages = (
-            pooling(channels_first, size).numpy().transpose(1, 2, 0)
-            for pooling in (torch.nn.functional.max_pool2d, torch.nn.functional.avg_pool2d)
-        )
+        poolings = torch.nn.functional.max_pool2d, torch.nn.functional.avg_pool2d
+        right, averages = (each(channels_first, size).numpy().transpose(1, 2, 0) for each in poolings)
+        taken = np.isin(answer, image).all() and answer.max() <= right.max()
         overlap = answer.shape == (height - size + 1, width - size + 1, channels) != right.shape
         corners = image[: right.shape[0] * size : size, : right.shape[1] * size : size]
-        elsewhere = (
-            answer.shape == right.shape and np.isin(answer, image).all() and (answer <= right.max()).all()
-        )
         mistakes = {
             "The windows overlap; each should begin where the last one ends.": overlap,
             "You pool across channels; each keeps its own maximum.": answer.shape == right.shape[:2],
+            "Every whole window gives one value for each channel.": answer.shape != right.shape,
             "This is the mean of each window, not its largest value.": averages,
             f"You keep every {size}th pixel, and look at no other: a stride, not a maximum.": corners,
-            "The values come from the wrong places: windows are squares, not stripes or combs.": elsewhere,
+            "The values come from the wrong places: windows are squares, not stripes or combs.": taken,
         }
-        otherwise = "Each window gives its largest value, for each channel."
+        otherwise = "Every window gives its largest value."
         expect(f"{shown} for shape {image.shape}", answer, right, mistakes, otherwise, rtol=1e-5)
 
 
@@ -63,22 +59,20 @@ def _built(build, inputs: tuple, outputs: int):
     if not isinstance(model, keras.Model):
         fail(f"{shown} should return a Keras model, not {brief(model)}.")
     if model.input_shape != (None, *inputs) or model.output_shape != (None, outputs):
-        takes = f"The model takes {model.input_shape} and gives {model.output_shape}"
-        fail(f"{takes}; it should take {(None, *inputs)} and give {(None, outputs)}.")
+        shapes = f"from {model.input_shape} to {model.output_shape}"
+        fail(f"{shown} leads {shapes}, and should lead from {(None, *inputs)} to {(None, outputs)}.")
     return model
 
 
 @task(3, "the bugs")
-def mend(build):
+def mend(build, rng):
     """A function that returns a compiled classifier, by how outputs and loss go together."""
     model = _built(build, (28, 28, 1), 10)
     if not getattr(model, "compiled", False):
         fail("The model is not compiled.")
     widths = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     if min(widths, default=10) < 10:
-        narrow = f"A dense layer has {min(widths)} unit(s)."
-        fail(f"{narrow} All that the last layer learns about the image must pass that bottleneck.")
-    rng = np.random.default_rng(1)
+        fail(f"A dense layer has {min(widths)} unit(s): a bottleneck for all that is seen in the image.")
     images = rng.integers(0, 256, size=(40, 28, 28, 1)).astype("float32")
     outputs = np.asarray(model.predict(images, verbose=0), dtype=float)
     labels = rng.integers(0, 10, size=40)
@@ -100,7 +94,7 @@ def mend(build):
 
 
 @task(4, "the receptive field")
-def field(function):
+def field(function, rng):
     """A function (list of (kernel, stride)) -> int, by counting the pixels that are reached."""
 
     def reached(stack) -> int:
@@ -114,21 +108,19 @@ def field(function):
     second = "The second convolution adds one pixel more on each side."
     cases = [([(5, 1)], "Begin with this one layer."), ([(3, 1), (3, 1)], second), ([(3, 1), (2, 2)], own)]
     cases += [([(2, 2), (3, 1)], later), ([(3, 2), (3, 2), (3, 1)], later)]
-    rng = np.random.default_rng(2026)
     for _ in range(20):
         layers = range(int(rng.integers(2, 5)))
         cases.append(([(int(rng.choice([1, 2, 3, 5])), int(rng.choice([1, 2, 3]))) for _ in layers], later))
     for stack, advice in cases:
         right = reached(stack)
-        expect(*call_for_number(function, stack), right, {}, f"{right} pixels are reached. {advice}")
+        expect(*number_from(function, stack), right, {}, f"{right} pixels are reached. {advice}")
 
 
 def _multiplications(layer) -> int:
     """How often a layer multiplies for one image."""
-    weights = layer.get_weights()
-    if type(layer).__name__ == "Dense":
-        return weights[0].size
-    return int(np.prod(layer.output.shape[1:-1])) * weights[0].size if hasattr(layer, "kernel_size") else 0
+    if isinstance(layer, keras.layers.Dense) or hasattr(layer, "kernel_size"):
+        return int(np.prod(layer.output.shape[1:-1])) * layer.get_weights()[0].size
+    return 0
 
 
 def _field(network) -> int:
@@ -155,19 +147,15 @@ def budget(build):
         fail("Nothing rescales the grey levels. A Rescaling layer inside the network cannot be forgotten.")
     if getattr(network.layers[-1], "activation", None) is not keras.activations.linear:
         fail("The output should be logits: no activation in the last layer.")
-    spent = {
-        "parameters": {layer.name: layer.count_params() for layer in network.layers},
-        "multiplications": {layer.name: _multiplications(layer) for layer in network.layers},
-    }
-    totals = {kind: sum(each.values()) for kind, each in spent.items()}
-    for (kind, total), allowed in zip(totals.items(), (30_000, 4_000_000)):
-        name = max(spent[kind], key=spent[kind].get)
+    totals = []
+    counts = {"parameters": keras.layers.Layer.count_params, "multiplications": _multiplications}
+    for (kind, count), allowed in zip(counts.items(), (30_000, 4_000_000)):
+        spent = {layer.name: count(layer) for layer in network.layers}
+        total, name = sum(spent.values()), max(spent, key=spent.get)
         if total > allowed:
-            most = f"Most of them, {spent[kind][name]:,}, are in the layer {name}."
-            fail(f"{total:,} {kind} are more than {allowed:,}. {most}")
+            fail(f"{total:,} {kind} are more than {allowed:,}. The layer {name} has {spent[name]:,} of them.")
+        totals.append(f"{total:,} {kind}")
     seen = _field(network)
     if seen < 30:
-        sees = f"A number before the flattening sees {seen} pixels of the image's side, fewer than 30."
-        fail(f"{sees} Receptive fields grow fast after strides and pooling.")
-    of_each = ", ".join(f"{total:,} {kind}" for kind, total in totals.items())
-    return f"{of_each}, and each number sees {seen} pixels."
+        fail(f"A number before the flattening sees {seen} pixels, not 30. Strides and pooling make it more.")
+    return f"{', '.join(totals)}, and each number sees {seen} pixels."

@@ -2,18 +2,7 @@
 
 import itertools
 
-from course.checks import (
-    as_count,
-    as_number,
-    as_tuple,
-    call,
-    call_for_array,
-    call_for_number,
-    expect,
-    fail,
-    table_by_seed,
-    task,
-)
+from course.checks import array_from, as_number, as_tuple, call, expect, fail, number_from, seed_table, task
 
 import numpy as np
 from scipy import stats
@@ -21,9 +10,8 @@ from sklearn.metrics import mean_poisson_deviance
 
 
 @task(1, "the score")
-def deviance(function):
+def deviance(function, rng):
     """A function (counts, expected) -> float, against scikit-learn's."""
-    rng = np.random.default_rng(2026)
     for lowest in (1,) * 10 + (0,) * 10:
         n = int(rng.integers(5, 40))
         counts = np.maximum(rng.poisson(2, size=n), lowest)
@@ -44,14 +32,13 @@ def deviance(function):
 
 
 @task(2, "which learning rates")
-def rate(function):
+def rate(function, rng):
     """A function (u, low, high) -> rates, by what a log-uniform distribution must do."""
-    rng = np.random.default_rng(2026)
     for _ in range(10):
         low = float(10 ** rng.uniform(-6, -3))
         high = low * float(10 ** rng.uniform(1, 4))
         u = np.sort(np.append([0.0, 0.5, 1.0], rng.random(50)))
-        shown, rates = call_for_array(function, u, low, high, shape=u.shape)
+        shown, rates = array_from(function, u, low, high, shape=u.shape)
         if (rates <= 0).any():
             fail(f"{shown} has negative numbers among its results. That is the exponent, not yet the rate.")
         first, middle, top = rates[0], rates[u == 0.5][0], rates[-1]
@@ -70,26 +57,26 @@ def rate(function):
 def budget(function):
     """A function (share, chance) -> int, against products of misses."""
 
-    def found(n: int) -> float:
-        return 1.0 - float(np.prod(np.full(n, 1.0 - share)))
+    def found(n: float) -> float:
+        return 1.0 - float(np.prod(np.full(int(n), 1.0 - share)))
 
     for share, chance in itertools.product((0.3, 0.2, 0.1, 0.05, 0.02, 0.5), (0.5, 0.8, 0.9, 0.95, 0.99)):
-        shown, value = call(function, share, chance)
-        value = as_count(value, shown)
+        shown, value = number_from(function, share, chance)
+        if value != int(value) or value < 0:
+            fail(f"{shown} is {value:g}, and should be a whole number of trials.")
         if found(value) >= chance - 1e-12 and (value == 0 or found(value - 1) < chance - 1e-12):
             continue
         if value == int(np.ceil(chance / share)):
-            fail(f"{shown} is {value}: {chance} good ones on average. At least one is another matter.")
+            fail(f"{shown} is {value:g}: {chance} good ones on average. At least one is another matter.")
         advice = "What is the chance that every trial misses, and how large may it be?"
         if found(value) < chance <= found(value + 1) + 1e-12:
             advice = "One too few."
-        fail(f"{shown} is {value}, which gives a chance of {found(value):.4f}. {advice}")
+        fail(f"{shown} is {value:g}, which gives a chance of {found(value):.4f}. {advice}")
 
 
 @task(4, "the leak")
-def leak(function):
+def leak(function, rng):
     """A function (table) -> (setting, deviance), on tables where each way to choose differs."""
-    rng = np.random.default_rng(2026)
     honest, lucky, leaked = 0, 1, 2
     for _ in range(20):
         names = [f"setting {k}" for k in rng.permutation(9)[:6]]
@@ -99,7 +86,7 @@ def leak(function):
         validation[lucky] = 4.3
         validation[lucky, 0] = 3.8
         test[leaked] = 3.7 + rng.uniform(0, 0.02, size=seeds)
-        shown, answer = call(function, table_by_seed(rng, "setting", names, validation=validation, test=test))
+        shown, answer = call(function, seed_table(rng, "setting", names, validation=validation, test=test))
         setting, value = as_tuple(answer, 2, f"{shown} should return two things, (setting, deviance)")
         value = as_number(value, "The deviance")
         if setting == names[leaked]:
@@ -117,9 +104,8 @@ def leak(function):
 
 
 @task(5, "gain or luck")
-def gain(function):
+def gain(function, rng):
     """A function (before, after) -> float, against the paired t statistic of SciPy."""
-    rng = np.random.default_rng(2026)
     for _ in range(20):
         n = int(rng.integers(5, 13))
         shared = rng.normal(4, 0.2, size=n)
@@ -135,4 +121,4 @@ def gain(function):
             "You compare two clouds of dots. Compare seed by seed: what they share drops out.": unpaired,
         }
         otherwise = f"For these {n} random pairs it should be {right:.3f}."
-        expect(*call_for_number(function, before, after), right, mistakes, otherwise)
+        expect(*number_from(function, before, after), right, mistakes, otherwise)

@@ -1,6 +1,6 @@
 """Checks of exercise 6, benchmark architectures."""
 
-from course.checks import brief, call, call_for_array, call_for_number, expect, fail, table_by_seed, task
+from course.checks import array_from, brief, call, expect, fail, number_from, seed_table, task
 
 import keras
 import numpy as np
@@ -10,9 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 @task(1, "count the weights")
-def weights(function):
+def weights(function, rng):
     """A function (channels, filters, kernel, groups) -> int, against layers that torch builds."""
-    rng = np.random.default_rng(2026)
     for grouped in (False,) * 12 + (True,) * 12:
         groups = int(rng.integers(2, 5)) if grouped else 1
         channels, filters = (groups * int(rng.integers(2, 9)) for _ in range(2))
@@ -27,7 +26,7 @@ def weights(function):
             "It is as without groups. A filter sees only the channels of its own group.": ungrouped,
             "You divide by the groups twice: the filters of all groups count.": right / groups,
         }
-        answer = call_for_number(function, channels, filters, kernel, groups)
+        answer = number_from(function, channels, filters, kernel, groups)
         expect(*answer, right, mistakes, f"A layer built that way has {right:,}.")
 
 
@@ -36,7 +35,7 @@ def sides(function):
     """A function (side) -> four ints, against layers that torch runs without computing."""
     net = (torch.nn.Conv2d(1, 1, 11, stride=4, device="meta"), *(torch.nn.MaxPool2d(3, 2) for _ in range(3)))
     for side in (227, 224, 230, 243, 200, 301):
-        shown, found = call_for_array(function, side, shape=(4,))
+        shown, found = array_from(function, side, shape=(4,))
         x, right = torch.empty(1, 1, side, side, device="meta"), []
         for layer in net:
             x = layer(x)
@@ -53,7 +52,7 @@ def sides(function):
 
 
 @task(3, "what the 1 × 1 saves")
-def saving(function):
+def saving(function, rng):
     """A function (channels, reduced, filters, kernel) -> float, against counted multiplications."""
 
     def counted(*shapes: tuple[int, int, int]) -> int:
@@ -63,11 +62,10 @@ def saving(function):
                 layer(torch.empty(1, channels, 8, 8, device="meta"))
         return counter.get_total_flops()
 
-    rng = np.random.default_rng(2026)
     for _ in range(12):
         channels, filters = (int(each) for each in rng.integers(16, 200, size=2))
         reduced, kernel = int(rng.integers(4, channels)), int(rng.choice([3, 5, 7]))
-        shown, value = call_for_number(function, channels, reduced, filters, kernel)
+        shown, value = number_from(function, channels, reduced, filters, kernel)
         both = counted((channels, reduced, 1), (reduced, filters, kernel))
         ratio = both / counted((channels, filters, kernel))
         linear = (channels * reduced / kernel + reduced * filters) / (channels * filters)
@@ -83,12 +81,8 @@ def _convolutions(model, side: int) -> list:
     return [layer for layer in model.layers if getattr(layer, "kernel_size", None) == (side, side)]
 
 
-def _silence(layers) -> None:
-    for layer in layers:
-        layer.set_weights([np.zeros_like(each) for each in layer.get_weights()])
-
-
-def _build(function, channels: int, filters: int, stride: int):
+def _build(function, channels: int, filters: int, stride: int) -> tuple[keras.Model, list]:
+    """The student's block as a model, and its 3 × 3 convolutions, whose kernels become 0."""
     keras.utils.clear_session(free_memory=False)
     x = keras.Input((8, 8, channels))
     shown, y = call(function, x, filters, stride, on_copies=False)  # a copy belongs to no graph
@@ -98,14 +92,17 @@ def _build(function, channels: int, filters: int, stride: int):
     wanted = (None, -(-8 // stride), -(-8 // stride), filters)
     if y.shape != wanted:
         fail(f"{shown} returns shape {y.shape}, not {wanted}. Which convolutions take the stride?")
-    return keras.Model(x, y)
+    model = keras.Model(x, y)
+    threes = _convolutions(model, 3)
+    for layer in threes:
+        layer.set_weights([np.zeros_like(each) for each in layer.get_weights()])
+    return model, threes
 
 
 @task(4, "the bugs in a residual block")
-def block(function):
+def block(function, rng):
     """A function (x, filters, stride) -> Keras tensor, by what it does when its kernels are 0."""
-    plain = _build(function, 4, 4, 1)
-    threes = _convolutions(plain, 3)
+    plain, threes = _build(function, 4, 4, 1)
     if len(threes) != 2:
         fail(f"It has {len(threes)} convolutions with kernel 3 and should have two.")
     if _convolutions(plain, 1):
@@ -113,8 +110,7 @@ def block(function):
     norms = [layer for layer in plain.layers if isinstance(layer, keras.layers.BatchNormalization)]
     if len(norms) != 2 or any(layer.use_bias for layer in threes):
         fail("Each convolution should be without bias and be followed by a batch normalisation.")
-    images = np.random.default_rng(2026).normal(size=(2, 8, 8, 4)).astype("float32")
-    _silence(threes)
+    images = rng.normal(size=(2, 8, 8, 4)).astype("float32")
     out = plain.predict(images, verbose=0)
     zeros, passed = "With kernels of zero", np.maximum(images, 0)
     if not out.any():
@@ -135,28 +131,24 @@ def block(function):
     if not np.allclose(out, passed, atol=0.05):
         fail("Between the two convolutions stands something else than a batch normalisation and a ReLU.")
     for channels, filters, stride in ((4, 6, 1), (4, 4, 2), (4, 8, 2)):
-        wide = _build(function, channels, filters, stride)
+        wide, _ = _build(function, channels, filters, stride)
         ones = _convolutions(wide, 1)
         if len(ones) != 1 or ones[0].use_bias:
             fail("Where shapes differ, the shortcut should be one 1 × 1 convolution without bias.")
-        _silence(_convolutions(wide, 3))
         if not wide.predict(images, verbose=0).any():
             fail("Where shapes differ, nothing comes through the shortcut.")
 
 
 @task(5, "score as the contest did")
-def top(function):
+def top(function, rng):
     """A function (probabilities, truth, k) -> float, against scikit-learn's top-k accuracy."""
-    rng = np.random.default_rng(2026)
     for k in (5, 3, 1, 5, 2):
         classes, n = int(rng.integers(8, 20)), int(rng.integers(30, 80))
         probabilities = rng.dirichlet(np.ones(classes), size=n)
         truth = rng.integers(0, classes, size=n)
-        shown, value = call_for_number(function, probabilities, truth, k)
-        right, of_unlikeliest = (
-            top_k_accuracy_score(truth, scores, k=k, labels=np.arange(classes))
-            for scores in (probabilities, -probabilities)
-        )
+        shown, value = number_from(function, probabilities, truth, k)
+        each, how = (probabilities, -probabilities), {"k": k, "labels": np.arange(classes)}
+        right, of_unlikeliest = (top_k_accuracy_score(truth, scores, **how) for scores in each)
         too_large = value > 1 - right
         mistakes = {
             "That is the share that is right, not the error.": right,
@@ -167,9 +159,8 @@ def top(function):
 
 
 @task(6, "how deep")
-def depth(function):
+def depth(function, rng):
     """A function (table) -> int, on tables in which each wrong rule chooses another depth."""
-    rng = np.random.default_rng(2026)
     for _ in range(20):
         depths = np.sort(rng.choice(np.arange(2, 40), size=5, replace=False))
         seeds = int(rng.integers(4, 9))
@@ -180,7 +171,7 @@ def depth(function):
         means = 0.9 - np.array([4 * 0.01, 0.5 * (0.01 + error), 0.6 * error, 0, 3 * 0.01])
         scores = means[:, None] + 0.01 * noise
         scores[4, :2] += 0.09, -0.09
-        shown, value = call_for_number(function, table_by_seed(rng, "depth", depths, accuracy=scores))
+        shown, value = number_from(function, seed_table(rng, "depth", depths, accuracy=scores))
         mistakes = {
             f"That is none of the depths {depths.tolist()}.": value not in depths,
             "It has the highest mean. Is there a simpler one, hardly worse?": depths[3],

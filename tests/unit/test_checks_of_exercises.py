@@ -8,18 +8,18 @@ import sys
 from course import checks, interactive
 from course.checks import (
     CheckFailed,
+    array_from,
     as_array,
     as_count,
     as_number,
     as_shapes,
     as_tuple,
     call,
-    call_for_array,
-    call_for_number,
     compare,
     digest,
     expect,
     fail,
+    number_from,
     task,
 )
 
@@ -41,6 +41,17 @@ def example(answer):
 def test_a_check_praises_once_and_returns_nothing(capsys):
     assert example(3) is None
     assert capsys.readouterr().out == "✓ Task 7, an example: right. Nicely done.\n"
+
+
+def test_a_check_that_asks_for_it_draws_the_same_numbers_in_every_run(capsys):
+    @task(1, "draws")
+    def draws(answer, rng):
+        return f"{answer} {rng.random():.6f}"
+
+    draws(1)
+    draws(1)
+    first, again = capsys.readouterr().out.splitlines()
+    assert first == again and first.startswith("✓ Task 1, draws: right. 1 0.")
 
 
 @pytest.mark.parametrize("blank", [..., None, (1, ...), [None], {"a": ...}, np.array([[1, ...]]), ([...],)])
@@ -105,17 +116,14 @@ def test_a_call_is_written_as_a_student_would():
     def cost(table, size, rate=0.1):
         return 2
 
-    assert call_for_number(cost, np.zeros((9, 9)), (3, 4), 0.25) == (
-        "cost(table, size=(3, 4), rate=0.25)",
-        2.0,
-    )
+    assert number_from(cost, np.zeros((9, 9)), (3, 4), 0.25) == ("cost(table, size=(3, 4), rate=0.25)", 2.0)
     assert call(np.int8, 200 - 256)[0] == "int8(-56)"
     with pytest.raises(
         CheckFailed, match=r"cost\(table, size=3\) should be an array of uint8, but is one of int"
     ):
-        call_for_array(cost, None, 3, dtype="uint8")
+        array_from(cost, None, 3, dtype="uint8")
     with pytest.raises(CheckFailed, match=r"should have shape \(2,\), but has \(\)"):
-        call_for_array(cost, None, 3, shape=(2,))
+        array_from(cost, None, 3, shape=(2,))
 
 
 def test_expect_names_the_mistake_that_explains_an_answer():
