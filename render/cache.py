@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .execute import Execution, Step
+from .execute import Execution, Step, environment
 from .quarto_post_render import write_atomically
 
 FOLDER = ".render-cache"
@@ -186,23 +186,26 @@ class Ingredients:
         variables = sorted(record["environment"])
         return cls(sorted(files), folders, record["entries"], variables, record["packages"], record["unseen"])
 
-    def manifest(
-        self, fingerprints: Fingerprints, versions: dict[str, str], root: str
-    ) -> dict[str, str | None]:
+    def manifest(self, store: Store) -> dict[str, str | None]:
         """What identifies each ingredient now, by its name; a missing one has None."""
+
+        def digest(path: str) -> str | None:
+            # One's own data may be gigabytes; what lies in the project is small enough to read.
+            return store.fingerprints.of_file(path, by_content=_below(path, str(store.root)) is not None)
+
         result: dict[str, str | None] = {}
         for folder, how in self.folders.items():
-            if how == "modules":
-                deep = os.path.isfile(os.path.join(folder, "__init__.py"))
-                result |= {path: EXISTS for path in _files_in(folder, deep) if path.endswith(".py")}
-                continue
-            for path in _files_in(folder):
-                result[path] = fingerprints.of_file(path, by_content=_below(path, root) is not None)
-        for path in self.files:
-            result[path] = fingerprints.of_file(path, by_content=_below(path, root) is not None)
-        result |= {f"'{name}' of {path}": fingerprints.of_entry(path, name) for path, name in self.entries}
-        result |= {f"the variable {name}": os.environ.get(name) for name in self.variables}
-        return result | {f"the package {name}": versions.get(name) for name in self.packages}
+            deep = how == "modules" and os.path.isfile(os.path.join(folder, "__init__.py"))
+            for path in _files_in(folder, deep):
+                if how != "modules":
+                    result[path] = digest(path)
+                elif path.endswith(".py"):
+                    result[path] = EXISTS
+        result |= {path: digest(path) for path in self.files}
+        of_entry = store.fingerprints.of_entry
+        result |= {f"'{name}' of {path}": of_entry(path, name) for path, name in self.entries}
+        result |= {f"the variable {name}": store.environment.get(name) for name in self.variables}
+        return result | {f"the package {name}": store.versions.get(name) for name in self.packages}
 
 
 def first_difference(old: dict[str, str | None], new: dict[str, str | None], root: Path) -> str:
@@ -222,6 +225,11 @@ class Store:
         self.root = root
         self.folder = root / FOLDER
         self.fingerprints = Fingerprints(self.folder)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that cells would see."""
+        return environment(self.root)
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -262,16 +270,13 @@ class Store:
             ingredients = Ingredients(**entry["ingredients"])
             if ingredients.unseen:
                 return None, f"nobody sees {ingredients.unseen}"
-            reason = first_difference(entry["manifest"], self._manifest(ingredients), self.root)
+            reason = first_difference(entry["manifest"], ingredients.manifest(self), self.root)
         except FileNotFoundError:
             return None, "its cells, their settings or the renderer changed" if others else "first time"
         except Exception:
             # Whatever is wrong with a cache file, the remedy is to execute again.
             return None, "its cached result cannot be read"
         return (None, reason) if reason else (notebook, "")
-
-    def _manifest(self, ingredients: Ingredients) -> dict[str, str | None]:
-        return ingredients.manifest(self.fingerprints, self.versions, str(self.root))
 
     def save(self, page: str, key: str, execution: Execution, started: float) -> str | None:
         """Keep a result under the ingredients as they are after the execution, which began at `started`.
@@ -282,7 +287,7 @@ class Store:
             Why the result was not kept: a file changed after a cell read it, and no cell wrote it.
         """
         ingredients = Ingredients.of(execution.record, self.root)
-        manifest = self._manifest(ingredients)
+        manifest = ingredients.manifest(self)
         used = execution.record["listed"] | execution.record["read"]
         for path in manifest:
             if not os.path.isfile(path) or path in execution.record["written"]:

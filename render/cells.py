@@ -15,7 +15,7 @@ from typing import Any
 from .check import class_list
 from .execute import ANSI, setting
 from .project import PageFormat
-from .qmd import INLINE, Cell, Document, Markdown
+from .qmd import FENCE, INLINE, VIDEO, Cell, Document, Markdown, closes
 
 IMAGE_SUFFIX = {f"image/{kind}": kind for kind in ("png", "jpeg", "gif", "webp")} | {"image/svg+xml": "svg"}
 MIME_ORDER = [*"text/markdown text/html image/svg+xml".split(), *IMAGE_SUFFIX, "text/latex", "text/plain"]
@@ -23,6 +23,7 @@ PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 BLOCK_HTML = re.compile(
     r"<(?:table|div|p|[uo]l|dl|pre|style|script|h\d|figure|details|section)\b", re.IGNORECASE
 )
+UNEXECUTED = re.compile(r"^(\s*`{3,})\{\{(\w+[^}]*)\}\}\s*$")
 NO_GLYPH = re.compile(r"Glyph \d+ .*missing from.*")
 
 
@@ -39,10 +40,13 @@ class Assembled:
         return "".join(self.parts)
 
 
-def assemble(document: Document, notebook: dict[str, Any] | None, page: PageFormat) -> Assembled:
+def assemble(
+    document: Document, notebook: dict[str, Any] | None, page: PageFormat, for_quarto: bool = False
+) -> Assembled:
     """The Markdown of one page; figures have paths relative to the page.
 
     `notebook` has the executed cells, each with `metadata.block`; it is None where nothing was executed.
+    What Quarto itself puts in the place of videos and of cells that are only shown stays `for_quarto`.
     What cannot be shown is added to the document's problems.
     """
     results = {cell["metadata"]["block"]: cell for cell in notebook["cells"]} if notebook else {}
@@ -50,6 +54,8 @@ def assemble(document: Document, notebook: dict[str, Any] | None, page: PageForm
     for index, block in enumerate(document.blocks):
         if isinstance(block, Markdown):
             text = _prose(document, block, results.get(index))
+            if not for_quarto:
+                text = _without_quarto(text)
             numbers = [line.number for line in block.lines]
         else:
             text = _CellWriter(document, block, results.get(index, {}), page, made.figures).write()
@@ -90,6 +96,30 @@ def _prose(document: Document, block: Markdown, executed: dict[str, Any] | None)
         else:
             run += line.text + "\n"
     return "".join(pieces)
+
+
+def _without_quarto(text: str) -> str:
+    """Markdown with videos, and with cells that are only shown, on as many lines as before."""
+
+    def video(match: re.Match[str]) -> str:
+        options = " ".join(re.findall(r'(?:width|height|title|aria-label)="[^"]*"', match["rest"]))
+        path = match["path"].strip("\"'")
+        return (
+            f'<div class="quarto-video"><video controls preload="auto" {options} src="{path}"></video></div>'
+        )
+
+    def replaced(line: str) -> str:
+        return UNEXECUTED.sub(r'\1 {.markdown unexecuted="\2"}', VIDEO.sub(video, line))
+
+    lines, ticks = text.split("\n"), ""
+    for number, line in enumerate(lines):
+        fence = FENCE.match(line)
+        if not ticks:
+            lines[number] = replaced(line)
+            ticks = fence["ticks"] if fence else ""
+        elif closes(line, ticks):
+            ticks = ""
+    return "\n".join(lines)
 
 
 def inline_markdown(kind: str, value: str) -> str:

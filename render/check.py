@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .project import OUTPUT_LOCATIONS
-from .qmd import Cell, Document, Line, Markdown
+from .qmd import VIDEO, Cell, Document, Line, Markdown
 
 CELL_OPTIONS: dict[str, tuple | None] = {
     "eval": (True, False),
@@ -33,7 +33,7 @@ CLASSES = re.compile(
     re.VERBOSE,
 )
 ATTRIBUTES = re.compile(
-    r"""layout.*|filename|appearance|icon|group|lightbox|cap-location|(?:when|unless)-(?:meta|profile)
+    r"""layout(?!-ncol$).*|filename|appearance|icon|group|lightbox|cap-location|(?:when|unless)-(?:meta|profile)
     |fig-(?:align|pos|env|scap|cap|subcap|link|width|height)|(?:lst|tbl)-.*|ref-.*|preview-link|menu-.*
     |code-(?:copy|overflow|summary|fold|block-.*)|output.*""",
     re.VERBOSE,
@@ -152,7 +152,7 @@ def check_markdown(document: Document, block: Markdown) -> None:
 
 
 def _problems(text: str) -> Iterator[str]:
-    for shortcode in SHORTCODE.finditer(text):
+    for shortcode in () if VIDEO.match(text) else SHORTCODE.finditer(text):
         yield f"the renderer does not know shortcodes such as '{shortcode[1]}'"
     for reference in CROSS_REFERENCE.finditer(text):
         yield f"the renderer does not know cross-references such as @{reference[1]}: use words"

@@ -63,11 +63,18 @@ def steps(document: Document, page: PageFormat) -> list[Step]:
     return result
 
 
-def kernel_environment(figures: tuple) -> dict[str, str]:
-    """The variables of the kernel: this process's, and figure settings as Quarto names them."""
+def environment(root: Path) -> dict[str, str]:
+    """The variables of this process and of the project's file `_environment`, which Quarto reads too."""
+    file = root / "_environment"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return {**dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#"), **os.environ}
+
+
+def kernel_environment(figures: tuple, root: Path) -> dict[str, str]:
+    """The variables of the kernel, with figure settings as Quarto names them."""
     width, height, form, dpi = figures
     return {
-        **os.environ,
+        **environment(root),
         "QUARTO_FIG_WIDTH": f"{width:g}",
         "QUARTO_FIG_HEIGHT": f"{height:g}",
         "QUARTO_FIG_FORMAT": form,
@@ -113,7 +120,7 @@ async def execute(
     )
     done = 0
     try:
-        await client.async_start_new_kernel(env=kernel_environment(page.figure_settings))
+        await client.async_start_new_kernel(env=kernel_environment(page.figure_settings, root))
         await client.async_start_new_kernel_client()
         await _ask(client, _begin(page.figure_settings), "0")
         for done, (step, cell) in enumerate(zip(todo, notebook.cells, strict=True)):
@@ -245,7 +252,7 @@ def run_plainly(project: Project, path: Path) -> None:
     os.chdir(project.root)
     if str(project.root) not in sys.path:
         sys.path.insert(0, str(project.root))
-    os.environ.update(kernel_environment(page.figure_settings))
+    os.environ.update(kernel_environment(page.figure_settings, project.root))
     os.environ.setdefault("MPLBACKEND", "agg")
     from IPython.core.interactiveshell import InteractiveShell
 

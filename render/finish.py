@@ -6,10 +6,10 @@ import copy
 import re
 from collections.abc import Callable
 
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup, Comment, Tag
 
 from .project import PageFormat
-from .quarto_post_render import is_chinese
+from .quarto_post_render import even_maths, is_chinese
 
 REFERENCES = (
     ("img", "src", "image"),
@@ -28,7 +28,11 @@ REFERENCES = (
 
 
 def finish(
-    text: str, page: PageFormat, resolve: Callable[[str, str], str], references_placed: bool = False
+    text: str,
+    page: PageFormat,
+    resolve: Callable[[str, str], str],
+    words: dict[str, str],
+    references_placed: bool = False,
 ) -> str:
     """Finish the HTML that pandoc made of one page.
 
@@ -37,18 +41,20 @@ def finish(
     resolve : callable
         Called with the kind ("image", "resource" or "link") and target of each reference, which it returns
         as it shall be written; and with "text" and a mark of a div that has become text.
+    words : dict
+        What the page says in its language.
     references_placed : bool
         Whether the page itself says where its list of references stands.
     """
-    soup = BeautifulSoup(text, "lxml")
+    soup = BeautifulSoup(even_maths(text), "lxml")
     _tables(soup, page)
     _code(soup)
     if page.name == "revealjs":
         _slides(soup)
     else:
-        _notes(soup, references_placed)
+        _notes(soup, words, references_placed)
     for text in soup.find_all(string=re.compile(r"^\s*:{3,}", re.MULTILINE)):
-        if not text.find_parent(["pre", "code", "script", "style", "title"]):
+        if not isinstance(text, Comment) and not text.find_parent(["pre", "code", "script", "style"]):
             resolve("text", re.search(r"^\s*(:{3,}.*)$", text, re.MULTILINE)[1][:60])
     for name, attribute, kind in REFERENCES:
         for tag in soup.find_all(name, attrs={attribute: True}):
@@ -201,7 +207,7 @@ def _reference_slide(soup: BeautifulSoup) -> None:
             del cite["href"]
 
 
-def _notes(soup: BeautifulSoup, references_placed: bool) -> None:
+def _notes(soup: BeautifulSoup, words: dict[str, str], references_placed: bool) -> None:
     # Long lines are scrolled sideways, which the keyboard can do only where it has the focus.
     for block in soup.find_all("pre"):
         block["tabindex"] = block.get("tabindex", "0")
@@ -219,15 +225,16 @@ def _notes(soup: BeautifulSoup, references_placed: bool) -> None:
             heading.append(link)
     for quotation in soup.select("main blockquote"):
         _add_class(quotation, "blockquote")
-    ends = [("Footnotes", soup.find("section", role="doc-endnotes"))]
+    ends = [("", each) for each in soup.select("main section.appendix")]
+    ends.append((words["footnotes"], soup.find("section", role="doc-endnotes")))
     if not references_placed:
-        ends.append(("References", soup.find(id="refs")))
+        ends.append((words["references"], soup.find(id="refs")))
     ends = [(title, end) for title, end in ends if end is not None]
     if ends:
         appendix = _new(soup, "div", id="quarto-appendix", class_="default")
-        soup.find("main").append(appendix)
         for title, end in ends:
             appendix.append(_appendix_section(soup, title, end))
+        soup.find("main").append(appendix)
     for box in soup.select("main div.aside"):
         box["class"] = ["margin-aside"]
         margin = soup.new_tag("div")
@@ -242,5 +249,11 @@ def _appendix_section(soup: BeautifulSoup, title: str, end: Tag) -> Tag:
         end.wrap(section)
     for rule in section.find_all("hr", recursive=False):
         rule.decompose()
-    section.insert(0, _new(soup, "h2", title, class_="anchored quarto-appendix-heading"))
+    heading = _new(soup, "h2", title)
+    if own := None if title else section.find(re.compile("^h[1-6]$")):
+        heading.extend(own.extract().contents)
+        if entry := soup.select_one(f'#TOC a[href="#{section.get("id")}"]'):
+            entry.parent.decompose()
+    _add_class(heading, "anchored", "quarto-appendix-heading")
+    section.insert(0, heading)
     return section.extract()

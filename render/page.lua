@@ -80,7 +80,7 @@ local function ranges(lines)
       first = nil
     end
   end
-  return (#lines == 1 and "Line " or "Lines ") .. table.concat(parts, ",")
+  return setting(#lines == 1 and "word-line" or "word-lines") .. " " .. table.concat(parts, ",")
 end
 
 local function explanation(list, numbers, identifier)
@@ -135,6 +135,21 @@ local function annotations(blocks)
   return result
 end
 
+-- Cells that are only shown: `{{python}}` in place of `{python}`.
+local function unexecuted(block)
+  local language = block.attributes["unexecuted"]
+  if language then
+    block.text = "```{" .. language .. "}\n" .. block.text .. "\n```"
+    block.attributes["unexecuted"] = nil
+  elseif block.text:match("^```+{{%a.-}}") then
+    block.text = block.text:gsub("```{{(.-)}}", "```{%1}")
+    block.classes:insert("markdown")
+  else
+    return nil
+  end
+  return block
+end
+
 local function line_numbers(block)
   if #block.classes == 0 then return nil end
   local wanted = block.attributes["code-line-numbers"] or setting("code-line-numbers") or "false"
@@ -170,6 +185,41 @@ local function move_output(div)
   return {pandoc.Div(code, div.attr), pandoc.Div(output, moved)}
 end
 
+-- Things side by side: `layout-ncol`. Each block is a cell, headings and spaces are not.
+
+local function panel(div)
+  local columns = tonumber(div.attributes["layout-ncol"])
+  if columns == nil then return nil end
+  local rows = pandoc.Blocks({})
+  for _, block in ipairs(div.content) do
+    if #rows == 0 or #rows[#rows].content == columns then
+      rows:insert(pandoc.Div({}, attr("quarto-layout-row")))
+    end
+    local row = rows[#rows]
+    row.content:insert(pandoc.Div({block}, pandoc.Attr("", {"quarto-layout-cell"},
+      {{"style", string.format("flex-basis: %.1f%%;", 100 / columns)}})))
+    rows[#rows] = row
+  end
+  div.classes:insert("quarto-layout-panel")
+  div.content = rows
+  return div
+end
+
+-- A place on a slide: `.absolute` with `top`, `left` and so on, numbers being pixels.
+local function position(element)
+  if page ~= "revealjs" or not element.classes:includes("absolute") then return nil end
+  local style = element.attributes["style"] or ""
+  for _, name in ipairs({"top", "left", "bottom", "right", "width", "height"}) do
+    local value = element.attributes[name]
+    if value then
+      style = style .. name .. ": " .. value .. (tonumber(value) and "px" or "") .. "; "
+      element.attributes[name] = nil
+    end
+  end
+  element.attributes["style"] = style
+  return element
+end
+
 local function callout(div)
   local kind
   for _, class in ipairs(div.classes) do kind = kind or class:match("^callout%-(%a+)$") end
@@ -190,7 +240,7 @@ local function callout(div)
   classes:insert("callout-titled")
   local outer = pandoc.Attr(div.identifier, classes, attributes)
   local icon = pandoc.Div({pandoc.Plain({raw('<i class="callout-icon"></i>')})}, attr("callout-icon-container"))
-  local name = pandoc.Str(kind:sub(1, 1):upper() .. kind:sub(2))
+  local name = pandoc.Str(setting("word-" .. kind))
   if page == "revealjs" then
     -- In slides a callout has no collapsing and a flatter structure, as in Quarto.
     if #title == 0 then title:insert(name) end
@@ -285,6 +335,13 @@ local function figure(block)
   local content = block.content
   if content[1].t == "Plain" then content[1] = pandoc.Para(content[1].content) end
   local caption = pandoc.utils.blocks_to_inlines(block.caption.long or {})
+  content = content:walk({Image = function(image)
+    -- What stands in a film's place says that it is one, since the caption follows.
+    if image.src:match("%.mp4$") or image.src:match("%.webm$") or image.src:match("%.ogv$") then
+      image.caption = pandoc.Inlines({})
+      return image
+    end
+  end})
   local attributes = pandoc.Attr(block.identifier, {"quarto-figure", "quarto-figure-center"})
   return figure_box(content, caption, attributes), false
 end
@@ -308,7 +365,7 @@ end
 local function fold(block)
   if not block.classes:includes("cell-code") then return nil end
   local wanted = block.attributes["code-fold"] or setting("code-fold") or "false"
-  local summary = block.attributes["code-summary"] or setting("code-summary")
+  local summary = block.attributes["code-summary"] or setting("code-summary") or setting("word-code")
   block.attributes["code-fold"], block.attributes["code-summary"] = nil, nil
   if wanted == "false" or wanted == "0" then return block end
   local open = wanted == "show" and " open" or ""
@@ -324,13 +381,16 @@ function Pandoc(doc)
   for _, filter in ipairs({
     conditions,
     {traverse = "topdown", Blocks = annotations},
+    {CodeBlock = unexecuted},
     {CodeBlock = line_numbers},
     {Div = move_output},
     {Para = pause, BlockQuote = quote, Table = widths},
     {Div = function(div) return callout(div) or tabset(div) end},
+    {Div = panel},
     {traverse = "topdown", Figure = figure, Para = bare_figure, Plain = bare_figure,
       Table = function(block) return block, false end},
     {Image = image_text},
+    {Div = position, Span = position, Image = position},
     {traverse = "topdown", CodeBlock = fold},
   }) do
     doc.blocks = doc.blocks:walk(filter)

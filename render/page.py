@@ -15,6 +15,9 @@ from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import babel.dates
+import yaml
+
 from .cells import Assembled
 from .project import CONFIG, PageFormat, Project
 from .qmd import Document, RenderError
@@ -69,16 +72,31 @@ def navbar(project: Project, page: PageFormat) -> str:
     return "\n".join([*parts, "</ul>", "</div></nav>"])
 
 
-def written_date(value: Any, deck: bool) -> str:
+WORDS = yaml.safe_load((HERE / "static" / "words.yml").read_text(encoding="utf-8"))
+
+
+def words_of(document: Document, page: PageFormat) -> dict[str, str]:
+    """What a page says by itself in its language ("Note", "References"); a RenderError names those known."""
+    language = str(page.get("lang"))
+    if language.partition("-")[0] not in WORDS:
+        message = f"the language '{language}' is not known here, only {', '.join(WORDS)}"
+        raise document.problem(message, document.front_lines.get(("lang",)))
+    return WORDS[language.partition("-")[0]]
+
+
+def written_date(value: Any, document: Document, page: PageFormat) -> str:
     """A date as Quarto shows it: "November 22, 2026", in a deck 2026-11-22; other words stay as they are."""
     try:
-        day = date.today() if str(value) == "today" else datetime.fromisoformat(str(value)).date()
+        if str(value) == "last-modified":
+            day = date.fromtimestamp(document.path.stat().st_mtime)
+        else:
+            known = str(value) in ("today", "now")
+            day = date.today() if known else datetime.fromisoformat(str(value)).date()
     except ValueError:
         return str(value)
-    if deck:
+    if page.name == "revealjs":
         return day.isoformat()
-    months = "January February March April May June July August September October November December"
-    return f"{months.split()[day.month - 1]} {day.day}, {day.year}"
+    return babel.dates.format_date(day, "long", str(page.get("lang")).replace("-", "_"))
 
 
 def listed(value: Any) -> list[Any]:
@@ -99,20 +117,35 @@ def metadata(project: Project, document: Document, page: PageFormat) -> dict[str
             name: str(page.get(name)).lower() if isinstance(page.get(name), bool) else str(page.get(name))
             for name in ("code-fold", "code-summary", "code-line-numbers")
             if page.get(name) is not None
-        },
+        }
+        | {f"word-{name}": word for name, word in words_of(document, page).items()},
         "link-citations": True,
     }
     values |= {name: str(page.get(name)) for name in ("title", "subtitle") if page.get(name) is not None}
-    for name in ("author", "institute"):
-        names = listed(page.get(name))
-        if any(isinstance(each, (dict, list)) for each in names):
+    people = {name: listed(page.get(name)) for name in ("author", "institute")}
+    for name, given in people.items():
+        if any(isinstance(each, (dict, list)) for each in given):
             message = f"`{name}` must be a name or a list of names"
-            raise document.problem(message, document.front_lines.get((name,)))
-        if names:
-            values[name] = [str(each) for each in names]
+            document.report(message, document.front_lines.get((name,)))
+    # As in Quarto each author has one institute, the last one all that are left.
+    authors, institutes = (
+        [str(each) for each in people["author"]],
+        [str(each) for each in people["institute"]],
+    )
+    ends = [*range(1, len(authors)), len(institutes)]
+    values["by-author"] = [
+        {"name": name, "institutes": institutes[number:end]}
+        for number, (name, end) in enumerate(zip(authors, ends))
+    ]
+    values |= {
+        "author": authors,
+        "words": words_of(document, page),
+        "affiliated": bool(authors and institutes),
+    }
+    values["one-institute"] = len(institutes) == 1
     if page.get("date"):
-        values["date"] = written_date(page.get("date"), page.name == "revealjs")
-    values["has-title-metadata"] = any(name in values for name in ("author", "date", "institute"))
+        values["date"] = written_date(page.get("date"), document, page)
+    values["has-title-metadata"] = bool(authors or page.get("date"))
     if page.name == "revealjs" and page.get("footer"):
         values["footer"] = str(page.get("footer"))
     if page.name == "html" and project.website.get("page-footer"):

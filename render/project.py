@@ -57,7 +57,7 @@ KEYS: dict[str, dict[str, tuple | None]] = {
 MUST_SAY = {"html": ("fig-format",), "revealjs": ("fig-format", "auto-stretch")}
 
 # What Quarto assumes for each format when nobody says otherwise.
-_COMMON: dict[str, Any] = {"fig-dpi": 96, "fig-height": 5, "code-summary": "Code", "lang": "en"}
+_COMMON: dict[str, Any] = {"fig-dpi": 96, "fig-height": 5, "lang": "en"}
 _EXECUTE = {"enabled": True, "eval": True, "error": False, "output": True, "include": True}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "html": _COMMON | {"execute": _EXECUTE | {"echo": True, "warning": True}, "fig-width": 7},

@@ -20,6 +20,7 @@ OPTION = re.compile(r"^#[ \t]*\| ?(?P<text>.*)$")  # formatters write `# |`, and
 
 INCLUDE = re.compile(r"^\s*\{\{<\s*include\s+(?P<name>\S+)\s*>\}\}\s*$")
 INCLUDED = 1_000_000
+VIDEO = re.compile(r"^\s*\{\{<\s*video\s+(?P<path>\S+)(?P<rest>[^>]*)>\}\}\s*$")
 
 KeyLines = dict[tuple, int]
 

@@ -1,16 +1,18 @@
 """Makes the pages that Quarto rendered work from disk, without network and without an error.
 
 Quarto runs this file after each render (`project: post-render:` in _quarto.yml) with whatever
-Python it found, so it needs nothing but the standard library. It sees to eight things:
+Python it found, so it needs nothing but the standard library. It sees to ten things:
 
 - Scripts, style sheets and the like from another host are left out. Quarto adds two such scripts
   (requirejs and jquery) to each page that has a cell with HTML output.
 - ES modules, which no browser loads from disk, come inside the page, with all that they import.
 - A pause (`. . .`) on pages that are not slides, where it means nothing, is left out.
 - Code and output on pages that are not slides take the focus, so that keys scroll long lines.
-- Cells of tables whose text is Chinese say so, for those who listen.
+- Cells of tables whose text is Chinese say so, for those who listen, and an image without a text takes its
+  caption.
 - The link that skips the navigation stands before it; Quarto puts it after, into the text.
 - An image, video or frame from another host is an error, as it is for `python -m render`.
+- Bold letters in maths are upright, whatever the version of pandoc.
 - Beside each link to a notebook stands a badge that opens it on Colab, as `python -m render` has it.
 
 What it has done once it does not do again: a second run changes nothing.
@@ -19,6 +21,7 @@ What it has done once it does not do again: a second run changes nothing.
 from __future__ import annotations
 
 import base64
+import html
 import os
 import re
 import sys
@@ -40,6 +43,20 @@ SHOWN_BY_ANY = ("data-src", "data-background-image", "data-background-video", "d
 CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 PAUSE = re.compile(r"<p>\. \. \.</p>\n?")
+
+
+# Bold italic letters of maths, Latin and Greek, as upright ones.
+BOLD = {code: code - 0x34 for code in range(0x1D468, 0x1D49C)}
+BOLD |= {code: code - 0x74 for code in range(0x1D71C, 0x1D756)}
+
+
+def even_maths(text: str) -> str:
+    """HTML whose `\\boldsymbol{x}` is upright, as pandoc 3.6 has it; 3.9 writes it in italics."""
+
+    def even(match: re.Match[str]) -> str:
+        return match[0].translate(BOLD).replace('mathvariant="bold-italic"', 'mathvariant="bold"')
+
+    return re.sub(r"<math\b.*?</math>", even, text, flags=re.DOTALL)
 
 
 def is_chinese(text: str) -> bool:
@@ -87,6 +104,8 @@ class Page(HTMLParser):
         self._lines = [0] + [match.end() for match in re.finditer("\n", text)]
         self._body: int | None = None
         self._skip_link: int | None = None
+        self._images: list[int] = []
+        self._caption: str | None = None
         self._cell: int | None = None
         self._script: tuple[int, dict[str, str]] | None = None
         self._code = ""
@@ -111,6 +130,12 @@ class Page(HTMLParser):
             self._body = end
         elif tag == "a" and "skip-link" in values.get("class", "").split():
             self._skip_link = start
+        elif tag == "figure":
+            self._images = []
+        elif tag == "img" and "alt" not in values:
+            self._images.append(start + len("<img"))
+        elif tag == "figcaption":
+            self._caption = ""
         elif tag == "pre" and "tabindex" not in values and not self.is_deck:
             self.edits.append((start + len("<pre"), start + len("<pre"), ' tabindex="0"'))
         elif tag == "link" and REMOTE.match(values.get("href", "")):
@@ -123,12 +148,25 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._script is not None:
             self._code += data
+        if self._caption is not None:
+            self._caption += data
         if self._cell is not None and is_chinese(data):
             self.edits.append((self._cell, self._cell, ' lang="zh"'))
             self._cell = None
 
+    def handle_entityref(self, name: str) -> None:
+        if self._caption is not None:
+            self._caption += html.unescape(f"&{name};")
+
+    def handle_charref(self, name: str) -> None:
+        self.handle_entityref(f"#{name}")
+
     def handle_endtag(self, tag: str) -> None:
         self._cell = None
+        if tag == "figcaption" and self._caption is not None:
+            alternative = html.escape(" ".join(self._caption.split(" ")).strip())
+            self.edits += [(place, place, f' alt="{alternative}"') for place in self._images if alternative]
+            self._images, self._caption = [], None
         if tag == "a" and self._skip_link is not None:
             start, end = self._skip_link, self._here() + len("</a>")
             if self._body is not None and self.text[self._body : start].strip():
@@ -240,7 +278,7 @@ def mend(text: str, path: Path) -> tuple[str, list[str]]:
         if not new and text[start - 1 : start] == "\n" and text[end : end + 1] == "\n":
             end += 1
         text = text[:start] + new + text[end:]
-    return text, page.said
+    return even_maths(text), page.said
 
 
 def output_files() -> list[Path]:

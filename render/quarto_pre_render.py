@@ -27,7 +27,7 @@ def frozen(source: str, document, formats: list, notebooks: dict) -> tuple[dict,
     """What Quarto would keep of a page: its result for all formats, and the figures by their names."""
     from render.cells import assemble
 
-    made = {each.name: assemble(document, notebooks[each.name], each) for each in formats}
+    made = {each.name: assemble(document, notebooks[each.name], each, for_quarto=True) for each in formats}
     document.check()
     first = formats[0].name
     parts = []

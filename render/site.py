@@ -22,7 +22,7 @@ from .cache import Store, digest_of, digest_of_files
 from .cells import assemble
 from .colab import Repository
 from .execute import execute, steps
-from .page import Job, convert, job, style_sheets
+from .page import Job, convert, job, style_sheets, words_of
 from .project import PageFormat, Project
 from .qmd import Document, RenderError, parse
 from .quarto_post_render import add_badges, write_atomically
@@ -40,7 +40,7 @@ def is_remote(target: str) -> bool:
 
 def local_path(target: str, output: str) -> str | None:
     """The site path that a reference from a page means, or None for a place on the page itself."""
-    path = re.split(r"[#?]", target, maxsplit=1)[0]
+    path = unquote(re.split(r"[#?]", target, maxsplit=1)[0])
     if path.startswith("/"):
         return posixpath.normpath(path.lstrip("/"))
     return posixpath.normpath(posixpath.join(posixpath.dirname(output), path)) if path else None
@@ -190,7 +190,7 @@ class Site:
                     document.problems.append(error)
                     return target
 
-            html = finish(convert(document, jobs[each.name]), each, resolve, placed)
+            html = finish(convert(document, jobs[each.name]), each, resolve, words_of(document, each), placed)
             if each.name == "html" and self.project.website.get("repo-url"):
                 repository = Repository.of(self.project)
                 html = add_badges(html, repository.url, repository.ref)
@@ -227,7 +227,7 @@ class Site:
                 message = f"'{target}' is a remote resource; pages work without network"
                 raise self._problem(document, target, message)
             return target
-        path = local_path(unquote(target), page.output)
+        path = local_path(target, page.output)
         if path is None or path.startswith(f"{LIBRARIES}/") or path in figures:
             return target
         source = self.project.root / path
