@@ -273,6 +273,7 @@ class _CellWriter:
         self.figures[path] = value.encode("utf-8") if is_text else base64.b64decode(value)
         size = output.get("metadata", {}).get(mime, {})
         attributes = [attribute(side, size[side]) for side in ("width", "height") if size.get(side)]
+        alternative = alternative or size.get("alt")
         if alternative is not None:
             attributes.append(attribute("fig-alt", alternative))
         return f"![{caption or ''}]({path})" + (f"{{{' '.join(attributes)}}}" if attributes else "") + "\n"

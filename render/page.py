@@ -273,7 +273,8 @@ def convert(document: Document, job: Job) -> str:
             reason = reason.split(".lua:", 1)[1].split(": ", 1)[-1]
         raise document.problem(reason.strip() or "pandoc failed without a message")
     for message in re.split(r"^\[WARNING\] *", messages, flags=re.MULTILINE)[1:]:
-        _report_warning(document, job, " ".join(message.split()))
+        if "translation" not in message:  # pandoc's own words, of which no page has any
+            _report_warning(document, job, " ".join(message.split()))
     return done.stdout.decode("utf-8")
 
 

@@ -221,7 +221,14 @@ class Site:
     ) -> str:
         """A reference as the page has it; what it leads to is noted in `copies`, or is an error."""
         if kind == "text":
-            raise self._problem(document, target, f"pandoc does not read `{target}` as the mark of a div")
+            message, depth = f"pandoc does not read `{target}` as the mark of a div", 0
+            for line in document.markdown_lines:
+                mark = re.match(r"\s*:{3,}\s*(.*)", line.text)
+                if mark and not line.verbatim:
+                    depth += 1 if mark[1] else -1
+                    if line.text.strip() == target and (mark[1] or depth < 0):
+                        raise document.problem(message, line.number)
+            raise self._problem(document, target, message)
         if is_remote(target):
             if kind != "link" and not target.startswith("data:"):
                 message = f"'{target}' is a remote resource; pages work without network"

@@ -65,7 +65,7 @@ REFUSED = [
     ("a\n\n::: {.callout-danger}\nx\n:::\n", 3, "'callout-danger'"),
     ("a\n\n::: theorem\nx\n:::\n", 3, "'theorem'"),
     ("a\n\n::: {.panel-sidebar}\nx\n:::\n", 3, "'panel-sidebar'"),
-    ("::: {layout-ncol=2}\nx\n:::\n", 1, "'layout-ncol'"),
+    ("::: {layout-nrow=2}\nx\n:::\n", 1, "'layout-nrow'"),
     ('::: {.callout-note appearance="simple"}\nx\n:::\n', 1, "'appearance'"),
     ("::: {.callout-note collapse=maybe}\nx\n:::\n", 1, "true, false"),
     ("## Title {.column-page}\n", 1, "'column-page'"),
