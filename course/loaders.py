@@ -57,29 +57,44 @@ def class_folders(root_folder: str | Path) -> list[tuple[str, Path]]:
     return found
 
 
-def image_paths(folder: str | Path) -> list[str]:
-    """Paths of the images in one class folder; shorter names first, so that 2.png precedes 10.png.
+def find_images(root_folder: str | Path) -> tuple[dict[str, list[str]], list[str]]:
+    """The paths of each class's images, shorter names first (2.png, 10.png), and what is passed over.
 
-    Files of other kinds and hidden ones are passed over, pictures that cannot be read with a warning.
+    Passed over, by names below the folder, are files and folders among the images that are none by their
+    names, and images beside the classes; what systems leave behind is not spoken of. Errors are those of
+    `class_folders`.
     """
-    endings = {
-        name: "." + name.rpartition(".")[2].lower() for name in os.listdir(folder) if not is_junk(name)
-    }
-    if others := [name for name, ending in endings.items() if ending in photos.OTHER_SUFFIXES]:
-        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    found = {}
+    passed_over = _sorted_names(root_folder)[0]
+    for label, path in class_folders(root_folder):
+        names, others = _sorted_names(path)
+        found[label] = [os.path.join(path, name) for name in names]
+        passed_over += [f"{label}/{name}" for name in others]
+    return found, passed_over
+
+
+def _sorted_names(folder: str | Path) -> tuple[list[str], list[str]]:
+    """The names of a folder's images, and of what else is there but junk; shorter names first."""
+    images, others = [], []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: (len(entry.name), entry.name)):
+            if not is_junk(entry.name):
+                suffix = os.path.splitext(entry.name)[1].lower()
+                (images if suffix in photos.SUFFIXES and not entry.is_dir() else others).append(entry.name)
+    return images, others
+
+
+def _images_by_class(root_folder: str | Path, none_will_do: bool = False) -> dict[str, list[str]]:
+    """The paths of each class's images, of which there is one; a warning counts what is passed over."""
+    found, others = find_images(root_folder)
+    if others:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         warnings.warn(
-            f"Left out, since pictures of this kind are not read: {min(others)}{more} in {folder}. "
-            "Save them as PNG or JPEG.",
-            stacklevel=4,
+            f"{len(others)} passed over in {root_folder}: {', '.join(others[:5])}{more}. Read are pictures "
+            "directly inside each class folder; save those of other kinds as PNG or JPEG.",
+            stacklevel=3,
         )
-    images = sorted((len(name), name) for name, ending in endings.items() if ending in photos.SUFFIXES)
-    return [os.path.join(folder, name) for _, name in images]
-
-
-def _images_by_class(root_folder: str | Path) -> dict[str, list[str]]:
-    """The paths of each class's images, of which there is at least one."""
-    found = {label: image_paths(path) for label, path in class_folders(root_folder)}
-    if not any(found.values()):
+    if not any(found.values()) and not none_will_do:
         raise ValueError(
             f"The class folders of {root_folder} hold no images. Expected files ending in "
             f"{', '.join(sorted(photos.SUFFIXES))} directly inside each class folder."
@@ -99,7 +114,7 @@ def count_images_in_folders(root_folder: str | Path) -> "pd.Series":
     """
     import pandas as pd
 
-    counts = {label: len(image_paths(path)) for label, path in class_folders(root_folder)}
+    counts = {label: len(paths) for label, paths in _images_by_class(root_folder, True).items()}
     return pd.Series(counts, name="images", dtype="int64").rename_axis("class")
 
 
@@ -164,7 +179,7 @@ def load_images_from_directory(
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Load a folder of labelled images, as the loop over `preprocess_image` would.
 
-    A warning says when a class has no images here, or is skipped.
+    Warnings say what is passed over, and when a class has no images here, or is skipped.
 
     Parameters
     ----------

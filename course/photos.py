@@ -10,17 +10,22 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 # Endings of the pictures that are read. HEIC is among them so that it is refused with advice.
 SUFFIXES = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .jp2 .webp .gif .bmp .dib .tif .tiff .tga .ppm .pgm .pbm .pnm"
-    " .avif .heic .heif".split()
+    ".png .apng .jpg .jpeg .jpe .jfif .jif .mpo .jp2 .j2k .jpx .jpf .j2c .jpc .webp .gif .bmp .dib .tif .tiff"
+    " .tga .ppm .pgm .pbm .pnm .psd .ico .icns .pcx .sgi .qoi .avif .avifs .heic .heics .heif .heifs"
+    " .hif".split()
 )
-# Endings of pictures that are left out, with a word.
-OTHER_SUFFIXES = frozenset(".jxl .psd .xcf .svg .eps .raw .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf".split())
 # What files of the iPhone's usual format begin with, after four bytes.
 _HEIC = tuple(b"ftyp" + brand for brand in b"heic heix heim heis hevc hevx mif1 msf1".split())
+
+# Pillow lists deep grey TIFFs for one order of bytes, or one meaning of zero, alone.
+for _order, _raw in ((b"II", "I;16"), (b"MM", "I;16B")):
+    for _zero in (0, 1):
+        TiffImagePlugin.OPEN_INFO.setdefault((_order, _zero, (1,), 1, (16,), ()), (_raw, _raw))
+        TiffImagePlugin.OPEN_INFO.setdefault((_order, _zero, (1,), 1, (12,), ()), ("I;16", "I;12"))
 
 # Pillow warns at half of the size that it refuses. (Not set and unset for each file: threads read.)
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -45,36 +50,66 @@ def read_picture(path: str | PathLike, enough: int | None = None) -> Image.Image
         rule makes grey; or more pixels than Pillow opens, 179 million.
     """
     with _opened(path) as image:
-        if image.format == "TIFF" and image.n_frames > 1:
-            warnings.warn(
-                f"{path} has {image.n_frames} pages; only the first is read. Save each as a file.",
-                stacklevel=2,
-            )
-        if image.format == "JPEG" and enough:
-            image.draft("RGB", (enough, enough))
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
-            return _eight_bits(upright, image)
-        if image.mode in ("I", "F"):
-            raise PhotoError(
-                f"{path} has 32-bit levels, and nothing says which of them is white; save it with 8 "
-                "or 16 bits"
-            )
-        if image.has_transparency_data:
-            upright = upright.convert("RGBA")
-            paper = Image.new("RGBA", upright.size, "white")
-            return Image.alpha_composite(paper, upright).convert("RGB")
-        return upright.convert("L" if image.mode in ("L", "1") else "RGB")
+        if (number := len(_pages(image))) > 1:
+            told = f"{path} has {number} pages; only the first is read. Save each as a file."
+            warnings.warn(told, stacklevel=2)
+        return _read(image, path, enough)
+
+
+def read_pages(path: str | PathLike, enough: int | None = None) -> Iterator[Image.Image]:
+    """Read every page of a TIFF, or the one picture of another file, as `read_picture` does."""
+    with _opened(path) as image:
+        for number in _pages(image):
+            image.seek(number)
+            yield _read(image, path, enough)
+
+
+def _pages(image: Image.Image) -> list[int]:
+    """Go to a TIFF's first page; the numbers of all of them, without previews and masks of a page."""
+    pages = []
+    for number in range(image.n_frames if image.format == "TIFF" else 0):
+        image.seek(number)
+        if not image.tag_v2.get(ExifTags.Base.NewSubfileType, 0) & 0b101:
+            pages.append(number)
+    pages = pages or [0]
+    image.seek(pages[0])
+    return pages
+
+
+def _read(image: Image.Image, path: str | PathLike, enough: int | None) -> Image.Image:
+    """The picture that an open file has here, as `read_picture` returns it."""
+    if image.format == "JPEG" and enough:
+        image.draft("RGB", (enough, enough))
+    clear = image.info.get("transparency")
+    if image.format == "PNG" and clear is not None and image.tile:  # levels as in the file, not as decoded
+        kind = image.tile[0][3]
+        if isinstance(clear, int):
+            image.info["transparency"] = clear * {"L;2": 85, "L;4": 17}.get(kind, 1)
+        elif kind == "RGB;16B":
+            image.info["transparency"] = tuple(level >> 8 for level in clear)
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return _eight_bits(upright, image)
+    if image.mode in ("I", "F"):
+        raise PhotoError(
+            f"{path} has 32-bit levels, or levels with a sign, and nothing says which of them is white; "
+            "save it with 8 or 16 bits"
+        )
+    if image.has_transparency_data:
+        upright = upright.convert("RGBA")
+        paper = Image.new("RGBA", upright.size, "white")
+        return Image.alpha_composite(paper, upright).convert("RGB")
+    return upright.convert("L" if image.mode in ("L", "1") else "RGB")
 
 
 def _eight_bits(image: Image.Image, source: Image.Image) -> Image.Image:
     """Round deep grey levels; Pillow itself would cut them off at 255."""
-    tags = getattr(source, "tag_v2", {})
+    tags = getattr(source, "tag_v2", {ExifTags.Base.PhotometricInterpretation: 1})
     white = 2 ** tags.get(ExifTags.Base.BitsPerSample, (16,))[0] - 1
     levels = np.asarray(image).astype(np.uint32)
     clear = levels == source.info.get("transparency", -1)
-    if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:  # white is zero
+    if tags.get(ExifTags.Base.PhotometricInterpretation, 0) == 0:  # white is zero, as Pillow takes it
         levels = white - levels
     grey = (levels * 255 + white // 2) // white
     return Image.fromarray(np.where(clear, 255, grey).astype(np.uint8))
@@ -83,6 +118,7 @@ def _eight_bits(image: Image.Image, source: Image.Image) -> Image.Image:
 def picture_size(path: str | PathLike) -> tuple[int, int]:
     """Height and width of an upright picture, from the head of its file; PhotoError if that is damaged."""
     with _opened(path) as image:
+        _pages(image)
         # Pillow gives the sizes of TIFFs upright.
         turned = image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
         return image.size if turned else image.size[::-1]

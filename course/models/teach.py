@@ -21,8 +21,8 @@ from os import PathLike
 from pathlib import Path
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
+from course.loaders import find_images
 from course.models import efficientnet_lite
-from course.paths import is_junk
 from course.photos import SUFFIXES, PhotoError, fit, load_photos, open_photo
 from course.speed import fast_convolutions
 from course.store import files
@@ -91,7 +91,7 @@ class Taught:
             lines.append(f"  … and {len(self.wrong) - 5} more")
         if self.left_out:
             more = f" and {len(self.left_out) - SHOWN} more" if len(self.left_out) > SHOWN else ""
-            lines.append(f"Left out: {'; '.join(list(self.left_out)[:SHOWN])}{more}")
+            lines.append(f"{len(self.left_out)} left out: {'; '.join(list(self.left_out)[:SHOWN])}{more}")
         lines.append(
             "The interval holds for photos like these, taken independently. Shots in series,\n"
             "one background a class or one camera a class make it too good."
@@ -144,53 +144,30 @@ def load_head(path: str | PathLike) -> Taught:
 def find_photos(folder: str | PathLike) -> tuple[dict[str, list[Path]], list[str]]:
     """Find the photos of each class: `folder/<class>/<photo>`.
 
-    Hidden files and files of other kinds are left out, and so are folders inside a class's folder.
     Returned are paths by class, both sorted, and what was left out, in words. TeachError says what is
     missing: the folder, a second class, or five photos of each class.
     """
-    folder = Path(folder)
-    if not folder.exists():
-        raise TeachError(f"the folder {folder} does not exist")
-    if not folder.is_dir():
-        raise TeachError(f"{folder} is a file; name the folder that holds a folder for each class")
-    found: dict[str, list[Path]] = {}
-    left_out: list[str] = []
     try:
-        entries = [each for each in sorted(folder.iterdir()) if not is_junk(each.name)]
-        loose = sum(each.suffix.lower() in SUFFIXES for each in entries if not each.is_dir())
-        for entry in entries:
-            if entry.is_dir():
-                found[entry.name] = _photos_of_class(entry, left_out)
+        images, passed_over = find_images(folder)
+    except FileNotFoundError:
+        raise TeachError(f"the folder {folder} does not exist") from None
+    except NotADirectoryError:
+        raise TeachError(f"{folder} is a file; name the folder that holds a folder for each class") from None
     except OSError as error:
         raise TeachError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise TeachError(str(error)) from error
     wanted = f"wanted are two or more folders in it, one for each class, each with at least {FEWEST} photos"
-    if not found:
-        what = f"{loose} photos, but no folders" if loose else "no folders"
-        raise TeachError(f"{folder} holds {what}; {wanted}")
+    found = {name: sorted(map(Path, paths)) for name, paths in images.items()}
     if not any(found.values()):
         raise TeachError(f"no folder in {folder} holds a photo ({', '.join(sorted(SUFFIXES))}); {wanted}")
     if len(found) == 1:
         raise TeachError(f"{folder} holds one class only, '{next(iter(found))}'; {wanted}")
+    left_out = [f"{name} is no photo inside a class's folder" for name in passed_over]
     if few := _too_few({name: len(photos) for name, photos in found.items()}):
-        raise TeachError(f"too few photos in {folder}: {few}; every class needs at least {FEWEST}")
-    if loose:
-        left_out.append(f"{loose} photos that lie beside the folders")
+        also = f" ({len(left_out)} left out: {'; '.join(left_out[:SHOWN])})" if left_out else ""
+        raise TeachError(f"too few photos in {folder}: {few}; every class needs at least {FEWEST}{also}")
     return found, left_out
-
-
-def _photos_of_class(folder: Path, left_out: list[str]) -> list[Path]:
-    """The photos in a folder; what else lies there is added to `left_out`."""
-    photos = []
-    for path in sorted(folder.iterdir()):
-        if is_junk(path.name):
-            continue
-        if path.is_dir():
-            left_out.append(f"{folder.name}/{path.name} is a folder")
-        elif path.suffix.lower() not in SUFFIXES:
-            left_out.append(f"{folder.name}/{path.name} is no photo")
-        else:
-            photos.append(path)
-    return photos
 
 
 def _too_few(counts: dict[str, int]) -> str:

@@ -201,7 +201,6 @@ def test_stray_files_and_hidden_folders_are_ignored(folder):
         "人/Thumbs.db",
         "人/._1.png",
         "人/desktop.ini",
-        "大/notes.txt",
         ".DS_Store",
         "readme.txt",
         "__MACOSX/人/1.png",

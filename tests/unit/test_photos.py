@@ -10,8 +10,13 @@ from pathlib import Path
 
 from course import photos
 from course.copies import packed
-from course.loaders import get_image_dimensions, load_images_from_directory, preprocess_image
-from course.models.teach import find_photos
+from course.loaders import (
+    count_images_in_folders,
+    get_image_dimensions,
+    load_images_from_directory,
+    preprocess_image,
+)
+from course.models.teach import TeachError, find_photos
 from course.paths import is_junk
 
 import numpy as np
@@ -83,23 +88,35 @@ def palette(transparent: bool) -> Image.Image:
     return made
 
 
-def tiff(levels: np.ndarray, bits: int, white_is_zero: bool) -> bytes:
-    """An uncompressed grey TIFF of 12 or 16 bits, made by hand."""
+def tiff(levels: np.ndarray, bits: int, zero: str, order: str = "<") -> bytes:
+    """An uncompressed grey TIFF of 12 or 16 bits, made by hand; zero is black, white or unsaid."""
     height, width = levels.shape
-    levels = 2**bits - 1 - levels if white_is_zero else levels
+    levels = levels if zero == "black" else 2**bits - 1 - levels
     if bits == 12:
         pairs = levels.reshape(-1, 2).astype(np.uint32)
         whole = (pairs[:, 0] << 12) | pairs[:, 1]
         data = np.stack([whole >> 16, whole >> 8 & 255, whole & 255], axis=1).astype(np.uint8).tobytes()
     else:
-        data = levels.astype("<u2").tobytes()
+        data = levels.astype(order + "u2").tobytes()
     entries = [
-        (256, width), (257, height), (258, bits), (259, 1), (262, 0 if white_is_zero else 1),
+        (256, width), (257, height), (258, bits), (259, 1), (262, int(zero == "black")),
         (273, 8), (277, 1), (278, height), (279, len(data)),
     ]  # fmt: skip
-    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
-    head = struct.pack("<2sHI", b"II", 42, 8 + len(data))
-    return head + data + struct.pack("<H", len(entries)) + directory + b"\0\0\0\0"
+    entries = [entry for entry in entries if entry[0] != 262 or zero != "unsaid"]
+    directory = b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in entries)
+    head = struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, 8 + len(data))
+    return head + data + struct.pack(order + "H", len(entries)) + directory + b"\0\0\0\0"
+
+
+def png(width: int, height: int, bits: int, kind: int, rows: bytes, clear: bytes = b"") -> bytes:
+    """A PNG made by hand; `clear` says what is see-through."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    made = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
+    made += chunk(b"tRNS", clear) if clear else b""
+    return made + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def saved(image: Image.Image, kind: str, **options) -> bytes:
@@ -129,7 +146,12 @@ KINDS = {
     "sixteen bits.png": saved(Image.fromarray(DEEP), "PNG"),
     "sixteen bits.tif": saved(Image.fromarray(DEEP), "TIFF"),
     "sixteen bits.pgm": b"P5 22 30 65535\n" + DEEP.astype(">u2").tobytes(),
-    "white is zero, 16 bits.tif": tiff(DEEP, 16, True),
+    "white is zero, 16 bits.tif": tiff(DEEP, 16, "white"),
+    "white is zero, 16 bits, big-endian.tif": tiff(DEEP, 16, "white", ">"),
+    "white is zero, packed.tif": saved(
+        Image.fromarray(65535 - DEEP), "TIFF", tiffinfo={262: 0}, compression="tiff_lzw"
+    ),
+    "nothing says what zero is.tif": tiff(DEEP, 16, "unsaid"),
     "white is zero, 8 bits.tif": saved(GREY_IMAGE, "TIFF", tiffinfo={262: 0}),
     "big-endian.tif": saved(Image.frombytes("I;16B", (22, 30), DEEP.astype(">u2").tobytes()), "TIFF"),
     "rgb.png": saved(GREY_IMAGE.convert("RGB"), "PNG"),
@@ -179,20 +201,17 @@ def test_one_bit_is_black_and_white(folder) -> None:
     check(folder / "1.png", pixels * np.uint8(255))
 
 
-@pytest.mark.parametrize("name, white_is_zero", [("1.png", False), ("1.tif", False), ("1.tif", True)])
-def test_all_levels_of_sixteen_bits_are_rounded(folder, name, white_is_zero) -> None:
-    levels = np.arange(65_536, dtype=np.uint16).reshape(256, 256)
-    if name == "1.png":
-        Image.fromarray(levels).save(folder / name)
-    else:
-        (folder / name).write_bytes(tiff(levels, 16, white_is_zero))
-    check(folder / name, np.round(levels / 257))
-
-
-def test_twelve_bits_reach_from_black_to_white(folder) -> None:
-    levels = np.arange(4096, dtype=np.uint16).reshape(64, 64)
-    (folder / "1.tif").write_bytes(tiff(levels, 12, False))
-    check(folder / "1.tif", np.round(levels / 4095 * 255))
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("zero", ["black", "white", "unsaid"])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_all_levels_of_many_bits_are_rounded(folder, bits, zero, order) -> None:
+    levels = np.arange(2**bits, dtype=np.uint16).reshape(-1, 64)
+    (folder / "1.tif").write_bytes(tiff(levels, bits, zero, order))
+    expected = np.round(levels / (2**bits - 1) * 255)
+    check(folder / "1.tif", expected)
+    if (bits, zero) == (16, "black"):
+        Image.fromarray(levels).save(folder / "1.tif", "PNG")
+        check(folder / "1.tif", expected)
 
 
 def test_colours_keep_their_places(tmp_path) -> None:
@@ -204,14 +223,54 @@ def test_colours_keep_their_places(tmp_path) -> None:
             assert np.abs(found.astype(int) - np.asarray(image)).max() <= 2, name
 
 
+def test_levels_that_stand_for_paper_count_as_in_the_file(folder) -> None:
+    """A PNG says which level is see-through before few bits become eight."""
+    for bits, level, expected in ((2, 1, [0, 255, 170, 255]), (4, 8, [0, 85, 170, 255])):
+        top = 2**bits - 1
+        packed_row = sum(
+            value << bits * (3 - place) for place, value in enumerate([0, top // 3, top * 2 // 3, top])
+        )
+        row = b"\0" + packed_row.to_bytes(bits * 4 // 8, "big")
+        (folder / "1.png").write_bytes(png(4, 1, bits, 0, row, struct.pack(">H", level)))
+        check(folder / "1.png", np.array([expected], np.uint8))
+    row = b"\0" + struct.pack(">6H", 0, 0, 0, *[0x1234] * 3)
+    (folder / "1.png").write_bytes(png(2, 1, 16, 2, row, struct.pack(">3H", *[0x1234] * 3)))
+    check(folder / "1.png", np.array([[0, 255]], np.uint8))
+
+
+def pages(*images: Image.Image, **options) -> bytes:
+    return saved(images[0], "TIFF", save_all=True, append_images=images[1:], **options)
+
+
 def test_pages_after_the_first_are_spoken_of(folder) -> None:
-    pages = [Image.fromarray(GREY), Image.new("L", (22, 30)), Image.new("L", (22, 30))]
-    pages[0].save(folder / "scan.tif", save_all=True, append_images=pages[1:])
+    blank = Image.new("L", (22, 30))
+    (folder / "scan.tif").write_bytes(pages(GREY_IMAGE, blank, blank))
     with pytest.warns(UserWarning, match=r"scan.tif has 3 pages; only the first"):
         check(folder / "scan.tif", GREY)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         photos.open_photo(photos_of(folder, "one page.tif"))
+
+
+def test_every_page_can_be_read_and_previews_are_none(folder) -> None:
+    preview = Image.new("L", (5, 4), 9)
+    preview.encoderinfo = {"tiffinfo": {254: 1}}
+    lying = Image.fromarray(np.ascontiguousarray(np.rot90(GREY)))
+    lying.encoderinfo = {"tiffinfo": {274: 6}}
+    deep = Image.fromarray(DEEP)
+    deep.encoderinfo = {"tiffinfo": {262: 0}}
+    (folder / "scan.tif").write_bytes(pages(GREY_IMAGE.convert("1"), preview, lying, deep))
+    read = [np.asarray(page) for page in photos.read_pages(folder / "scan.tif")]
+    assert [page.shape for page in read] == [GREY.shape] * 3
+    assert (read[1] == GREY).all() and (read[2] == 255 - GREY).all()
+    (folder / "scan.tif").write_bytes(pages(GREY_IMAGE, preview))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check(folder / "scan.tif", GREY)
+    for name in ("animation.gif", "grey.png"):
+        (folder / name).write_bytes(KINDS[name])
+        (only,) = photos.read_pages(folder / name)
+        assert (np.asarray(only.convert("L")) == GREY).all()
 
 
 def photos_of(folder: Path, name: str) -> Path:
@@ -224,15 +283,7 @@ def photos_of(folder: Path, name: str) -> Path:
 
 def bomb(width: int = 30_000, height: int = 30_000) -> bytes:
     """A PNG of a few hundred bytes that claims to be huge."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    pixels = zlib.compress(b"\0" * 1000)
-    signature = b"\x89PNG\r\n\x1a\n"
-    return signature + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return png(width, height, 8, 0, b"\0" * 1000)
 
 
 HEIC = struct.pack(">I", 24) + b"ftypheic" + b"\0\0\0\0" + b"mif1heic" + b"\0" * 100
@@ -306,20 +357,57 @@ def test_fitting_squeezes_or_crops() -> None:
 # --- one list of endings, one of junk ----------------------------------------------------------
 
 
-def test_every_ending_is_read_and_other_pictures_get_a_word(folder) -> None:
+def test_every_ending_is_read(folder) -> None:
     for suffix in photos.SUFFIXES:
         (folder / f"1{suffix.upper()}").write_bytes(KINDS["grey.png"])
-    (folder / "notes.txt").write_bytes(b"")
     X, _, _ = load_images_from_directory(folder.parent, *GREY.shape)
     assert len(X) == len(photos.SUFFIXES) and (X[..., 0] == GREY).all()
-    for name in ("raw.CR2", "drawing.svg"):
+    found, left_out = find_photos(second_class(folder))
+    assert len(found["人"]) == len(X) and left_out == []
+
+
+def second_class(folder: Path) -> Path:
+    (folder.parent / "b").mkdir()
+    for number in range(5):
+        (folder.parent / "b" / f"{number}.png").write_bytes(KINDS["grey.png"])
+    return folder.parent
+
+
+def test_what_is_passed_over_is_counted_in_one_line(folder) -> None:
+    for number in range(5):
+        (folder / f"{number}.png").write_bytes(KINDS["grey.png"])
+    root = second_class(folder)
+    (root / "loose.jfif").write_bytes(KINDS["grey.png"])
+    (folder / "more").mkdir()
+    (folder / "folder.png").mkdir()
+    for name in ("notes.txt", "raw.CR2", "png", "no ending", "6.png.part", "人.zip", "Thumbs.db", "@eaDir"):
         (folder / name).write_bytes(b"")
-    with pytest.warns(UserWarning, match="not read: drawing.svg and 1 more in .*人"):
-        assert len(load_images_from_directory(folder.parent)[0]) == len(X)
+    (root / "readme.txt").write_bytes(b"")  # no picture, and beside the classes: nobody misses it
+    told = f"9 passed over in {root}: loose.jfif, 人/png, 人/more, 人/人.zip, 人/raw.CR2 and 4 more. "
+    for function in (load_images_from_directory, get_image_dimensions, count_images_in_folders):
+        with pytest.warns(UserWarning) as caught:
+            function(root)
+        assert [str(each.message)[: len(told)] for each in caught] == [told]
+    found, left_out = find_photos(root)
+    assert [len(paths) for paths in found.values()] == [5, 5] and len(left_out) == 9
+    for number in range(5):
+        (root / "b" / f"{number}.png").rename(root / "b" / f"{number}.cr2")
+    with pytest.raises(TeachError, match=r"'b' 0.* \(14 left out: loose.jfif is no photo inside"):
+        find_photos(root)
 
 
 JUNK = [".DS_Store", "._1.png", "Thumbs.db", "THUMBS.DB", "desktop.ini", "__MACOSX", "$RECYCLE.BIN", "@eaDir"]
 JUNK += [".ipynb_checkpoints", "lost+found", "System Volume Information", "#recycle", ".git", "~$a.png"]
+JUNK += [
+    ".Trashes",
+    ".Trash-1000",
+    ".@__thumb",
+    "@SynoEAStream",
+    "#snapshot",
+    "~snapshot",
+    "RECYCLED",
+    "LOST.DIR",
+]
 
 
 def test_junk_is_nobodys_class_and_nobodys_photo(tmp_path) -> None:
@@ -333,7 +421,7 @@ def test_junk_is_nobodys_class_and_nobodys_photo(tmp_path) -> None:
         if not (tmp_path / name).exists():  # not case-sensitive
             (tmp_path / name).mkdir()
             (tmp_path / name / "1.png").write_bytes(b"x")
-    assert all(map(is_junk, JUNK)) and not any(map(is_junk, ["人", "a.png", "thumbs.png", "__a"]))
+    assert all(map(is_junk, JUNK)) and not any(map(is_junk, ["人", "a.png", "thumbs.png", "__a", "@", "#"]))
     assert load_images_from_directory(tmp_path)[2] == ["a", "b"]
     found, left_out = find_photos(tmp_path)
     assert [len(paths) for paths in found.values()] == [5, 5] and left_out == []
