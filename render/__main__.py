@@ -128,6 +128,7 @@ def _render_pip(project: Project, pages: list[Path], everything: bool) -> None:
             progress.page(name, time.perf_counter() - began, f"{what}{note}")
 
     try:
+        site.planned_outputs()
         site.copy_shared()
         raise_all(asyncio.run(site.side_by_side(pages, one)))
         for name in site.remove_unlisted() if everything else ():

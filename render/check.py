@@ -77,7 +77,8 @@ def check_document(document: Document) -> None:
             check_markdown(document, block)
             continue
         _check_cell(document, block)
-        if block.label and (first := labels.setdefault(block.label, block)) is not block:
+        # Labels name files, and some machines know no capitals.
+        if block.label and (first := labels.setdefault(block.label.lower(), block)) is not block:
             message = f"the label '{block.label}' is used twice; first in line {first.line}"
             document.report(message, block, "label")
 

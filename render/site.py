@@ -64,6 +64,7 @@ class Site:
         code = (path for path in sorted(HERE.rglob("*")) if path.is_file() and path.suffix != ".pyc")
         self._code = digest_of_files(code)
         self._pages: dict[str, tuple[Document, list[PageFormat]]] = {}
+        self._planned: dict[str, str] = {}
 
     def load(self, path: Path) -> tuple[Document, list[PageFormat]]:
         """Parse one page, find its settings and check it; each is read once.
@@ -84,14 +85,19 @@ class Site:
 
     def planned_outputs(self) -> set[str]:
         """The path of every page that the project makes, of those too that cannot be read now."""
-        found = set()
-        for path in self.project.pages():
-            try:
-                found |= {each.output for each in self.load(path)[1]}
-            except RenderError:
-                name = path.relative_to(self.project.root).with_suffix("").as_posix()
-                found |= {f"{name}.html", f"{name}.slides.html"}
-        return found
+        if not self._planned:
+            for path in self.project.pages():
+                name = path.relative_to(self.project.root).as_posix()
+                try:
+                    outputs = [each.output for each in self.load(path)[1]]
+                except RenderError:
+                    outputs = [f"{name.removesuffix('.qmd')}.{end}" for end in ("html", "slides.html")]
+                for output in outputs:
+                    if output in self._planned:
+                        message = f"'{output}' would be made of '{self._planned[output]}' as well: rename one"
+                        raise RenderError(message, name)
+                    self._planned[output] = name
+        return set(self._planned)
 
     async def side_by_side(
         self, paths: list[Path], work: Callable[[Path], Awaitable[None]]
