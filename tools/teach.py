@@ -19,7 +19,7 @@ from course.photos import PhotoError
 
 import numpy as np
 
-from tools.console import speak_utf8
+from tools.console import python, speak_utf8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +55,7 @@ def _teach(options: argparse.Namespace) -> None:
     print(taught.summary())
     path = taught.save(options.save or Path(options.folder) / "head.npz")
     print(f"Taught in {taught.seconds:.0f} s and saved to {path}. Now try it on new photos:")
-    print(f"  python -m tools.teach --predict {path} PHOTO …")
+    print(f"  {python('tools.teach', '--predict', path)} PHOTO …")
 
 
 def _predict(head: str, *photos: str) -> None:

@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.sheet import SheetError
-from tools.sheet.photo import load_photo
+from tools.sheet import SheetError, read_photo
+from tools.sheet.photo import load_pages
 
 # --- what each door sees -----------------------------------------------------------------------
 
@@ -37,7 +37,7 @@ def seen(path: Path) -> dict[str, np.ndarray]:
         "load_images_from_directory": load_images_from_directory(path.parent.parent, *size)[0][0, ..., 0],
         "open_photo": np.asarray(photos.open_photo(path)),
         "load_photos": photos.load_photos([path], size)[0],
-        "the sheet reader": load_photo(path),
+        "the sheet reader": next(load_pages(path))[1],
     }
 
 
@@ -219,7 +219,7 @@ def test_colours_keep_their_places(tmp_path) -> None:
     image.paste((220, 0, 0), (0, 0, 30, 20))
     for name, mode in (("rgb.png", "RGB"), ("alpha.png", "RGBA"), ("cmyk.tif", "CMYK")):
         image.convert(mode).save(tmp_path / name)
-        for found in (np.asarray(photos.open_photo(tmp_path / name)), load_photo(tmp_path / name)):
+        for found in (np.asarray(photos.open_photo(tmp_path / name)), next(load_pages(tmp_path / name))[1]):
             assert np.abs(found.astype(int) - np.asarray(image)).max() <= 2, name
 
 
@@ -319,7 +319,7 @@ def test_bad_files_give_one_clear_error_through_every_door(folder, name) -> None
         lambda: photos.load_photos([path]): photos.PhotoError,
         lambda: preprocess_image(path): photos.PhotoError,
         lambda: load_images_from_directory(folder.parent): ValueError,
-        lambda: load_photo(path): SheetError,
+        lambda: read_photo(path): SheetError,
     }
     for door, kind in doors.items():
         with pytest.raises(kind, match=words) as caught:
@@ -328,7 +328,7 @@ def test_bad_files_give_one_clear_error_through_every_door(folder, name) -> None
 
 
 def test_missing_files_and_folders(tmp_path) -> None:
-    for door, kind in ((photos.open_photo, photos.PhotoError), (load_photo, SheetError)):
+    for door, kind in ((photos.open_photo, photos.PhotoError), (read_photo, SheetError)):
         with pytest.raises(kind, match="none.jpg does not exist"):
             door(tmp_path / "none.jpg")
         with pytest.raises(kind, match="is a folder"):

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tools.console import quoted
 from tools.sheet import (
     BOX,
     BOXES,
@@ -51,7 +52,7 @@ from tools.sheet.layout import (
     qr_modules,
     qr_text,
 )
-from tools.sheet.photo import load_photo
+from tools.sheet.photo import load_pages
 
 _SPEC = importlib.util.spec_from_file_location("benchmark_sheet", REPOSITORY / "benchmarks" / "sheet.py")
 simulation = importlib.util.module_from_spec(_SPEC)
@@ -346,7 +347,7 @@ def test_a_bad_file_is_named_with_advice(tmp_path):
 
 def test_large_pictures_are_reduced(tmp_path):
     Image.new("L", (9000, 3000), 200).save(tmp_path / "large.png")
-    assert load_photo(tmp_path / "large.png").shape == (1467, 4400, 3)
+    assert next(load_pages(tmp_path / "large.png"))[1].shape == (1467, 4400, 3)
 
 
 # --- the folder
@@ -458,6 +459,33 @@ def test_command_reads_what_it_can_and_reports_the_rest(first, tmp_path):
     assert f"{written} boxes written, {ROWS * BOXES - written} empty".encode() in done.stdout
     assert b"bad.jpg is empty" in done.stderr
     assert len(files(folder / "out")) == written
+
+
+def test_every_page_of_a_scan_is_read(first, second, tmp_path, capsys):
+    """Fronts, a blank back and a preview are what scanners put into one TIFF."""
+    fronts = [Image.fromarray(photo).convert("L") for photo in (first[1], second[1])]
+    fronts[1].encoderinfo = {"tiffinfo": {262: 0}}  # stored with white as zero
+    blank, preview = Image.new("L", (900, 1200), 250), Image.new("L", (90, 120), 250)
+    preview.encoderinfo = {"tiffinfo": {254: 1}}
+    scan = tmp_path / "all pages.tif"
+    fronts[0].save(scan, save_all=True, append_images=[preview, blank, fronts[1]])
+    out = tmp_path / "my scans"
+    assert main(["read", str(scan), "--out", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert "all pages.tif: page 1 (" in printed.out and "all pages.tif, page 3: page 2 (" in printed.out
+    assert "all pages.tif, page 2: no handwriting sheet found" in printed.err
+    assert "1 page could not be read" in printed.err
+    assert f"COURSE_NOTEBOOK={quoted(out)} make slides" in printed.out and quoted(out) != str(out)
+    assert set(json.loads((out / "manifest.json").read_text(encoding="utf-8"))["pages"]) == {
+        "".join(CHARACTERS[:ROWS]),
+        "".join(CHARACTERS[ROWS : 2 * ROWS]),
+    }
+    written = sum(len(filled.written) for filled, *_ in (first, second))
+    assert len(list(out.glob("*/*.png"))) == written
+    for path in ("one.png", "two.png"):
+        scan.with_name(path).write_bytes(b"")
+    assert main(["read", str(tmp_path / "one.png"), str(tmp_path / "two.png"), "--out", str(out)]) == 1
+    assert "2 pages could not be read" in capsys.readouterr().err
 
 
 def test_command_makes_the_sheet(tmp_path, capsys, monkeypatch):

@@ -23,7 +23,7 @@ from course.paths import DATA
 from tools.casia.adopt import adopt
 from tools.casia.importer import import_gnt
 from tools.casia.layout import MADE_BY, TERMS, CasiaError, Result, check
-from tools.console import speak_utf8
+from tools.console import quoted, speak_utf8
 
 OUT = DATA / "casia"
 _SHOWN = 20
@@ -70,7 +70,7 @@ def _print_result(result: Result, keep_going: bool) -> int:
         f"{len(result.manifest['characters']):,} characters in {result.folder}"
     )
     if all(images.values()):
-        print(f'Use them with: COURSE_DATA="{result.folder}" make slides')
+        print(f"Use them with: COURSE_DATA={quoted(result.folder)} make slides")
     print(TERMS)
     return 1 if result.problems and not keep_going else 0
 

@@ -16,6 +16,7 @@ from course.store.files import as_json, write_whole
 from filelock import FileLock, Timeout
 
 from tools.casia.gnt import Problem
+from tools.console import python
 
 SPLITS = ("Train", "Test")
 MANIFEST = "manifest.json"
@@ -167,7 +168,8 @@ def check(folder: Path) -> list[str]:
         The folder has no such file.
     """
     if not (folder / CHECKSUMS).is_file():
-        raise CasiaError(f'{folder} has no manifest; make one with: {MADE_BY} adopt "{folder}"')
+        command = python("tools.casia", "adopt", folder)
+        raise CasiaError(f"{folder} has no manifest; make one with: {command}")
     faults, listed = [], dict(_listed(folder))
     for name, digest in listed.items():
         try:

@@ -23,6 +23,7 @@ from urllib.request import url2pathname
 from course.characters import CHARACTERS
 
 from tools import ledger
+from tools.console import python
 
 OK, WARNING, FAILURE = "ok", "warning", "FAIL"
 REPOSITORY = ledger.REPOSITORY
@@ -50,7 +51,7 @@ _INSTALL, *_NAMES = {
 }.get(platform.system(), ("sudo apt install", "python3 python3-venv", "graphviz", "chromium"))
 INSTALL_PYTHON, INSTALL_GRAPHVIZ, INSTALL_BROWSER = (f"{_INSTALL} {name}" for name in _NAMES)
 # Nobody shall install the packages into the system's Python.
-INSTALL_PACKAGES = f'"{sys.executable}" -m pip install -r requirements.txt -e .'
+INSTALL_PACKAGES = python("pip", "install", "-r", "requirements.txt", "-e", ".")
 if sys.prefix == sys.base_prefix:
     INSTALL_PACKAGES = "make slides sets up .venv with all of them"
 
@@ -208,7 +209,7 @@ def check_fonts(root: Path = REPOSITORY) -> str:
 
     glyphs = FT2Font(str(root / "assets" / "fonts" / "course-kai.ttf")).get_charmap()
     if missing := [character for character in CHARACTERS if ord(character) not in glyphs]:
-        raise Trouble(f"course-kai.ttf lacks {''.join(missing)}", "python -m tools.fonts.chinese")
+        raise Trouble(f"course-kai.ttf lacks {''.join(missing)}", python("tools.fonts.chinese"))
     return f"{fact}; all {len(CHARACTERS)} characters"
 
 
@@ -262,7 +263,7 @@ def check_graphviz() -> str:
     return f"{program} draws"
 
 
-@check("Browser", f'{INSTALL_BROWSER}, or "{sys.executable}" -m playwright install chromium')
+@check("Browser", f"{INSTALL_BROWSER}, or {python('playwright', 'install', 'chromium')}")
 def check_browser() -> str:
     """A browser of the kind that the tests and `make pdf` drive: it must run a page's script."""
     from render.browser import find_browser
@@ -346,7 +347,8 @@ def check_training(probe: subprocess.Popen, patience: float) -> str:
     except subprocess.TimeoutExpired:
         probe.kill()
         probe.communicate()
-        remedy = "Run it again: the first start is the slowest; or python -m tools.check --patience 60"
+        again = python("tools.check", "--patience", "60")
+        remedy = f"Run it again: the first start is the slowest; or {again}"
         raise Trouble("not measured: Keras and torch took too long to start", remedy, WARNING) from None
     try:
         result = json.loads(_last_line(stdout))

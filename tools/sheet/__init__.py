@@ -4,8 +4,7 @@
 images in the layout of the lecture's notebook set. The same from Python:
 
 >>> make_sheet("sheet.pdf", "大太犬")
->>> readings = [read_photo("photo.jpg")]
->>> save_readings(readings, "data/mine")
+>>> save_readings(read_photo("photo.jpg"), "data/mine")
 """
 
 from .drawing import make_sheet

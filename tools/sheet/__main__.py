@@ -11,7 +11,7 @@ from pathlib import Path
 from course.characters import CHARACTERS
 from course.paths import DATA
 
-from tools.console import speak_utf8
+from tools.console import python, quoted, speak_utf8
 
 from .drawing import make_sheet
 from .folder import read_photo, save_readings
@@ -37,7 +37,7 @@ def _make(arguments: list[str]) -> int:
     pages = make_sheet(out, options.characters, options.paper, options.trace, options.font, options.replace)
     number = f"{pages} page{'s' * (pages > 1)}"
     print(f"{out}: {number}, {options.paper}. Print it, write on it, photograph it, then run")
-    print("  python -m tools.sheet read PHOTO... --out data/mine")
+    print(f"  {python('tools.sheet', 'read')} PHOTO... --out data/mine")
     return 0
 
 
@@ -58,27 +58,26 @@ def _read(arguments: list[str]) -> int:
     add("--characters", help="those of the whole sheet, where its code cannot be read in the photo")
     add("--replace", action="store_true", help="read pages anew that the folder has already")
     options = parser.parse_args(arguments)
-    readings = []
-    failed = 0
-    photos = _photos(options.photos)
-    for photo in photos:
-        try:
-            reading = read_photo(photo, options.characters)
-        except SheetError as error:
-            failed += 1
-            print(error, file=sys.stderr)
-            continue
-        print(reading, flush=True)
-        if reading.written:
-            readings.append(reading)
-        else:
-            print(f"{photo}: no writing found. Use a blue or black pen, not a red one.")
+    readings, failed = [], []
+
+    def report(error: SheetError) -> None:
+        failed.append(error)
+        print(error, file=sys.stderr)
+
+    for photo in _photos(options.photos):
+        for reading in read_photo(photo, options.characters, report):
+            print(reading, flush=True)
+            if reading.written:
+                readings.append(reading)
+            else:
+                print(f"{reading.name}: no writing found. Use a blue or black pen, not a red one.")
     count = save_readings(readings, options.out, options.replace) if readings else 0
     print(f"{count} images written to {options.out}")
     if failed:
-        print(f"{failed} of {len(photos)} photos could not be read, see above.", file=sys.stderr)
+        pages = "1 page" if len(failed) == 1 else f"{len(failed)} pages"
+        print(f"{pages} could not be read, see above.", file=sys.stderr)
     if count:
-        print(f"Run the lecture on them: COURSE_NOTEBOOK={options.out} make slides")
+        print(f"Run the lecture on them: COURSE_NOTEBOOK={quoted(options.out)} make slides")
     return 1 if failed else 0
 
 

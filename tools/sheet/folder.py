@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from course.characters import CHARACTERS
 from course.paths import is_junk
+from course.photos import PhotoError
 from course.store.files import write_whole
 
 import cv2
@@ -18,7 +20,7 @@ import numpy as np
 
 from .ink import cut_boxes
 from .layout import SheetError, split_pages
-from .photo import FoundPage, check_frames, find_page, flatten, load_photo, read_characters
+from .photo import FoundPage, check_frames, find_page, flatten, load_pages, read_characters
 
 MANIFEST = "manifest.json"
 _FORMAT = "own handwriting, 1"
@@ -64,18 +66,35 @@ def read_picture(picture: np.ndarray, name: str = "The photo", characters=None) 
     return PageReading(name, found, on_page, cut_boxes(flat, found.layout, len(on_page)))
 
 
-def read_photo(path: str | os.PathLike, characters=None) -> PageReading:
-    """Read one photo or scan of a page of the sheet.
+def read_photo(
+    path: str | os.PathLike, characters=None, report: Callable[[SheetError], None] | None = None
+) -> list[PageReading]:
+    """Read a photo of a page of the sheet, or a scan of several; one reading for each page.
 
     path: a picture file that Pillow reads (JPEG, PNG, TIFF, WebP, ...). characters: those of the
     whole sheet, needed only where the page's own code cannot be read and the sheet is not the
     course's. The images in the result are (height, width) uint8, grey ink on white (255).
-    Raises SheetError that names the file and what to do: no sheet in it, cut off, bent, too small,
-    not a picture, empty, damaged, too large.
+    A SheetError names the file and what to do: no sheet in it, cut off, bent, too small, not a
+    picture, empty, damaged, too large. It is raised, or given to `report`, and the other pages read.
     """
-    reading = read_picture(load_photo(path), str(path), characters)
-    reading.sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return reading
+
+    def tell(error: ValueError) -> None:
+        if report is None:
+            raise SheetError(str(error)) from error
+        report(SheetError(str(error)))
+
+    readings = []
+    try:
+        for name, picture in load_pages(path):
+            try:
+                readings.append(read_picture(picture, name, characters))
+            except SheetError as error:
+                tell(error)
+    except PhotoError as error:
+        tell(error)
+    for reading in readings:
+        reading.sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return readings
 
 
 def _read_manifest(folder: Path) -> dict:

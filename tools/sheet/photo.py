@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from course.photos import PhotoError, read_picture
+from course.photos import read_pages
 
 import cv2
 import numpy as np
@@ -42,18 +42,16 @@ _ADVICE = (
 )
 
 
-def load_photo(path: str | os.PathLike) -> np.ndarray:
-    """Read a photo or scan as RGB, (height, width, 3) uint8; see `course.photos.read_picture`.
+def load_pages(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each page of a photo or scan: how messages name it, and its RGB, (height, width, 3) uint8.
 
-    Pictures of more than about 4,400 pixels a side are reduced. Raises SheetError that names the
-    file and what to do.
+    Pictures of more than about 4,400 pixels a side are reduced. Raises PhotoError that names the
+    file and what to do; see `course.photos.read_picture`.
     """
-    try:
-        picture = read_picture(path, enough=_WORKING_SIDE).convert("RGB")
-    except PhotoError as error:
-        raise SheetError(str(error)) from error
-    picture.thumbnail((_WORKING_SIDE, _WORKING_SIDE), Image.Resampling.BOX, reducing_gap=None)
-    return np.asarray(picture)
+    for number, page in enumerate(read_pages(path, enough=_WORKING_SIDE), 1):
+        picture = page.convert("RGB")
+        picture.thumbnail((_WORKING_SIDE, _WORKING_SIDE), Image.Resampling.BOX, reducing_gap=None)
+        yield f"{path}, page {number}" if number > 1 else str(path), np.asarray(picture)
 
 
 @dataclass

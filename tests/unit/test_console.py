@@ -1,0 +1,44 @@
+"""Printed commands can be copied."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.console import python, quoted
+
+NAMES = ["plain", "with blank", "it's", 'a "b"', "$HOME", "a&b", "人从众", "(1)", "a;b", "`x`", "a\\b", "*"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="for the shells of Unix")
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_quoted_comes_back_from_the_shell(name) -> None:
+    code = "import sys; print(ascii(sys.argv[1:]))"
+    command = f"{quoted(sys.executable, '-c', code, name)} {quoted(Path('a folder', name))}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ascii([name, str(Path("a folder", name))])
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("C:\\data\\mine", "C:/data/mine"),
+        ("C:\\Users\\A B\\mine", '"C:/Users/A B/mine"'),
+        ("a&b", '"a&b"'),
+        ("it's", '"it\'s"'),
+    ],
+)
+def test_windows_shells_agree_on_double_quotes_and_slashes(name, expected) -> None:
+    assert quoted(name, windows=True) == expected
+    assert shlex.split(expected) == [name.replace("\\", "/")]  # as Git Bash reads it
+
+
+def test_the_python_that_runs_is_named(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "my venv" / "python"))
+    assert python("tools.teach", "a b") == quoted(sys.executable, "-m", "tools.teach", "a b")
+    monkeypatch.chdir(tmp_path)
+    assert python("tools.teach") == quoted(Path("my venv", "python"), "-m", "tools.teach")
