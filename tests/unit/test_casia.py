@@ -26,6 +26,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tools.casia import gnt as gnt_module
 from tools.casia import importer
@@ -423,7 +424,8 @@ def test_chosen_characters_keep_their_names(official, tmp_path):
     assert everything.manifest["images"] == {"Train": 12, "Test": 5}
     some, every = files_below(tmp_path / "some"), files_below(tmp_path / "all")
     assert all(every[name] == content for name, content in some.items() if name.endswith(".png"))
-    assert chosen.notes == ["No image in Train of 鱼.", "No image in Test of 啖 鱼."]
+    assert chosen.notes[0].startswith("1 passed over") and "readme.txt" in chosen.notes[0]
+    assert chosen.notes[1:] == ["No image in Train of 鱼.", "No image in Test of 啖 鱼."]
     assert [e["samples"] for e in chosen.manifest["sources"]] == [3, 5, 5, 4]
     with pytest.raises(CasiaError, match="😀"):
         import_gnt([official], tmp_path / "none", characters="人😀")
@@ -628,6 +630,10 @@ def test_zeros_after_the_last_sample_are_no_problem(tmp_path, capsys):
     command = [str(tmp_path / "train.gnt"), str(tmp_path / "test.gnt"), "--out", str(tmp_path / "out")]
     assert main(command) == 0
     assert "2 training and 2 test images" in capsys.readouterr().out
+    for rest in (b"\x1a", b"\n", bytes(60) + b"\x1a", bytes(100_000) + b"0" + bytes(9)):
+        (tmp_path / "train.gnt").write_bytes(gnt(sample_list("人从", 1)) + rest)
+        assert main([*command[:3], str(tmp_path / f"rest {hash(rest)}")]) == 1
+        assert "no sample follows" in capsys.readouterr().err
     (tmp_path / "train.gnt").write_bytes(bytes(1000))  # no sample at all
     assert main([*command[:3], str(tmp_path / "again")]) == 1
     assert "impossible size" in capsys.readouterr().err
@@ -854,6 +860,27 @@ def test_adopt_reports_faults_and_copies_the_rest(tmp_path, capsys):
     assert main(["adopt", str(folder), "--keep-going"]) == 0
     assert main(["adopt", str(folder), "--out", str(tmp_path / "few"), "--characters", "从"]) == 1
     assert {p.name for p in (tmp_path / "few" / "Train").iterdir()} == {"从"}
+
+
+def test_adopt_takes_every_kind_that_the_loader_reads(tmp_path):
+    folder = unpacked(tmp_path / "unpacked")
+    people = folder / "Train" / "人"
+    for name in ("a.jfif", "b.TIF", "c.webp", "d.PNG"):
+        Image.fromarray(noise(20, 20, 1)).save(people / name, {"b.TIF": "TIFF", "d.PNG": "PNG"}.get(name))
+    (people / "cut.jpg").write_bytes((people / "a.jfif").read_bytes()[:200])
+    (people / "phone.heic").write_bytes(bytes(4) + b"ftypheic" + bytes(40))
+    for junk in (people / "@eaDir", folder / "@eaDir", folder / ".Train", folder / "__MACOSX" / "Train"):
+        png(junk / "1.png", noise(5, 5, 1))
+    result = adopt(folder, tmp_path / "copy")
+    assert kinds(result) == {"damaged image": 2}
+    assert "Save it as JPEG" in "".join(map(str, result.reports))
+    names = {path.name for path in (tmp_path / "copy" / "Train" / "人").iterdir()}
+    assert {"a.jfif", "b.TIF.tif", "c.webp", "d.PNG.png"} <= names and check(tmp_path / "copy") == []
+    adopt(folder)
+    assert check(folder) == [f"Train/人/{name} was added." for name in ("cut.jpg", "phone.heic")]
+    for name in ("cut.jpg", "phone.heic"):
+        (people / name).unlink()
+    assert len(load_images_from_directory(folder / "Train")[0]) == result.manifest["images"]["Train"]
 
 
 def test_an_interrupted_copy_starts_cleanly(tmp_path, monkeypatch):

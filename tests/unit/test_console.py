@@ -19,7 +19,7 @@ NAMES = ["plain", "with blank", "it's", 'a "b"', "$HOME", "a&b", "人从众", "(
 def test_what_is_quoted_comes_back_from_the_shell(name) -> None:
     code = "import sys; print(ascii(sys.argv[1:]))"
     command = f"{quoted(sys.executable, '-c', code, name)} {quoted(Path('a folder', name))}"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == ascii([name, str(Path("a folder", name))])
 
 
@@ -27,7 +27,7 @@ def test_what_is_quoted_comes_back_from_the_shell(name) -> None:
     "name, expected",
     [
         ("C:\\data\\mine", "C:/data/mine"),
-        ("C:\\Users\\A B\\mine", '"C:/Users/A B/mine"'),
+        ("C:\\data\\A B\\mine", '"C:/data/A B/mine"'),
         ("a&b", '"a&b"'),
         ("it's", '"it\'s"'),
     ],

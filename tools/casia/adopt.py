@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from course.paths import is_junk
+from course.photos import SUFFIXES, read_picture
 from course.store.files import move_together
 
 from PIL import Image
@@ -27,7 +28,7 @@ def adopt(
 ) -> Result:
     """Check a folder in the layout and write its manifest, in place or into a copy.
 
-    Every PNG is read and its checksums are tested; faults are counted and reported, and nothing is
+    Every picture is read, and a PNG's checksums are tested; faults are counted and reported, and nothing is
     removed.
 
     Parameters
@@ -69,7 +70,7 @@ def adopt(
         _list_images(splits, None, Path(new), False, result)
         layout.write_manifest(Path(new), root, result)
         if result.folder is None:
-            raise CasiaError(f"{root} holds no sound PNG image in Train/<character> or Test/<character>.")
+            raise CasiaError(f"{root} holds no sound image in Train/<character> or Test/<character>.")
         move_together([layout.CHECKSUMS, layout.MANIFEST], Path(new), root)
     return result
 
@@ -81,9 +82,9 @@ def _find_splits(root: Path) -> dict[str, Path]:
     `CASIA-HWDB_Train/Train`.
     """
     found: dict[str, list[Path]] = {split: [] for split in layout.SPLITS}
-    for path in sorted(root.glob("*/")):
+    for path in filter(Path.is_dir, _seen(root)):
         if split := split_of([path.name]):
-            inner = [each for each in sorted(path.glob("*/")) if split_of([each.name]) == split]
+            inner = [each for each in _seen(path) if each.is_dir() and split_of([each.name]) == split]
             found[split] += inner or [path]
     for split, paths in found.items():
         if len(paths) != 1:
@@ -125,19 +126,20 @@ def _list_images(
                     (folder / split / name).mkdir(parents=True)
                 for image in _seen(path):
                     where = f"{split}/{path.name}/{image.name}"
-                    if image.suffix.lower() != ".png" or not image.is_file():
-                        result.report(Problem("stray file", where, None, "it is no .png; left alone"))
+                    if image.suffix.lower() not in SUFFIXES or not image.is_file():
+                        result.report(Problem("stray file", where, None, "it is no picture; left alone"))
                         continue
                     try:
                         content = image.read_bytes()
-                        with Image.open(io.BytesIO(content), formats=("PNG",)) as opened:
-                            opened.verify()  # the checksum of every chunk
-                    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-                        message = "it cannot be read as PNG; left out"
+                        read_picture(image)  # as the loader will
+                        with Image.open(io.BytesIO(content)) as opened:
+                            opened.verify()  # the checksum of every chunk of a PNG
+                    except (OSError, SyntaxError, ValueError) as error:
+                        message = f"{error}; left out"
                         result.report(Problem("damaged image", where, None, message))
                         continue
                     # 1.PNG becomes 1.PNG.png, so that it cannot meet 1.png
-                    added = ".png" if copied and image.suffix != ".png" else ""
+                    added = image.suffix.lower() if copied and image.suffix not in SUFFIXES else ""
                     if copied:
                         (folder / split / name / f"{image.name}{added}").write_bytes(content)
                     sums.write(layout.checksum_line(f"{split}/{name}/{image.name}{added}", content))

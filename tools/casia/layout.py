@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from course.paths import is_junk
+from course.photos import SUFFIXES
 from course.store.files import as_json, write_whole
 
 from filelock import FileLock, Timeout
@@ -42,6 +44,7 @@ class Result:
     notes: list[str] = field(default_factory=list)  # sentences worth printing
     reports: list[Problem] = field(default_factory=list)  # the first problems
     kinds: Counter[str] = field(default_factory=Counter)  # all problems by kind
+    passed_over: list[str] = field(default_factory=list)  # files of other kinds
 
     @property
     def problems(self) -> int:
@@ -102,7 +105,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         yield partial
-        if any(partial.glob("*/*/*.png")):
+        if any(partial.glob("*/*/*")):
             if out.exists():
                 out.rmdir()  # empty, or this fails; Windows cannot rename onto it
             os.replace(partial, out)
@@ -177,6 +180,7 @@ def check(folder: Path) -> list[str]:
                 faults.append(f"{name} was changed.")
         except OSError as error:
             faults.append(f"{name} cannot be read: {error.strerror}.")
-    images = (path for split in SPLITS for path in sorted((folder / split).glob("*/*.png")))
-    found = (path.relative_to(folder).as_posix() for path in images)
+    paths = (path for split in SPLITS for path in sorted((folder / split).glob("*/*")))
+    images = (path.relative_to(folder) for path in paths if path.suffix.lower() in SUFFIXES)
+    found = (path.as_posix() for path in images if not any(map(is_junk, path.parts)))
     return faults + [f"{name} was added." for name in found if name not in listed]

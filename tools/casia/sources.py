@@ -90,6 +90,11 @@ def find_members(
             for member in _gnt_files(found, stack, result):
                 member.split = split or split_of(reversed(member.names))
                 members.append(member)
+    if others := result.passed_over:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        result.notes.append(
+            f"{len(others):,} passed over, neither .gnt files nor archives: {others[0]}{more}."
+        )
     if undecided := [member.label for member in members if member.split is None]:
         more = f" and {len(undecided) - 1:,} more" if len(undecided) > 1 else ""
         raise CasiaError(
@@ -116,6 +121,8 @@ def _gnt_files(found: Member, stack: contextlib.ExitStack, result: Result) -> It
             advice = "get it again, or unpack it with another tool (.alz: unalz or Bandizip), give the folder"
             message = f"{str(error).partition(chr(10))[0]}; {advice}"
             result.report(Problem("unreadable archive", found.label, None, message))
+    else:
+        result.passed_over.append(found.label)
 
 
 def _entries(

@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from course.data import handwriting_folder
-from course.paths import DATA
-from course.photos import read_picture
+from course.paths import DATA, is_junk
+from course.photos import SUFFIXES, read_picture
 
 import cv2
 import numpy as np
@@ -91,9 +91,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--scan", choices=sorted(REAL), default="course", help="real images (%(default)s)")
     choices = parser.parse_args(arguments)
     train = choices.folder / "Train"
-    paths = sorted((train if train.is_dir() else choices.folder).rglob("*.png"))
+    folder = train if train.is_dir() else choices.folder
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = [path for path in found if not any(map(is_junk, path.relative_to(folder).parts))]
     if not paths:
-        parser.error(f"{choices.folder} holds no PNG file")
+        parser.error(f"{choices.folder} holds no picture")
     table = compare((np.asarray(read_picture(path).convert("L")) for path in paths), choices.scan)
     print(table.to_string(float_format="{:.2f}".format))
     worst = table.xs("difference", level=1).abs().max(axis=1)[BOUND]
