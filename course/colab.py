@@ -40,7 +40,7 @@ def prepare() -> None:
     Raises
     ------
     RuntimeError
-        pip could not install one of them; its message is shown above.
+        The package index is out of reach, or pip could not install what is named; the rest is there.
     """
     loose = [package for module, package in NEEDED.items() if not importlib.util.find_spec(module)]
     if not loose:
@@ -49,24 +49,39 @@ def prepare() -> None:
     specified = _specified()
     wanted = [specified[package] for package in loose]
     print("Installing", ", ".join(wanted), "...")
+    failed = []
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, "installed.txt")
         constraints.write_text("\n".join(_installed()), encoding="utf-8")
-        # Where the course's version does not go with what Colab has, another one may.
-        if _pip(wanted, constraints) and _pip(loose, constraints):
-            raise RuntimeError(
-                "pip could not install " + ", ".join(loose) + " beside the packages that are "
-                "here; its message above says why. Restart the session, run this cell again, and "
-                "if that does not help, tell your lecturer."
-            )
+        if _pip(wanted, constraints):
+            for package in loose:
+                # Where the course's version does not go with what Colab has, another one may.
+                if (reason := _pip([specified[package]], constraints)) and _pip([package], constraints):
+                    failed.append(package)
+                    print(f"{package} could not be installed: {reason}")
     importlib.invalidate_caches()
+    if failed:
+        raise RuntimeError(
+            f"pip could not install {', '.join(failed)} beside the packages that are here, as told above; "
+            "the rest is installed. Restart the session, run this cell again, and if that does not help, "
+            "tell your lecturer."
+        )
     print("The course is ready.")
 
 
-def _pip(requirements: list[str], constraints: Path) -> int:
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+def _pip(requirements: list[str], constraints: Path) -> str:
+    """Install; return what pip said against it, in a line, or nothing."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "2"]
     command = [*pip, "--constraint", str(constraints), *requirements]
-    return subprocess.run(command, check=False).returncode
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    if not done.returncode:
+        return ""
+    if "connection broken by" in done.stderr:
+        raise RuntimeError("The package index is out of reach: check the network, and run this cell again.")
+    lines = done.stderr.splitlines() or [f"pip ended with status {done.returncode}"]
+    return (
+        next((line for line in lines if line.startswith("ERROR:")), lines[-1]).removeprefix("ERROR:").strip()
+    )
 
 
 def _installed() -> list[str]:
@@ -78,7 +93,7 @@ def _installed() -> list[str]:
 
     found: dict[str, str] = {}
     for each in importlib.metadata.distributions():
-        with contextlib.suppress(InvalidRequirement):
+        with contextlib.suppress(InvalidRequirement, LookupError, OSError):  # or have no metadata
             requirement = Requirement(f"{each.metadata['Name']}=={each.version}")
             # Of a package that is there twice, the first is the one that Python imports.
             found.setdefault(re.sub(r"[-_.]+", "-", requirement.name).lower(), str(requirement))

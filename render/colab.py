@@ -32,7 +32,10 @@ if "google.colab" in sys.modules and not os.path.exists("course/colab.py"):
          "{url}", "{ref}"],
         ["-C", folder, "checkout", "--quiet", "FETCH_HEAD"],
     ):
-        subprocess.run(["git", *command], check=True)
+        done = subprocess.run(["git", *command], capture_output=True, encoding="utf-8")
+        if done.returncode:
+            why = (done.stderr.strip() or "git failed").splitlines()[-1]
+            sys.exit(f"The course could not be fetched ({{why}}): check the network, run this cell again.")
     os.chdir(folder)
     sys.path.insert(0, folder)
     from course.colab import prepare

@@ -151,33 +151,78 @@ def test_packages_with_odd_versions_constrain_nothing(monkeypatch):
         distribution("numpy", "2.4.6"),
         distribution("odd", "1.0-local"),
         distribution("older", "unknown"),
+        distribution("build", "2.1.0+cu12.post1.dev"),
+        distribution("git", "2.1.0.git+abc"),
         distribution("NumPy", "1.0"),  # hidden by the other
         distribution("", "1.0"),
         distribution(None, None),
     ]
     monkeypatch.setattr(colab.importlib.metadata, "distributions", lambda: found)
-    assert colab._installed() == ["numpy==2.4.6", "torch==2.13.0+cpu"]
+    assert colab._installed() == ["build==2.1.0+cu12.post1.dev", "numpy==2.4.6", "torch==2.13.0+cpu"]
 
 
-def test_what_is_missing_is_installed_under_constraints(monkeypatch, capsys):
-    """First in the course's version, then in any that goes with what is there; else an error."""
-    monkeypatch.setattr(colab, "NEEDED", {"os": "numpy", "no_such_module": "pillow"})
-    runs, answers = [], [1, 0]
+@pytest.fixture
+def pip(monkeypatch):
+    """What pip is asked to install, and what it answers: the words of each refusal, or nothing."""
+    monkeypatch.setattr(colab, "NEEDED", {"os": "numpy", "no_such_module": "pillow", "nor_this": "scipy"})
+    runs = []
+    answers = {}
 
-    def run_pip(command, check):
-        _, constraints, *wanted = command[-3:]
-        assert command[1:4] == ["-m", "pip", "install"]
+    def run_pip(command, **options):
+        constraints, *wanted = command[command.index("--constraint") + 1 :]
+        assert command[1:4] == ["-m", "pip", "install"] and options["capture_output"]
         assert f"numpy=={np.__version__}" in Path(constraints).read_text(encoding="utf-8").splitlines()
-        runs.append(wanted)
-        return types.SimpleNamespace(returncode=answers.pop(0))
+        runs.append([each.replace("==", "~").split("~")[0] + "~" * ("=" in each) for each in wanted])
+        said = next((answers[each] for each in runs[-1] if each in answers), "")
+        return types.SimpleNamespace(returncode=int(bool(said)), stderr=said)
 
     monkeypatch.setattr(colab.subprocess, "run", run_pip)
+    return runs, answers
+
+
+def test_what_is_missing_is_installed_under_constraints(pip, capsys):
+    """All in the course's version; else each by itself, in that or any that goes with what is there."""
+    runs, answers = pip
     colab.prepare()
-    assert [each[0].split("~")[0] for each in runs] == ["pillow", "pillow"] and runs[1] == ["pillow"]
-    assert runs[0] != runs[1] and capsys.readouterr().out.endswith("The course is ready.\n")
-    answers += [1, 1]
-    with pytest.raises(RuntimeError, match="could not install pillow"):
+    assert runs == [["pillow~", "scipy~"]] and capsys.readouterr().out.endswith("The course is ready.\n")
+    runs.clear()
+    answers["pillow~"] = "ERROR: conflict"
+    colab.prepare()
+    assert runs == [["pillow~", "scipy~"], ["pillow~"], ["pillow"], ["scipy~"]]
+    assert capsys.readouterr().out.endswith("The course is ready.\n")
+
+
+def test_one_failure_is_told_and_the_rest_installed(pip, capsys):
+    runs, answers = pip
+    answers |= dict.fromkeys(
+        ["pillow~", "pillow"], "WARNING: x\nERROR: No matching distribution\nERROR: help"
+    )
+    with pytest.raises(RuntimeError, match="could not install pillow beside .* the rest is installed"):
         colab.prepare()
+    assert runs[-1] == ["scipy~"]
+    assert "pillow could not be installed: No matching distribution\n" in capsys.readouterr().out
+
+
+def test_without_a_network_one_sentence_says_so(pip):
+    runs, answers = pip
+    answers["pillow~"] = "WARNING: Retrying after connection broken by 'NewConnectionError()'\nERROR: none"
+    with pytest.raises(RuntimeError, match=r"^The package index is out of reach: [^.]*\.$"):
+        colab.prepare()
+    assert len(runs) == 1
+
+
+def test_the_cell_says_in_a_sentence_that_the_course_could_not_be_fetched(tmp_path):
+    cell = Repository.of(project()).setup()
+    code = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('google.colab')\n" + cell
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{(tmp_path / 'none').as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": Repository.of(project()).url,
+    }
+    done = run(sys.executable, code, tmp_path, environment)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert re.fullmatch(r"The course could not be fetched \(.+\): check the network.*\n", done.stderr)
 
 
 def run(python, code, folder, environment):
