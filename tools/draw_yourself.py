@@ -165,8 +165,8 @@ def look(train_folder: Path) -> dict[str, float]:
     the scan, and ``grey``, the median grey level of the ink.
     """
     rows, framed = [], []
-    for _, path in loaders.class_folders(train_folder):
-        for image_path in loaders.image_paths(path)[::EVERY]:
+    for paths in loaders.find_images(train_folder)[0].values():
+        for image_path in paths[::EVERY]:
             image = np.asarray(read_picture(image_path).convert("L"))
             if not (image < 200).any():
                 continue
@@ -187,7 +187,7 @@ def _picture(model: keras.Model, folder: Path, class_names: list[str]) -> str:
     """One handwritten character, its five likeliest classes and its first feature maps, as SVG."""
     name = EXAMPLE if EXAMPLE in class_names else class_names[0]
     height, width = model.input_shape[1:3]
-    paths = loaders.image_paths(folder / "Test" / name)
+    paths = loaders.find_images(folder / "Test")[0][name]
     images = np.stack([loaders.preprocess_image(path, height, width) for path in paths])
     probabilities = plots.predicted_probabilities(model, images)
     # The first one that it reads right: this picture explains, it is no score.
