@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .execute import Execution, Step, environment
-from .quarto_post_render import write_atomically
+from .files import write_atomically
 
 FOLDER = ".render-cache"
 IGNORED = frozenset({"__pycache__", "Thumbs.db", "desktop.ini", "node_modules", "_site", "_build", "_freeze"})

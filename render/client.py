@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from queue import Empty
 from time import monotonic
 from typing import Any
@@ -25,20 +26,16 @@ class NotebookClient(nbclient.NotebookClient):
 
 
 def look_again(channel: Any) -> None:
-    """Let a channel's `get_msg(timeout)` wait in steps of a second.
-
-    As before, it raises `queue.Empty` after `timeout` seconds; None waits without end.
-    """
+    """Let a channel's `get_msg(timeout)` wait in steps of a second, and end as before."""
     wait = channel.get_msg
 
     async def get_msg(timeout: float | None = None) -> dict[str, Any]:
-        end = None if timeout is None else monotonic() + timeout
+        end = monotonic() + (math.inf if timeout is None else timeout)
         while True:
-            left = LOOK_AGAIN if end is None else min(LOOK_AGAIN, end - monotonic())
             try:
-                return await wait(timeout=max(left, 0.0))
+                return await wait(timeout=max(min(LOOK_AGAIN, end - monotonic()), 0.0))
             except Empty:
-                if end is not None and monotonic() >= end:
+                if monotonic() >= end:
                     raise
 
     channel.get_msg = get_msg

@@ -1,4 +1,4 @@
-"""Notebooks: their form, and what makes each of them run on Colab too.
+"""Notebooks: their form, what makes each of them run on Colab too, and badges beside links to them.
 
 The address comes from `website: repo-url` and `website: repo-branch` in `_quarto.yml`, and from
 nothing else. `repo-branch` names what the notebooks fetch: a release's tag, so that a hand-out given to
@@ -17,6 +17,10 @@ from .project import Project
 
 BADGE = "assets/images/open-in-colab.svg"
 
+NOTEBOOK_LINK = re.compile(
+    r'<a\b[^>]*\bhref="(?P<up>(?:\.\./)*)(?P<path>(?:notebooks|exercises)/[\w.-]+\.ipynb)"[^>]*>'
+    r'[^<]*</a>(?! <a class="colab")'
+)
 SETUP = """\
 # On Colab this cell fetches the course. On your own computer it does nothing.
 import os
@@ -43,26 +47,24 @@ if "google.colab" in sys.modules and not os.path.exists("course/colab.py"):
     prepare()"""
 
 
-def notebook(cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """A notebook (nbformat 4.5) without outputs."""
-    return {
-        "cells": cells,
-        "metadata": {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        },
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
+def notebook(cells: list[dict[str, Any]]) -> bytes:
+    """A notebook file without outputs."""
+    import nbformat  # it takes a second, which a render need not wait
+
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    made = nbformat.v4.new_notebook(
+        cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}}
+    )
+    return (nbformat.writes(made) + "\n").encode("utf-8")
 
 
 def notebook_cell(kind: str, source: str, identifier: str, **metadata: Any) -> dict[str, Any]:
     """A cell of the kind "markdown" or "code"; empty metadata are left out."""
+    from nbformat import v4
+
     kept = {key: value for key, value in metadata.items() if value}
-    if kind == "markdown":
-        return {"cell_type": kind, "metadata": kept, "source": source, "id": identifier}
-    cell = {"cell_type": kind, "execution_count": None, "metadata": kept, "outputs": [], "source": source}
-    return cell | {"id": identifier}
+    new_cell = v4.new_markdown_cell if kind == "markdown" else v4.new_code_cell
+    return new_cell(source, id=identifier, metadata=kept)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,16 @@ class Repository:
         """The address that opens a notebook of the repository on Colab."""
         path = self.url.removeprefix("https://github.com/") + f"/blob/{self.ref}/{path}"
         return "https://colab.research.google.com/github/" + quote(path)
+
+    def add_badges(self, text: str) -> str:
+        """A page's HTML with a badge after each link to a notebook; a second time changes nothing."""
+
+        def badge(match: re.Match[str]) -> str:
+            kind = "exercise" if match["path"].startswith("exercises/") else "notebook"
+            image = f'<img alt="Open the {kind} in Colab" src="{match["up"]}{BADGE}"/>'
+            return f'{match[0]} <a class="colab" href="{self.colab(match["path"])}">{image}</a>'
+
+        return NOTEBOOK_LINK.sub(badge, text)
 
     def setup(self) -> str:
         """The code of the set-up cell."""

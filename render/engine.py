@@ -18,13 +18,11 @@ LEAST_VERSION = (1, 7)
 def quarto_version(program: str) -> tuple[int, ...] | None:
     """The version of a Quarto program, or None where it does not run."""
     try:
-        done = subprocess.run([program, "--version"], capture_output=True, timeout=60)
+        done = subprocess.run([program, "--version"], capture_output=True, encoding="utf-8", timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout.decode("utf-8", "replace"))
-    if done.returncode or not match:
-        return None
-    return tuple(int(part) for part in match.groups() if part is not None)
+    match = re.search(r"\d+(\.\d+)+", done.stdout)
+    return None if done.returncode or not match else tuple(map(int, match[0].split(".")))
 
 
 def choose(engine: str) -> str | None:
@@ -35,9 +33,11 @@ def choose(engine: str) -> str | None:
             raise RenderError("there is no `quarto` on the PATH; `make quarto` installs one")
         return None
     version = quarto_version(program)
+    words = ".".join(map(str, version or ()))
     if version is not None and version >= LEAST_VERSION:
+        print(f"Rendering with Quarto {words} ({program})", flush=True)
         return program
-    found = "does not run" if version is None else "is " + ".".join(map(str, version))
+    found = f"is {words}" if version else "does not run"
     message = f"{program} {found}; version {'.'.join(map(str, LEAST_VERSION))} or later is needed"
     if engine == "quarto":
         raise RenderError(message)
@@ -47,11 +47,8 @@ def choose(engine: str) -> str | None:
 
 def render_with_quarto(program: str, project: Project, pages: list[Path]) -> None:
     """Run `quarto render` with this Python on some pages, or on the whole project for none."""
-    version = ".".join(map(str, quarto_version(program) or ()))
-    print(f"Rendering with Quarto {version} ({program})", flush=True)
-    environment = {**os.environ, "QUARTO_PYTHON": sys.executable}
     for page in pages or [None]:
         command = [program, "render", *([str(page)] if page else [])]
-        done = subprocess.run(command, cwd=project.root, env=environment)
+        done = subprocess.run(command, cwd=project.root, env=os.environ | {"QUARTO_PYTHON": sys.executable})
         if done.returncode:
             raise RenderError(f"`quarto render` ended with status {done.returncode}", page)

@@ -16,174 +16,108 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentParser
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from .colab import Repository, notebook, notebook_cell
+from .files import write_changed
 from .project import Project
 from .qmd import RenderError, read_text
-from .quarto_post_render import write_changed
 
 FOLDER = "exercises"
 SOURCE = "exercises/source"
 SOLUTIONS = "exercises/solutions"
 
-MARK = re.compile(r"^(?P<indent>[ ]*)# --- (?P<what>solution|blank|end) ---\s*$")
+MARK = re.compile(r"^ *# --- (?:solution|blank|end) ---$", re.MULTILINE)
+PART = re.compile(
+    r"^(?P<indent> *)# --- solution ---\n(?P<solution>.*?)"
+    r"(?:^ *# --- blank ---\n(?P<blank>.*?))?^ *# --- end ---(?:\n|$)",
+    re.MULTILINE | re.DOTALL,
+)
 DOTS = "...  # your answer"
-TASK_HEADING = re.compile(r"^## Task (?P<number>\d+): (?P<name>.+) \((?P<minutes>\d+) minutes\)$")
-KINDS = ("task", "check", "wrong")
-KNOWN_METADATA = {*KINDS, "says", "solution", "tags"}
+TASK_HEADING = re.compile(r"^## Task (?P<number>\d+): .+ \((?P<minutes>\d+) minutes\)$", re.MULTILINE)
+KNOWN_METADATA = {"task", "check", "wrong", "says", "solution", "tags"}
 
 
-@dataclass
-class SourceCell:
-    """One cell of a source: "markdown" or "code", its text and its special metadata."""
-
-    kind: str
-    text: str
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    def names(self, what: str) -> str | None:
-        """The task that this cell is the answer, the check or a wrong answer of."""
-        return self.metadata.get(what)
-
-
-@dataclass
-class Exercise:
-    """An exercise as its source has it."""
-
-    path: Path
-    cells: list[SourceCell]
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
-
-    def tasks(self) -> list[str]:
-        """The names of the tasks, in order."""
-        return [cell.metadata["task"] for cell in self.cells if "task" in cell.metadata]
-
-    def headings(self) -> list[re.Match[str]]:
-        """The tasks' headings: number, name and minutes."""
-        lines = (line for cell in self.cells if cell.kind == "markdown" for line in cell.text.splitlines())
-        return [match for line in lines if (match := TASK_HEADING.match(line))]
-
-
-def read_exercise(path: Path) -> Exercise:
-    """Read and check a source; a RenderError says what is wrong with it."""
+def read_exercise(path: Path) -> list[dict[str, Any]]:
+    """The cells of a source, as nbformat has them; a RenderError says what is wrong with it."""
     import jupytext
 
-    cells = []
-    for cell in jupytext.reads(read_text(path, path.name), fmt="py:percent").cells:
-        metadata = {key: value for key, value in cell.metadata.items() if key != "lines_to_next_cell"}
-        cells.append(SourceCell(cell.cell_type, cell.source.rstrip(), metadata))
-    exercise = Exercise(path, cells)
-    if not cells or not cells[0].text.startswith("# "):
+    cells = jupytext.reads(read_text(path, path.name), fmt="py:percent").cells
+    tasks = [cell.metadata["task"] for cell in cells if "task" in cell.metadata]
+    checks = [cell.metadata["check"] for cell in cells if "check" in cell.metadata]
+    if not cells or not cells[0].source.startswith("# "):
         raise RenderError("the first cell must be Markdown that begins with the title, `# …`", path.name)
-    seen: list[str] = []
-    for cell in cells:
-        if problem := _problem_of(cell, seen):
-            raise RenderError(problem, path.name)
-    checked = [cell.metadata["check"] for cell in cells if "check" in cell.metadata]
-    if checked != seen:
-        message = f"each task needs one check, in the same order; tasks {seen}, checks {checked}"
+    if checks != tasks:
+        message = f"each task needs one check, in the same order; tasks {tasks}, checks {checks}"
         raise RenderError(message, path.name)
-    return exercise
+    for cell in cells:
+        cell.source = cell.source.rstrip()
+        cell.metadata.pop("lines_to_next_cell", None)
+        if problem := _problem_of(cell, tasks):
+            raise RenderError(f"{problem}: {cell.source[:60]}", path.name)
+    return cells
 
 
-def _problem_of(cell: SourceCell, seen: list[str]) -> str:
-    """What is wrong with a cell, or ""; a task's name joins those that were seen."""
-    unknown = sorted(set(cell.metadata) - KNOWN_METADATA)
-    if unknown:
+def _problem_of(cell: Any, tasks: list[str]) -> str:
+    """What is wrong with a cell, or ""."""
+    if unknown := sorted(cell.metadata.keys() - KNOWN_METADATA):
         return f"a cell has '{unknown[0]}'; known are {', '.join(sorted(KNOWN_METADATA))}"
-    special = [kind for kind in KINDS if kind in cell.metadata]
-    if len(special) > 1:
-        return f"a cell is both {' and '.join(special)}"
-    kind = special[0] if special else ""
-    name = cell.metadata[kind] if kind else ""
-    if (kind == "wrong") != ("says" in cell.metadata):
-        return 'a wrong answer needs both wrong="task" and says="words of the message"'
-    marks = [match["what"] for line in cell.text.splitlines() if (match := MARK.match(line))]
-    if kind != "task" and marks:
-        return f"a cell that is no task has the mark '# --- {marks[0]} ---'"
-    if kind == "task" and not re.fullmatch(r"(solution (blank )?end ?)+", " ".join(marks)):
+    if "wrong" in cell.metadata and (cell.metadata["wrong"] not in tasks or "says" not in cell.metadata):
+        return 'a wrong answer needs the name of a task, wrong="task", and says="words of the message"'
+    marked = MARK.search("\n".join(split_answer(cell.source)))
+    if marked or ("task" in cell.metadata) != bool(PART.search(cell.source)):
         parts = "'# --- solution ---', perhaps '# --- blank ---', and '# --- end ---'"
-        return f"task '{name}' needs {parts}, in this order"
-    if kind and not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        return f"'{name}' is no name of a task: use lower-case letters, digits and underscores"
-    if kind == "task":
-        if name in seen:
-            return f"two cells are task '{name}'"
-        seen.append(name)
-    if kind and name not in seen:
-        return f"a cell is {kind}='{name}', but no task before it has that name"
+        return f"a task, and no other cell, has {parts}, in this order"
     return ""
 
 
 def split_answer(text: str) -> tuple[str, str]:
     """A task's cell as the solution and as the hand-out have it."""
-    solution: list[str] = []
-    blank: list[str] = []
-    state = "both"
-    indent = ""
-    has_blank = False
-    for line in text.splitlines():
-        mark = MARK.match(line)
-        if mark:
-            if mark["what"] == "end":
-                if not has_blank:
-                    blank.append(indent + DOTS)
-                state = "both"
-            else:
-                has_blank = mark["what"] == "blank"
-                state, indent = mark["what"], mark["indent"]
-            continue
-        if state in ("both", "solution"):
-            solution.append(line)
-        if state == "both":
-            blank.append(line)
-        elif state == "blank":
-            blank.append(re.sub(r"^( *)# ?", r"\1", line))
-    return "\n".join(solution), "\n".join(blank)
+
+    def blank(part: re.Match[str]) -> str:
+        if part["blank"] is None:
+            return f"{part['indent']}{DOTS}\n"
+        return re.sub(r"^( *)# ?", r"\1", part["blank"], flags=re.MULTILINE)
+
+    return PART.sub(r"\g<solution>", text).rstrip("\n"), PART.sub(blank, text).rstrip("\n")
 
 
-def exercise_cells(exercise: Exercise, repository: Repository, *, solution: bool) -> list[dict[str, Any]]:
+def exercise_cells(
+    name: str, cells: list[Any], repository: Repository, *, solution: bool
+) -> list[dict[str, Any]]:
     """The cells of the hand-out or of the solution."""
-    first = exercise.cells[0].text
+    first = cells[0].source
     if solution:
         title, _, rest = first.partition("\n")
         first = f"{title}: solution\n{rest}"
-    path = f"{SOLUTIONS if solution else FOLDER}/{exercise.name}.ipynb"
-    cells = repository.frame(path, first.rstrip(), "title")
+    path = f"{SOLUTIONS if solution else FOLDER}/{name}.ipynb"
+    made = repository.frame(path, first.rstrip(), "title")
     section, number = "start", 0
-    for source in exercise.cells[1:]:
-        if "wrong" in source.metadata or (source.metadata.get("solution") and not solution):
+    for cell in cells[1:]:
+        text, metadata = cell.source, cell.metadata
+        if "wrong" in metadata or (metadata.get("solution") and not solution):
             continue
-        line = source.text.partition("\n")[0]
-        if heading := TASK_HEADING.match(line):
+        tags = list(metadata.get("tags", []))
+        if heading := TASK_HEADING.match(text):
             section, number = f"task-{heading['number']}", 0
-        elif source.kind == "markdown" and line.startswith("## "):
-            section, number = re.sub(r"\W+", "-", line.lower()).strip("-")[:40], 0
-        text = source.text
-        tags = list(source.metadata.get("tags", []))
-        if task := source.names("task"):
+        elif cell.cell_type == "markdown" and text.startswith("## "):
+            section, number = re.sub(r"\W+", "-", text.partition("\n")[0].lower()).strip("-")[:40], 0
+        if task := metadata.get("task"):
             text = split_answer(text)[0 if solution else 1]
             identifier = f"{task}-answer"
-        elif task := source.names("check"):
+        elif task := metadata.get("check"):
             identifier = f"{task}-check"
             if not solution:
                 # So that "Run all" shows every check's message and not only the first.
                 tags.append("raises-exception")
-        elif source.metadata.get("solution"):
+        elif metadata.get("solution"):
             identifier = f"{section}-solution-{number + 1}"
         else:
             number += 1
             identifier = f"{section}-{number}"
-        cells.append(notebook_cell(source.kind, text, identifier.replace("_", "-"), tags=tags))
-    return cells
+        made.append(notebook_cell(cell.cell_type, text, identifier.replace("_", "-"), tags=tags))
+    return made
 
 
 def outputs(project: Project) -> dict[str, bytes]:
@@ -191,11 +125,10 @@ def outputs(project: Project) -> dict[str, bytes]:
     repository = Repository.of(project)
     found = {}
     for path in sorted((project.root / SOURCE).glob("*.py")):
-        exercise = read_exercise(path)
+        cells = read_exercise(path)
         for folder, solution in ((FOLDER, False), (SOLUTIONS, True)):
-            made = notebook(exercise_cells(exercise, repository, solution=solution))
-            text = nbformat.writes(nbformat.from_dict(made)) + "\n"
-            found[f"{folder}/{exercise.name}.ipynb"] = text.encode("utf-8")
+            made = exercise_cells(path.stem, cells, repository, solution=solution)
+            found[f"{folder}/{path.stem}.ipynb"] = notebook(made)
     if not found:
         raise RenderError(f"{SOURCE}/ holds no exercise")
     return found

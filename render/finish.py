@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from bs4 import BeautifulSoup, Comment, Tag
 
 from .project import PageFormat
-from .quarto_post_render import even_maths, is_chinese
 
 REFERENCES = (
     ("img", "src", "image"),
@@ -23,8 +22,45 @@ REFERENCES = (
     ("script", "src", "resource"),
     ("a", "href", "link"),
     (True, "data-background-image", "image"),
+    (True, "data-background-video", "image"),
+    (True, "data-background-iframe", "resource"),
     (True, "data-src", "image"),
+    (True, "poster", "image"),
 )
+CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
+# Bold italic letters of maths, Latin and Greek, as upright ones.
+BOLD = {code: code - 0x34 for code in range(0x1D468, 0x1D49C)}
+BOLD |= {code: code - 0x74 for code in range(0x1D71C, 0x1D756)}
+
+
+def even_maths(text: str) -> str:
+    """HTML whose `\\boldsymbol{x}` is upright, as pandoc 3.6 has it; 3.9 writes it in italics."""
+
+    def even(match: re.Match[str]) -> str:
+        return match[0].translate(BOLD).replace('mathvariant="bold-italic"', 'mathvariant="bold"')
+
+    return re.sub(r"<math\b.*?</math>", even, text, flags=re.DOTALL)
+
+
+def is_chinese(text: str) -> bool:
+    """Whether a text is Chinese, with no letters of another script beside it."""
+    return bool(CHINESE.search(text)) and not LATIN.search(text)
+
+
+def missing_attributes(soup: BeautifulSoup, is_deck: bool) -> Iterator[tuple[Tag, str, str]]:
+    """What pages of both engines lack: each tag with the name and the value of an attribute."""
+    for cell in soup.select("th:not([lang]), td:not([lang])"):
+        # What a cell of the lecture printed: nobody could mark it in the text.
+        if cell.string and is_chinese(cell.string) and not cell.find(lang=True):
+            yield cell, "lang", "zh"
+    for image in soup.select("figure img:not([alt])"):
+        caption = image.find_parent("figure").find("figcaption")
+        if text := " ".join(caption.get_text().split()) if caption else "":
+            yield image, "alt", text
+    # Long lines are scrolled sideways, which the keyboard can do only where it has the focus.
+    for block in () if is_deck else soup.select("pre:not([tabindex])"):
+        yield block, "tabindex", "0"
 
 
 def finish(
@@ -53,6 +89,8 @@ def finish(
         _slides(soup)
     else:
         _notes(soup, words, references_placed)
+    for tag, name, value in missing_attributes(soup, page.name == "revealjs"):
+        tag[name] = value
     for text in soup.find_all(string=re.compile(r"^\s*:{3,}", re.MULTILINE)):
         if not isinstance(text, Comment) and not text.find_parent(["pre", "code", "script", "style"]):
             resolve("text", re.search(r"^\s*(:{3,}.*)$", text, re.MULTILINE)[1][:60])
@@ -66,14 +104,6 @@ def finish(
 def _add_class(tag: Tag, *names: str) -> None:
     classes = tag.get("class", [])
     tag["class"] = classes + [name for name in names if name not in classes]
-
-
-def _new(soup: BeautifulSoup, name: str, text: str = "", **attributes: str) -> Tag:
-    """A new tag; `class_` stands for `class`."""
-    tag = soup.new_tag(name, attrs={key.rstrip("_"): value for key, value in attributes.items()})
-    if text:
-        tag.string = text
-    return tag
 
 
 def _tables(soup: BeautifulSoup, page: PageFormat) -> None:
@@ -98,23 +128,19 @@ def _tables(soup: BeautifulSoup, page: PageFormat) -> None:
             for cell in table.select(f"{part} th"):
                 if not cell.get("scope"):
                     cell["scope"] = scope
-        for cell in table.select("th, td"):
-            # What a cell of the lecture printed: nobody could mark it in the text.
-            if cell.string and is_chinese(cell.string) and not cell.get("lang"):
-                cell["lang"] = "zh"
 
 
 def _code(soup: BeautifulSoup) -> None:
     """Class names where Quarto has them, and the marks of code annotations."""
     for block in soup.select("div.sourceCode > pre.cell-code"):
-        block["class"] = [name for name in block["class"] if name != "cell-code"]
+        block["class"].remove("cell-code")
         _add_class(block.parent, "cell-code")
     for note in soup.select("span[data-code-annotation]"):
         term = note.find_parent("dd").find_previous_sibling("dt")
         _add_class(note.find_parent("dl"), "code-annotation-container-grid")
         cell, number = note["data-code-cell"], note["data-code-annotation"]
-        term.attrs |= {"data-target-cell": cell, "data-target-annotation": number}
-        term["aria-label"] = term.get_text()
+        place = {"data-target-cell": cell, "data-target-annotation": number}
+        term.attrs |= {**place, "aria-label": term.get_text()}
         term.string = number
         for index, line in enumerate(note["data-code-lines"].split(",")):
             target = soup.find(id=f"{cell}-{line}")
@@ -123,13 +149,12 @@ def _code(soup: BeautifulSoup) -> None:
             _add_class(target, "code-annotation-target")
             _add_class(target.find_parent("pre"), "code-annotated")
             if index == 0:
-                mark = _new(soup, "a", number, class_="code-annotation-anchor")
-                mark.attrs |= {"data-target-cell": cell, "data-target-annotation": number}
+                mark = soup.new_tag("a", attrs={"class": "code-annotation-anchor", **place}, string=number)
                 target.insert_before(mark)
 
 
 def _heading(slide: Tag) -> Tag | None:
-    first = next((each for each in slide.children if isinstance(each, Tag)), None)
+    first = slide.find(True, recursive=False)
     return first if first is not None and first.name in ("h1", "h2") else None
 
 
@@ -159,7 +184,7 @@ def _own_slide(soup: BeautifulSoup, output: Tag) -> None:
     slide = output.find_parent("section", class_="slide")
     if slide is None:
         return
-    fresh = soup.new_tag("section", attrs={"id": f"{slide.get('id', '')}-output"})
+    fresh = soup.new_tag("section", id=f"{slide.get('id', '')}-output")
     fresh["class"] = [*slide.get("class", []), "output-location-slide"]
     if heading := _heading(slide):
         fresh.append(copy.copy(heading))
@@ -181,14 +206,14 @@ def _asides(soup: BeautifulSoup, slide: Tag) -> None:
         box.append(part)
         each.decompose()
     if notes:
-        items = _new(soup, "ol", class_="aside-footnotes")
+        items = soup.new_tag("ol", attrs={"class": "aside-footnotes"})
         for number, note in enumerate(notes, 1):
             item = soup.find(id=re.sub(r"^#/?", "", note.get("href", "")))
             if item is not None:
                 for back in item.select(".footnote-back"):
                     back.decompose()
                 items.append(item.extract())
-            note.replace_with(_new(soup, "sup", str(number)))
+            note.replace_with(soup.new_tag("sup", string=str(number)))
         box.append(items)
     slide.append(box)
 
@@ -208,9 +233,6 @@ def _reference_slide(soup: BeautifulSoup) -> None:
 
 
 def _notes(soup: BeautifulSoup, words: dict[str, str], references_placed: bool) -> None:
-    # Long lines are scrolled sideways, which the keyboard can do only where it has the focus.
-    for block in soup.find_all("pre"):
-        block["tabindex"] = block.get("tabindex", "0")
     for image in soup.select("main img"):
         _add_class(image, "img-fluid")
         if image.find_parent("figure") or image.find_parent(class_="cell-output-display"):
@@ -220,9 +242,8 @@ def _notes(soup: BeautifulSoup, words: dict[str, str], references_placed: bool) 
     for heading in soup.select("main section > :is(h2, h3, h4, h5, h6):first-child"):
         _add_class(heading, "anchored")
         if heading.parent.get("id"):
-            link = _new(soup, "a", href=f"#{heading.parent['id']}", class_="anchorjs-link")
-            link["aria-label"] = "Link to this section"
-            heading.append(link)
+            link = {"href": f"#{heading.parent['id']}", "class": "anchorjs-link"}
+            heading.append(soup.new_tag("a", attrs=link | {"aria-label": "Link to this section"}))
     for quotation in soup.select("main blockquote"):
         _add_class(quotation, "blockquote")
     ends = [("", each) for each in soup.select("main section.appendix")]
@@ -231,25 +252,23 @@ def _notes(soup: BeautifulSoup, words: dict[str, str], references_placed: bool) 
         ends.append((words["references"], soup.find(id="refs")))
     ends = [(title, end) for title, end in ends if end is not None]
     if ends:
-        appendix = _new(soup, "div", id="quarto-appendix", class_="default")
+        appendix = soup.new_tag("div", attrs={"id": "quarto-appendix", "class": "default"})
         for title, end in ends:
             appendix.append(_appendix_section(soup, title, end))
         soup.find("main").append(appendix)
     for box in soup.select("main div.aside"):
-        box["class"] = ["margin-aside"]
-        margin = soup.new_tag("div")
-        margin["class"] = ["no-row-height", "column-margin", "column-container"]
-        box.wrap(margin)
+        box["class"] = "margin-aside"
+        box.wrap(soup.new_tag("div", attrs={"class": "no-row-height column-margin column-container"}))
 
 
 def _appendix_section(soup: BeautifulSoup, title: str, end: Tag) -> Tag:
     section = end
     if end.name != "section":
-        section = _new(soup, "section", id="quarto-bibliography", role="doc-bibliography")
+        section = soup.new_tag("section", id="quarto-bibliography", role="doc-bibliography")
         end.wrap(section)
     for rule in section.find_all("hr", recursive=False):
         rule.decompose()
-    heading = _new(soup, "h2", title)
+    heading = soup.new_tag("h2", string=title)
     if own := None if title else section.find(re.compile("^h[1-6]$")):
         heading.extend(own.extract().contents)
         if entry := soup.select_one(f'#TOC a[href="#{section.get("id")}"]'):

@@ -17,10 +17,10 @@ from typing import Any
 from .check import BRACES
 from .colab import Repository, notebook, notebook_cell
 from .execute import setting
+from .files import write_changed
 from .page import bibliographies
 from .project import PageFormat, Project
-from .qmd import INLINE, Cell, Document, Markdown, RenderError, parse
-from .quarto_post_render import write_changed
+from .qmd import INLINE, Document, Markdown, RenderError, parse
 
 LINK = re.compile(r"(\]\()([^)\s]+)((?:\s+\"[^\"]*\")?\))")
 CITATION = re.compile(r"\[([^\[\]]*@[\w:.-]*\w[^\[\]]*)\](?![({])")
@@ -63,8 +63,7 @@ def outputs(project: Project, folder: Path, pages: list[Path]) -> dict[Path, tup
         if published:
             name = target.relative_to(project.root).as_posix()
             cells[:1] = Repository.of(project).frame(name, cells[0]["source"], cells[0]["id"])
-        text = json.dumps(notebook(cells), ensure_ascii=False, indent=1) + "\n"
-        made[target] = (document.name, text.encode("utf-8"))
+        made[target] = (document.name, notebook(cells))
     return made
 
 
@@ -73,8 +72,7 @@ def lecture_cells(
 ) -> list[dict[str, Any]]:
     """A document as the cells of a notebook, with links as seen from the folder where it will lie."""
     heading = f"# {page.get('title') or document.path.stem}"
-    if page.get("subtitle"):
-        heading += f"\n\n*{page.get('subtitle')}*"
+    heading += f"\n\n*{page.get('subtitle')}*" if page.get("subtitle") else ""
     cells = [notebook_cell("markdown", heading, "cell-0")]
     prose = _Prose(document, folder, references)
     for block in document.blocks:
@@ -86,28 +84,21 @@ def lecture_cells(
             cells.append(notebook_cell("markdown", f"```python\n{block.source}\n```", identifier))
         elif block.source:
             options = {key: value for key, value in block.options.items() if key != "tags"}
-            tags = _tags(block, page)
+            tags = [str(tag) for tag in block.options.get("tags") or []]
+            if setting(block, page, "error"):
+                tags.append("raises-exception")
+            if block.options.get("echo") is False and block.options.get("include") is not False:
+                tags.append("hide-input")
             cells.append(notebook_cell("code", block.source, identifier, tags=tags, quarto=options))
     return cells
-
-
-def _tags(cell: Cell, page: PageFormat) -> list[str]:
-    tags = [str(tag) for tag in cell.options.get("tags") or []]
-    if setting(cell, page, "error"):
-        tags.append("raises-exception")
-    if cell.options.get("echo") is False and cell.options.get("include") is not False:
-        tags.append("hide-input")
-    return tags
 
 
 def read_references(paths: list[Path]) -> dict[str, dict[str, Any]]:
     """The entries of BibTeX files by their key, as CSL JSON has them."""
     import pypandoc
 
-    entries: list[dict[str, Any]] = []
-    for path in paths:
-        entries += json.loads(pypandoc.convert_file(str(path), "csljson", format="biblatex"))
-    return {entry["id"]: entry for entry in entries}
+    made = (pypandoc.convert_file(str(path), "csljson", format="biblatex") for path in paths)
+    return {entry["id"]: entry for text in made for entry in json.loads(text)}
 
 
 def short_reference(entry: dict[str, Any]) -> str:

@@ -9,17 +9,15 @@ embedded, and headings become bookmarks. Each deck's PDF has exactly one page fo
 from __future__ import annotations
 
 import io
-import time
+import json
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .browser import NoBrowserError, open_browser
+from .browser import open_browser
+from .files import write_atomically
 from .project import Project
 from .qmd import RenderError
-from .quarto_post_render import write_atomically
 from .site import shown_path
 
 # The notes of all lectures in one file, which has a bookmark for each.
@@ -51,44 +49,26 @@ SETTLE = """async () => {
 }"""
 
 
-@contextmanager
-def _tab(browser: Any, **options: Any) -> Iterator[Any]:
-    """A new tab in a context of its own, closed at the end."""
-    context = browser.new_context(**options)
-    try:
-        yield context.new_page()
-    finally:
-        context.close()
-
-
 def _settle(tab: Any, page: Path) -> None:
     """Wait for fonts and pictures, open folded code in notes, and mend links."""
-    missing = tab.evaluate(SETTLE)
-    if missing:
+    if missing := tab.evaluate(SETTLE):
         raise RenderError(f"the image {missing[0].rsplit('/', 1)[-1]} is missing", page.name)
 
 
 def deck_pdf(browser: Any, page: Path) -> tuple[bytes, int]:
     """A deck as PDF with one page per slide, and the number of its slides.
 
-    A RenderError tells that the deck did not start, that an image of it is missing, or that a slide
-    takes more or less than one page.
+    A RenderError tells that an image of it is missing, or that a slide takes more or less than one page.
     """
-    from playwright.sync_api import TimeoutError as TooLate
-
-    with _tab(browser, viewport={"width": 1280, "height": 720}, reduced_motion="reduce") as tab:
-        try:
-            # reveal.js lays the slides out on pages and then says so.
-            tab.add_init_script("addEventListener('pdf-ready', () => { window.laidOut = true; });")
-            tab.goto(page.resolve().as_uri() + "?print-pdf", wait_until="load")
-            tab.wait_for_function("window.laidOut", timeout=60_000)
-        except TooLate:
-            raise RenderError("the deck did not start in the browser", page.name) from None
+    with browser.new_page(viewport={"width": 1280, "height": 720}, reduced_motion="reduce") as tab:
+        # reveal.js lays the slides out on pages and then says so.
+        tab.add_init_script("addEventListener('pdf-ready', () => { window.laidOut = true; });")
+        tab.goto(page.resolve().as_uri() + "?print-pdf")
+        tab.wait_for_function("window.laidOut", timeout=60_000)
         _settle(tab, page)
         slides = tab.evaluate("Reveal.getTotalSlides()")
         data = tab.pdf(**PRINTING)
-    pages = len(_reader(data).pages)
-    if pages != slides:
+    if (pages := len(_reader(data).pages)) != slides:
         message = f"{slides} slides make {pages} pages: a slide does not fit its page; `make test` names it"
         raise RenderError(message, page.name)
     return data, slides
@@ -96,12 +76,11 @@ def deck_pdf(browser: Any, page: Path) -> tuple[bytes, int]:
 
 def notes_pdf(browser: Any, page: Path) -> bytes:
     """A page of notes as PDF on A4, with page numbers; a RenderError where an image is missing."""
-    with _tab(browser, viewport={"width": 1000, "height": 1400}, color_scheme="light") as tab:
-        tab.goto(page.resolve().as_uri(), wait_until="load")
+    with browser.new_page(viewport={"width": 1000, "height": 1400}, color_scheme="light") as tab:
+        tab.goto(page.resolve().as_uri())
         _settle(tab, page)
         # A header or footer template knows the system's fonts only; a margin box knows the page's.
-        title = " ".join(tab.title().split()).replace("\\", "\\\\").replace('"', '\\"')
-        tab.add_style_tag(content=PAGES.replace("TITLE", title))
+        tab.add_style_tag(content=PAGES.replace('"TITLE', json.dumps(tab.title(), ensure_ascii=False)[:-1]))
         tab.emulate_media(media="print")
         tab.evaluate("document.fonts.ready.then(() => null)")
         return tab.pdf(**PRINTING)
@@ -117,13 +96,12 @@ def join(parts: list[tuple[str, bytes]], title: str) -> bytes:
     """PDFs, given with a bookmark for each, one after the other; their own bookmarks go below it."""
     from pypdf import PdfWriter
 
-    writer = PdfWriter()
+    writer, output = PdfWriter(), io.BytesIO()
     for bookmark, data in parts:
         writer.append(_reader(data), outline_item=bookmark)
     writer.add_metadata({"/Title": title})
     # Each part brings the same fonts.
     writer.compress_identical_objects(remove_duplicates=True, remove_unreferenced=True)
-    output = io.BytesIO()
     writer.write(output)
     return output.getvalue()
 
@@ -138,31 +116,23 @@ def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> i
     decks = sorted(site.glob("lectures/*.slides.html"))
     if not decks:
         raise RenderError(f"{site} holds no lecture; run `make slides` first")
-    started = time.perf_counter()
     notes, names = [], {NOTES}
-    try:
-        with open_browser() as browser:
-            for deck in decks:
-                began = time.perf_counter()
-                data, slides = deck_pdf(browser, deck)
-                name = deck.with_suffix(".pdf").name
-                names.add(name)
-                write_atomically(out / name, data)
-                page = deck.with_name(deck.name.replace(".slides.html", ".html"))
-                if page.is_file():
-                    printed = notes_pdf(browser, page)
-                    title = (_reader(printed).metadata or {}).get("/Title") or page.stem
-                    notes.append((str(title).split(" – ")[0], printed))
-                seconds = time.perf_counter() - began
-                print(f"{name} ... {slides} slides, {len(data) / 1e6:.1f} MB, {seconds:.1f} s", flush=True)
-    except NoBrowserError as error:
-        raise RenderError(str(error)) from None
+    with open_browser() as browser:
+        for deck in decks:
+            data, slides = deck_pdf(browser, deck)
+            path = out / deck.with_suffix(".pdf").name
+            write_atomically(path, data)
+            names.add(path.name)
+            print(f"{path.name} ... {slides} slides, {len(data) / 1e6:.1f} MB", flush=True)
+            page = deck.with_name(deck.name.replace(".slides.html", ".html"))
+            if page.is_file():
+                printed = notes_pdf(browser, page)
+                notes.append((_reader(printed).metadata["/Title"].split(" – ")[0], printed))
     joined = join(notes, str(project.website.get("title") or "Notes"))
     write_atomically(out / NOTES, joined)
-    print(f"{NOTES} ... {len(_reader(joined).pages)} pages, {len(joined) / 1e6:.1f} MB")
-    for path in sorted(out.glob("*.pdf")):
+    print(f"{NOTES} ... {len(joined) / 1e6:.1f} MB. Look in {shown_path(out)}")
+    for path in out.glob("*.pdf"):
         if path.name not in names:
             path.unlink()
             print(f"removed {path.name}, whose lecture is gone")
-    print(f"Done in {time.perf_counter() - started:.1f} s. Look in {shown_path(out)}")
     return 0

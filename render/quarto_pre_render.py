@@ -14,44 +14,53 @@ import asyncio
 import hashlib
 import json
 import os
-import shutil
+import re
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+try:
+    from render.cells import assemble
+    from render.files import write_changed
+    from render.project import PageFormat, Project
+    from render.qmd import Document, RenderError, raise_all
+    from render.site import Site
+except ImportError as missing:
+    sys.exit(
+        f"{sys.executable} has no module {missing.name}: run Quarto in the environment of "
+        "requirements.txt, or name its Python in QUARTO_PYTHON"
+    )
+
 FREEZER = "_freeze"
 
 
-def frozen(source: str, document, formats: list, notebooks: dict) -> tuple[dict, dict]:
+def frozen(
+    source: str, document: Document, formats: list[PageFormat], notebooks: dict
+) -> tuple[dict, dict[str, bytes]]:
     """What Quarto would keep of a page: its result for all formats, and the figures by their names."""
-    from render.cells import assemble
-
     made = {each.name: assemble(document, notebooks[each.name], each, for_quarto=True) for each in formats}
     document.check()
     first = formats[0].name
-    parts = []
-    for index in range(len(made[first].parts)):
-        variants = {name: each.parts[index] for name, each in made.items()}
+    parts, figures = [], {}
+    for variants in zip(*(each.parts for each in made.values()), strict=True):
         # Figures of one execution are the same file twice.
-        plain = {text.replace(f"/figure-{name}/", "/figure-html/") for name, text in variants.items()}
+        plain = {text.replace(f"/figure-{name}/", "/figure-html/") for name, text in zip(made, variants)}
         if len(plain) == 1 and notebooks[first] is notebooks[formats[-1].name]:
-            parts.append(variants[first].replace(f"/figure-{first}/", "/figure-html/"))
+            parts += plain
             continue
-        for name, text in variants.items():
+        for name, text in zip(made, variants):
             condition = 'when-format="revealjs"' if name == "revealjs" else 'unless-format="revealjs"'
             parts.append(f"\n:::::::: {{.content-visible {condition}}}\n{text}\n::::::::\n")
-    figures = {}
     for name, each in made.items():
         for path, data in each.figures.items():
-            figures[path.partition("_files/")[2]] = data
-            figures[path.partition("_files/")[2].replace(f"figure-{name}", "figure-html")] = data
-    lines = source.split("\n")
-    end = next((n for n, line in enumerate(lines) if n and line.rstrip() in ("---", "...")), -1)
-    front = "\n".join(lines[: end + 1]) + "\n\n" if lines[0].rstrip() == "---" else ""
+            figure = path.partition("_files/")[2]
+            figures |= {figure: data, figure.replace(f"figure-{name}", "figure-html"): data}
+    front = re.match(r"---[ \t]*\n(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|$)", source)
     result = {
         "engine": "jupyter",
-        "markdown": front + "".join(parts),
+        "markdown": (front[0].rstrip("\n") + "\n\n" if front else "") + "".join(parts),
         "supporting": [f"{document.path.stem}_files"],
         "filters": [],
         "includes": {},
@@ -59,42 +68,33 @@ def frozen(source: str, document, formats: list, notebooks: dict) -> tuple[dict,
     return {"hash": hashlib.md5(source.encode("utf-8")).hexdigest(), "result": result}, figures
 
 
-async def freeze(project) -> list:
+async def freeze(project: Project) -> list[RenderError]:
     """Bring `_freeze/` up to date for all pages of a project; returns what went wrong on which."""
-    from render.qmd import RenderError
-    from render.quarto_post_render import write_changed
-    from render.site import Site
-
     site = Site(project)
 
     async def one(path: Path) -> None:
         folder = project.root / FREEZER / path.relative_to(project.root).with_suffix("")
         began = time.perf_counter()
+        files = {}
         try:
-            document, formats = site.load(path)
-        except RenderError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            print(f"Quarto executes this page itself: {error}", flush=True)
-            return
-        try:
+            try:
+                document, formats = site.load(path)
+            except RenderError as error:
+                print(f"Quarto executes this page itself: {error}", flush=True)
+                return
             notebooks, what, why = await site.results(document, formats, lambda done, total: None)
-        except RenderError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        if not any(notebooks.values()):
-            shutil.rmtree(folder, ignore_errors=True)
-            return
-        content, figures = frozen(path.read_text(encoding="utf-8-sig"), document, formats, notebooks)
-        kept = {folder / name for name in figures}
-        for old in folder.glob("figure-*/*"):
-            if old not in kept:
-                old.unlink()
-        for name, data in figures.items():
-            write_changed(folder / name, data)
-        text = json.dumps(content, ensure_ascii=False, indent=2)
-        write_changed(folder / "execute-results" / "html.json", text.encode("utf-8"))
-        note = f" ({why})" if why else ""
-        print(f"{document.name} ... {time.perf_counter() - began:.1f} s, {what}{note}", flush=True)
+            if any(notebooks.values()):
+                content, files = frozen(path.read_text(encoding="utf-8-sig"), document, formats, notebooks)
+                text = json.dumps(content, ensure_ascii=False, indent=2)
+                files["execute-results/html.json"] = text.encode("utf-8")
+                note = f" ({why})" if why else ""
+                print(f"{document.name} ... {time.perf_counter() - began:.1f} s, {what}{note}", flush=True)
+        finally:
+            for old in folder.rglob("*"):
+                if old.is_file() and old.relative_to(folder).as_posix() not in files:
+                    old.unlink()
+            for name, data in files.items():
+                write_changed(folder / name, data)
 
     try:
         return await site.side_by_side(project.pages(), one)
@@ -106,22 +106,7 @@ def main() -> int:
     """Freeze the pages where Quarto renders all of them; returns the exit status."""
     if not os.environ.get("QUARTO_PROJECT_RENDER_ALL"):
         return 0
-    sys.path.insert(0, str(ROOT))
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    try:
-        import nbclient  # noqa: F401  (what runs the cells)
-
-        from render.project import Project
-        from render.qmd import RenderError, raise_all
-    except ImportError as error:
-        print(
-            f"{sys.executable} has no module {error.name}: run Quarto in the environment of "
-            "requirements.txt, or name its Python in QUARTO_PYTHON",
-            file=sys.stderr,
-        )
-        return 1
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     try:
         raise_all(asyncio.run(freeze(Project.load(Path.cwd()))))
     except RenderError as error:

@@ -22,10 +22,10 @@ from .cache import Store, digest_of, digest_of_files
 from .cells import assemble
 from .colab import Repository
 from .execute import execute, steps
+from .files import write_atomically
 from .page import Job, convert, job, style_sheets, words_of
 from .project import PageFormat, Project
 from .qmd import Document, RenderError, parse
-from .quarto_post_render import add_badges, write_atomically
 
 HERE = Path(__file__).parent
 LIBRARIES = "site_libs"
@@ -198,8 +198,7 @@ class Site:
 
             html = finish(convert(document, jobs[each.name]), each, resolve, words_of(document, each), placed)
             if each.name == "html" and self.project.website.get("repo-url"):
-                repository = Repository.of(self.project)
-                html = add_badges(html, repository.url, repository.ref)
+                html = Repository.of(self.project).add_badges(html)
             files[each.output] = html.encode("utf-8")
         document.check()
         files |= {name: (self.project.root / name).read_bytes() for name in copies}

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import nbformat
 
 from render.client import NotebookClient
-from render.exercises import SOURCE, Exercise, SourceCell, read_exercise, split_answer
+from render.exercises import SOURCE, read_exercise, split_answer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SOURCES = sorted((REPOSITORY / SOURCE).glob("*.py"))
@@ -36,33 +36,32 @@ class Walk:
 
     def __init__(self, path: Path):
         matplotlib.use("agg")
-        self.exercise: Exercise = read_exercise(path)
+        self.name, self.cells = path.stem, read_exercise(path)
         self.namespace: dict[str, Any] = {"__name__": "__main__"}
 
     def checks(self):
         """Yield (name, check's cell, answer's cell, wrong answers' cells) for each task."""
-        cells = self.exercise.cells
-        for cell in cells:
-            if cell.kind != "code" or "wrong" in cell.metadata:
+        for cell in self.cells:
+            if cell.cell_type != "code" or "wrong" in cell.metadata:
                 continue
-            name = cell.names("check")
+            name = cell.metadata.get("check")
             if name is None:
                 self.run(cell)
                 continue
-            answer = next(each for each in cells if each.names("task") == name)
-            wrong = [each for each in cells if each.names("wrong") == name]
+            answer = next(each for each in self.cells if each.metadata.get("task") == name)
+            wrong = [each for each in self.cells if each.metadata.get("wrong") == name]
             yield name, cell, answer, wrong
             self.run(cell)
 
-    def run(self, cell: SourceCell) -> str:
-        text = split_answer(cell.text)[0] if "task" in cell.metadata else cell.text
-        return run_cell(text, self.namespace, self.exercise.name)
+    def run(self, cell: nbformat.NotebookNode) -> str:
+        text = split_answer(cell.source)[0] if "task" in cell.metadata else cell.source
+        return run_cell(text, self.namespace, self.name)
 
-    def attempt(self, answer: str, check: SourceCell) -> str:
+    def attempt(self, answer: str, check: nbformat.NotebookNode) -> str:
         """Run the check on another answer; returns what it prints. The namespace stays."""
         namespace = dict(self.namespace)
-        run_cell(answer, namespace, self.exercise.name)
-        return run_cell(check.text, namespace, self.exercise.name)
+        run_cell(answer, namespace, self.name)
+        return run_cell(check.source, namespace, self.name)
 
 
 def run_notebook(path: Path, seconds: int = 300, **environment: str) -> nbformat.NotebookNode:
@@ -73,16 +72,16 @@ def run_notebook(path: Path, seconds: int = 300, **environment: str) -> nbformat
     return read
 
 
-def solution_lines(exercise: Exercise) -> list[str]:
+def solution_lines(cells: list[nbformat.NotebookNode]) -> list[str]:
     """Every line of the exercise that a hand-out must not show, without indentation."""
     lines = []
-    for cell in exercise.cells:
+    for cell in cells:
         if "task" in cell.metadata:
-            solution, blank = split_answer(cell.text)
+            solution, blank = split_answer(cell.source)
             kept = [line.strip() for line in blank.splitlines()]
             lines += [line.strip() for line in solution.splitlines() if line.strip() not in kept]
         elif cell.metadata.get("solution"):
-            lines += [line.strip() for line in cell.text.splitlines()]
+            lines += [line.strip() for line in cell.source.splitlines()]
     return [line for line in lines if line]
 
 

@@ -117,8 +117,8 @@ def run_all(page: Page) -> None:
 def test_an_exercise_from_opening_to_reloading(browser, lab, student) -> None:
     path = f"exercises/{EXERCISE}.ipynb"
     exercise = read_exercise(REPOSITORY / SOURCE / f"{EXERCISE}.py")
-    answer = next(each for each in exercise.cells if each.names("task") == TASK)
-    solution, blank = (part.splitlines() for part in split_answer(answer.text))
+    answer = next(each for each in exercise if each.metadata.get("task") == TASK)
+    solution, blank = (part.splitlines() for part in split_answer(answer.source))
     (typed,) = (line.strip() for line in solution if line not in blank)
     page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
     problems = []
@@ -133,7 +133,7 @@ def test_an_exercise_from_opening_to_reloading(browser, lab, student) -> None:
         ),
     )
     page.goto(lab(path))
-    title = exercise.cells[0].text.partition("\n")[0].removeprefix("# ")
+    title = exercise[0].source.partition("\n")[0].removeprefix("# ")
     expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=120_000)
     badge = page.locator("img[alt='Open in Colab']")
     expect(badge).to_be_visible()
@@ -141,7 +141,8 @@ def test_an_exercise_from_opening_to_reloading(browser, lab, student) -> None:
 
     # All cells run, and every check says what is to be done.
     run_all(page)
-    expect(page.get_by_text("✗ Task ")).to_have_count(len(exercise.tasks()), timeout=240_000)
+    tasks = [each for each in exercise if "task" in each.metadata]
+    expect(page.get_by_text("✗ Task ")).to_have_count(len(tasks), timeout=240_000)
     expect(page.get_by_text("still blank").first).to_be_visible()
     expect(page.get_by_text("✓ Task ")).to_have_count(0)
     sliders = page.locator(".widget-slider")

@@ -25,8 +25,6 @@ from render.colab import BADGE, Repository
 from render.exercises import FOLDER, SOLUTIONS
 from render.project import Project
 from render.qmd import RenderError
-from render.quarto_post_render import add_badges
-from render.quarto_post_render import repository as read_address
 from tests.exercise_runs import REPOSITORY, SOURCES
 from tests.render_command import run_render
 
@@ -256,8 +254,8 @@ LINK = '<p>Open the <a href="../notebooks/01-a.ipynb">notebook</a>, do the {}.</
 
 def test_badge_follows_each_link_to_a_notebook():
     text = LINK.format('<a class="x" href="../exercises/01-a.ipynb" title="t">exercise</a>')
-    url = "https://github.com/owner/name"
-    made = add_badges(text, url, "v1")
+    repository = Repository("https://github.com/owner/name", "v1")
+    made = repository.add_badges(text)
     soup = BeautifulSoup(made, "lxml")
     found = {link["href"]: link.img for link in soup.select("a.colab")}
     base = "https://colab.research.google.com/github/owner/name/blob/v1"
@@ -267,15 +265,7 @@ def test_badge_follows_each_link_to_a_notebook():
         "Open the notebook in Colab",
         "Open the exercise in Colab",
     ]
-    assert add_badges(made, url, "v1") == made, "a second run changes nothing"
-    assert add_badges(text, "", "main") == text
-
-
-def test_quartos_script_reads_the_same_address():
-    text = (REPOSITORY / "_quarto.yml").read_text(encoding="utf-8")
-    repository = Repository.of(project())
-    assert read_address(text) == (repository.url, repository.ref)
-    assert read_address("website:\n  title: T\n") == ("", "main")
+    assert repository.add_badges(made) == made, "a second run changes nothing"
 
 
 def test_badges_are_on_the_rendered_notes(tmp_path):

@@ -7,7 +7,7 @@ import re
 import nbformat
 import pytest
 
-from render.exercises import FOLDER, SOLUTIONS, outputs, read_exercise
+from render.exercises import FOLDER, SOLUTIONS, TASK_HEADING, outputs, read_exercise
 from render.notebooks import outputs as lecture_notebooks
 from render.project import Project
 from tests.exercise_runs import REPOSITORY, SOURCES, solution_lines
@@ -74,26 +74,28 @@ def test_notebooks_are_valid_clean_and_stable(source, expected):
 
 
 def test_tasks_are_four_to_six_in_an_hour(source):
-    exercise = read_exercise(source)
-    headings = exercise.headings()
+    cells = read_exercise(source)
+    prose = (cell.source for cell in cells if cell.cell_type == "markdown")
+    headings = [heading for text in prose for heading in TASK_HEADING.finditer(text)]
     assert [int(each["number"]) for each in headings] == list(range(1, len(headings) + 1))
-    assert len(headings) == len(exercise.tasks())
+    assert len(headings) == len([cell for cell in cells if "task" in cell.metadata])
     assert 4 <= len(headings) <= 6
     assert 50 <= sum(int(each["minutes"]) for each in headings) <= 75
 
 
 def test_each_task_has_wrong_answers_and_a_hint(source):
-    exercise = read_exercise(source)
-    for task in exercise.tasks():
-        wrong = [cell for cell in exercise.cells if cell.names("wrong") == task]
+    cells = read_exercise(source)
+    tasks = [cell.metadata["task"] for cell in cells if "task" in cell.metadata]
+    for task in tasks:
+        wrong = [cell for cell in cells if cell.metadata.get("wrong") == task]
         assert len(wrong) >= 2, f"{task} has {len(wrong)} wrong answers"
-    prose = "\n".join(cell.text for cell in exercise.cells if cell.kind == "markdown")
-    assert prose.count("<details>") == prose.count("</details>") >= len(exercise.tasks())
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert prose.count("<details>") == prose.count("</details>") >= len(tasks)
 
 
 def test_no_line_of_a_solution_is_in_a_hand_out(source):
-    exercise = read_exercise(source)
-    hidden = [line for line in solution_lines(exercise) if TELLING.search(line)]
+    cells = read_exercise(source)
+    hidden = [line for line in solution_lines(cells) if TELLING.search(line)]
     assert hidden
     hand_out = "\n".join(cell.source for cell in notebook(FOLDER, source.stem).cells)
     checks = "\n".join(
@@ -102,6 +104,6 @@ def test_no_line_of_a_solution_is_in_a_hand_out(source):
     given = {line.strip() for text in (hand_out, checks) for line in text.splitlines()}
     leaked = [line for line in hidden if line in given or (len(line) >= 12 and line in hand_out + checks)]
     assert not leaked
-    for cell in exercise.cells:
-        assert "wrong" not in cell.metadata or cell.text not in hand_out, "a wrong answer is shown"
+    for cell in cells:
+        assert "wrong" not in cell.metadata or cell.source not in hand_out, "a wrong answer is shown"
     assert "--- solution ---" not in hand_out and "wrong=" not in hand_out

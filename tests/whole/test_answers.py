@@ -21,7 +21,7 @@ HAND_OUTS = sorted((REPOSITORY / FOLDER).glob("*.ipynb"))
 def test_checks_tell_right_from_wrong(source):
     walk = Walk(source)
     for name, check, answer, wrong in walk.checks():
-        right, blank = split_answer(answer.text)
+        right, blank = split_answer(answer.source)
         said = walk.attempt(right, check)
         assert re.match(r"✓ Task \d+, .+: right\.", said), f"{name}: the solution fails"
         with pytest.raises(CheckFailed) as problem:
@@ -30,7 +30,7 @@ def test_checks_tell_right_from_wrong(source):
         messages = {}
         for cell in wrong:
             with pytest.raises(CheckFailed) as problem:
-                walk.attempt(cell.text, check)
+                walk.attempt(cell.source, check)
             message = str(problem.value)
             assert cell.metadata["says"].lower() in message.lower(), f"{name}: {message}"
             messages[cell.metadata["says"]] = message

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from bs4 import BeautifulSoup
 
-from render import cache, engine, quarto_post_render
+from render import cache, engine, files
 from render import site as render_site
 from render.__main__ import main
 from render.cache import Store
@@ -394,14 +394,14 @@ def test_result_edited_by_hand_is_refused(tmp_path):
 
 def test_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "page.html"
-    quarto_post_render.write_atomically(path, b"old")
+    files.write_atomically(path, b"old")
 
     def full(*arguments):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(quarto_post_render.os, "replace", full)
+    monkeypatch.setattr(files.os, "replace", full)
     with pytest.raises(OSError, match="No space"):
-        quarto_post_render.write_atomically(path, b"new")
+        files.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
 
