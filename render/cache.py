@@ -247,7 +247,7 @@ class Store:
                 "steps": [[each.source, each.allow_error, each.expressions] for each in steps],
                 "figures": figures,
                 "environment": {
-                    name: value for name, value in os.environ.items() if name.startswith(packages)
+                    name: value for name, value in self.environment.items() if name.startswith(packages)
                 },
                 "python": [platform.python_version(), platform.machine(), platform.system()],
                 "renderer": digest_of_files(EXECUTING),

@@ -30,7 +30,7 @@ REFERENCES = (
 CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 # Bold italic letters of maths, Latin and Greek, as upright ones.
-BOLD = {code: code - 0x34 for code in range(0x1D468, 0x1D49C)}
+BOLD = {code: code - 0x68 for code in range(0x1D468, 0x1D49C)}
 BOLD |= {code: code - 0x74 for code in range(0x1D71C, 0x1D756)}
 
 

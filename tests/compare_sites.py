@@ -76,7 +76,7 @@ LOOKS = ("smaller", "scrollable", "center", "output-location-slide")
 
 
 def words(element: Tag) -> str:
-    """The text of an element with single spaces; MathML without its TeX source."""
+    """The text of an element with single spaces; MathML without its TeX source and invisible signs."""
     pieces = []
     for piece in element.descendants:
         if isinstance(piece, Tag):
@@ -85,7 +85,8 @@ def words(element: Tag) -> str:
                 pieces.append(" ")
         elif type(piece) is NavigableString:
             pieces.append(piece)
-    text = " ".join("".join(pieces).split())
+    # Newer pandocs write one after `\exp` and its like (texmath 0.12.9 and later); nobody sees it.
+    text = " ".join("".join(pieces).replace("\N{FUNCTION APPLICATION}", "").split())
     return PROCESS.sub("ipykernel_N", re.sub(r"\s+(?=[.,;:)])", "", text))
 
 

@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 import yaml
 
 from render import engine, files
-from render.finish import is_chinese
+from render.finish import BOLD, even_maths, is_chinese
 from render.project import Project
 from render.quarto_post_render import main, mend, module_address
 from tests.compare_sites import compare_pages, compare_sites, read_page
@@ -138,6 +139,17 @@ def test_cells_that_hold_chinese_say_so(tmp_path):
     assert mend(mended, tmp_path / "page.html") == mended
     assert is_chinese("\u5927 \u72ac")
     assert not is_chinese("Big \u5927") and not is_chinese("1")
+
+
+def test_bold_maths_stays_bold():
+    for code, upright in BOLD.items():
+        name = unicodedata.name(chr(code)).replace("BOLD ITALIC", "BOLD")
+        assert unicodedata.name(chr(upright)) == name
+        old, new = (
+            f'<math><mi mathvariant="{how}">{chr(each)}</mi></math>'
+            for how, each in (("bold-italic", code), ("bold", upright))
+        )
+        assert even_maths(old) == new and even_maths(f"<p>{chr(code)}</p>") == f"<p>{chr(code)}</p>"
 
 
 def test_the_link_that_skips_the_navigation_stands_before_it(tmp_path):
@@ -377,12 +389,12 @@ def test_both_engines_make_the_same_site(tmp_path):
         shutil.copy(SCRIPT, folder / "render")
         config = folder / "_quarto.yml"
         text = config.read_text(encoding="utf-8")
-        config.write_text(
-            text.replace(
-                "  type: website\n", "  type: website\n  post-render: render/quarto_post_render.py\n"
-            ),
-            encoding="utf-8",
+        text = text.replace(
+            "  type: website\n", "  type: website\n  post-render: render/quarto_post_render.py\n"
         )
+        # The style that a page has without `csl` is another one in each pandoc.
+        shutil.copy(REPOSITORY / "assets" / "styles" / "author-date.csl", folder)
+        config.write_text(f"{text}csl: author-date.csl\n", encoding="utf-8")
         done = run_render(folder, "--engine", name)
         assert done.returncode == 0, done.stderr.decode("utf-8")
         sites.append(folder / "_site")
