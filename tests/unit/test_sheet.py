@@ -1,6 +1,5 @@
 """The handwriting sheet: its geometry and PDF, reading simulated photos of it, and the folder."""
 
-import importlib.util
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests import photographed_sheets as simulation
 from tools.console import quoted
 from tools.sheet import (
     BOX,
@@ -53,11 +53,6 @@ from tools.sheet.layout import (
     qr_text,
 )
 from tools.sheet.photo import load_pages
-
-_SPEC = importlib.util.spec_from_file_location("benchmark_sheet", REPOSITORY / "benchmarks" / "sheet.py")
-simulation = importlib.util.module_from_spec(_SPEC)
-sys.modules["benchmark_sheet"] = simulation
-_SPEC.loader.exec_module(simulation)
 
 
 def take(page=1, seed=0, turn=0, characters=CHARACTERS, empty=0.15, **conditions):
