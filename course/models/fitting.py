@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from course import speed
-from course.models.ingredients import model_recipe
-from course.store import artefacts, files, recipes
+from course.models.ingredients import fingerprints, model_recipe
+from course.store import artefacts, files
 from course.store.artefacts import ArtefactError
 
 import keras
@@ -106,7 +106,7 @@ def fit_or_load(
     """
     sets = {"train": (X, y)} | ({} if validation_data is None else {"validation": validation_data})
     scored = {key: tuple(map(np.asarray, pair)) for key, pair in {**sets, **(score_on or {})}.items()}
-    prints, rows = recipes.fingerprints(scored)
+    prints, rows = fingerprints(scored)
     options = dict(seed=int(seed), epochs=int(epochs), batch_size=int(batch_size), callbacks=callbacks)
     sets = {key: scored[key] for key in sets}
     recipe = model_recipe(
@@ -149,7 +149,7 @@ def artefact_metrics(name: str) -> dict[str, dict[str, float]]:
 
 def data_fingerprint(X: np.ndarray, y: np.ndarray) -> str:
     """Return the SHA-256 of a data set (n, ...), (n, ...), as `score_data` in the manifest records it."""
-    return recipes.fingerprints({"": (np.asarray(X), np.asarray(y))})[0][""]["sha256"]
+    return fingerprints({"": (np.asarray(X), np.asarray(y))})[0][""]["sha256"]
 
 
 def score(model: keras.Model, sets: Mapping[str, Pair], batch_size: int = 128) -> dict[str, dict[str, float]]:

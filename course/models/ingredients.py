@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import inspect
 import json
 import types
@@ -48,6 +50,28 @@ def model_recipe(
         "validation data": data.get("validation"),
         "preparation code": recipes.code_of(prepared_by),
     }
+
+
+def fingerprints(sets: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[dict[str, dict], dict[str, str]]:
+    """Hash data sets (X, y) row by row; return what a recipe holds of each, and row codes by SHA-256.
+
+    The full SHA-256 decides; the row codes, four bytes of each row's hash, say how many rows changed.
+    """
+    prints, rows = {}, {}
+    for key, (X, y) in sets.items():
+        if not len(X) or len(X) != len(y):
+            raise ValueError(f"X has {len(X):,} rows, and y has {len(y):,}")
+        parts = {"inputs": recipes.array_in_words(X), "targets": recipes.array_in_words(y)}
+        total = hashlib.sha256(f"{X.dtype.name} {X.shape} {y.dtype.name} {y.shape}".encode())
+        codes = bytearray()
+        little = (np.ascontiguousarray(a, dtype=a.dtype.newbyteorder("<")) for a in (X, y))
+        for row, target in zip(*(a.reshape(len(a), -1).view(np.uint8) for a in little), strict=True):
+            digest = hashlib.sha256(row.tobytes() + target.tobytes()).digest()
+            total.update(digest)
+            codes += digest[:4]
+        prints[key] = {"sha256": total.hexdigest(), "rows": len(X), **parts}
+        rows[total.hexdigest()] = base64.b64encode(bytes(codes)).decode("ascii")
+    return prints, rows
 
 
 def _first_model(build_model: Callable[[], keras.Model]) -> tuple[keras.Model, dict[str, Any]]:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from course.models import fitting
-from course.models.ingredients import describe, model_recipe
+from course.models.ingredients import describe, fingerprints, model_recipe
 from course.store import artefacts, recipes
 
 import keras
@@ -313,7 +313,7 @@ def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _fingerprints(data: Data) -> tuple[dict[str, dict], dict[str, str]]:
-    return recipes.fingerprints({"train": data[:2], "validation": data[2:]})
+    return fingerprints({"train": data[:2], "validation": data[2:]})
 
 
 class _Seeded:

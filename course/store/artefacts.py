@@ -28,10 +28,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from course import paths
 from course.store import files, recipes
+from course.store.files import say
 
 import numpy as np
 from tqdm import tqdm
@@ -39,8 +40,6 @@ from tqdm import tqdm
 MANIFEST = "manifest.json"
 FORMAT = 2
 REMEDY = "Make the folder writable, free some space, or set COURSE_CACHE to another one."
-
-Loaded = TypeVar("Loaded")
 
 
 class ArtefactError(RuntimeError):
@@ -59,10 +58,10 @@ def load_or_make(
     name: str,
     recipe: Mapping[str, Any],
     make: Callable[[Path], Mapping[str, Any]],
-    load: Callable[[Path, dict], Loaded],
+    load: Callable[[Path, dict], Any],
     rows: Mapping[str, str] | None = None,
     folder: Path | None = None,
-) -> Loaded:
+) -> Any:
     """Load the artefact `name` if it is stored with this very recipe; otherwise make and store it.
 
     Parameters
@@ -86,8 +85,6 @@ def load_or_make(
     ------
     ArtefactError
         With COURSE_STRICT=1, if nothing stored matches; with COURSE_REFIT=1, if it cannot be stored.
-    ValueError, TypeError
-        A name that cannot be a file's; a recipe with something else in it.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"artefact name {name!r}: use lower-case letters, digits and underscores only")
@@ -105,12 +102,10 @@ def load_or_make(
     refit = switched_on("COURSE_REFIT") and done not in _made
     if found and not refit:
         return found[0]
-    reasons = ["COURSE_REFIT is set"] if refit else reasons
     if is_strict():
-        listed = "".join(f"\n  - {reason}" for reason in reasons)
+        why = "".join(f"\n  - {reason}" for reason in reasons)
         raise ArtefactError(
-            f"COURSE_STRICT is set, and the artefact '{name}' in {folder} is not what the code makes:"
-            f"{listed}\n"
+            f"COURSE_STRICT is set, and the artefact '{name}' in {folder} is not what the code makes:{why}\n"
             "Make it again with `make train` (or run the lecture without COURSE_STRICT), or undo the change."
         )
     with files.locked(folder, name) as locked:
@@ -119,14 +114,11 @@ def load_or_make(
             found, reasons = _try_to_load(folder, *wanted)
             if found:
                 return found[0]
-        say(f"Making '{name}': " + "; ".join(reasons) + ".")
+        say(f"Making '{name}': {'COURSE_REFIT is set' if refit else '; '.join(reasons)}.")
         place = _make(folder, name, recipe, rows or {}, make, refit)
     _made.add(done)
-    # What is shown is what is stored.
-    found, reasons = _try_to_load(place, *wanted)
-    if not found:
-        raise ArtefactError(f"'{name}' was made, but cannot be loaded again: {'; '.join(reasons)}")
-    return found[0]
+    _met[name] = cache_folder(), place, read_manifest(place)["artefacts"][name]
+    return load_stored(name, load)  # what is shown is what is stored
 
 
 def artefact_entry(name: str) -> dict[str, Any]:
@@ -138,7 +130,7 @@ def artefact_entry(name: str) -> dict[str, Any]:
     return copy.deepcopy(_find(name)[1])
 
 
-def load_stored(name: str, load: Callable[[Path, dict], Loaded]) -> Loaded:
+def load_stored(name: str, load: Callable[[Path, dict], Any]) -> Any:
     """Load an artefact whatever its recipe; ArtefactError if it is missing or damaged."""
     return _load(*_find(name), load)
 
@@ -151,8 +143,7 @@ def changes_since_stored(name: str, recipe: Mapping[str, Any], rows: Mapping[str
 def update_entry(name: str, changes: Mapping[str, Mapping], keep: bool) -> None:
     """Add to tables of the entry of what this process used last; with `keep`, in the manifest too."""
     folder, entry = _find(name)
-    for key, values in changes.items():
-        entry[key] = {**entry.get(key, {}), **values}
+    entry |= {key: {**entry.get(key, {}), **values} for key, values in changes.items()}
     if not keep:
         return
     try:
@@ -162,7 +153,8 @@ def update_entry(name: str, changes: Mapping[str, Mapping], keep: bool) -> None:
                 manifest["artefacts"][name] = entry
                 files.write_whole(folder / MANIFEST, files.as_json(manifest))
     except OSError as error:
-        warn(f"what is new about '{name}' could not be stored in {folder}: {error}")
+        message = f"what is new about '{name}' could not be stored in {folder}: {error}"
+        warnings.warn(message, ArtefactWarning, stacklevel=3)
 
 
 # --- results made of arrays --------------------------------------------------------------------
@@ -177,29 +169,21 @@ def compute_or_load(
 ) -> dict[str, np.ndarray]:
     """Load the result `name` if it is stored with this very recipe; otherwise compute and store it.
 
-    The recipe is the code of `compute` and `prepared_by`, with all that they use of the lecture and of
-    `course`, and the arguments: arrays count by their values, other things by their JSON form.
+    The recipe is the code of `compute` and `prepared_by` (the functions that made the arguments), with all
+    that they use of the lecture and of `course`, and the arguments: arrays count by their values, other
+    things by their JSON form. Raises as `load_or_make`, and TypeError for results of Python objects.
 
     Parameters
     ----------
-    name
-        File name without ending; lower-case letters, digits and underscores.
     compute
         Called as `compute(**arguments)`; returns `{key: array or number}`, no objects. What it depends on
         must be an argument, a function or a CONSTANT: other variables of the lecture are not seen.
     arguments
         Arrays, numbers, texts, lists and dictionaries of these.
-    prepared_by
-        The functions that made the arguments.
 
     Returns
     -------
     The arrays by key, as they are in the file.
-
-    Raises
-    ------
-    ArtefactError, ValueError, TypeError
-        As `load_or_make`; TypeError also where a result holds Python objects.
     """
     arguments = dict(arguments or {})
     recipe = {"code": recipes.code_of([compute, *prepared_by])}
@@ -221,8 +205,7 @@ def compute_or_load(
 
 
 def progress(items: Iterable[Any], name: str, total: int | None = None, **options: Any) -> Iterator[Any]:
-    """Go through `items` with a bar on the standard error: it is no result of the lecture."""
-    # A terminal or notebook shows a moving bar, a log file gets a line now and then.
+    """Go through `items` with a bar on the standard error; a log file gets a line now and then."""
     seconds = 0.5 if sys.stderr.isatty() or "ipykernel" in sys.modules else 30
     return tqdm(items, desc=name, total=total, mininterval=seconds, dynamic_ncols=True, **options)
 
@@ -251,16 +234,6 @@ def is_strict() -> bool:
     return switched_on("COURSE_STRICT") and not switched_on("COURSE_REFIT")
 
 
-def say(message: str) -> None:
-    """Print on the standard error: what the store does is no result of the lecture."""
-    print(message, file=sys.stderr, flush=True)
-
-
-def warn(message: str) -> None:
-    """Give an `ArtefactWarning`."""
-    warnings.warn(message, ArtefactWarning, stacklevel=3)
-
-
 # --- files -------------------------------------------------------------------------------------
 
 
@@ -279,9 +252,7 @@ def read_manifest(folder: Path, only: str = "") -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {"format": FORMAT, "artefacts": {}, "data": {}}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(
-            f"{path} is damaged ({type(error).__name__}: {error}); restore it from git"
-        ) from error
+        raise ArtefactError(f"{path} is damaged ({error!r}); restore it from git") from error
     return manifest
 
 
@@ -301,11 +272,9 @@ def _find(name: str) -> tuple[Path, dict]:
     return cache_folder(), entries[name]
 
 
-def _data_in(recipe: Any) -> list[str]:
+def _data_in(recipe: Mapping[str, Any]) -> list[str]:
     """The SHA-256 of all data in a recipe."""
-    parts = recipe.values() if isinstance(recipe, Mapping) else recipe if isinstance(recipe, list) else ()
-    own = [recipe["sha256"]] if isinstance(recipe, Mapping) and "sha256" in recipe else []
-    return sorted({*own, *(sha for part in parts for sha in _data_in(part))})
+    return sorted({*re.findall(r'"sha256": "(\w+)"', json.dumps(recipe))})
 
 
 def _try_to_load(folder: Path, name: str, recipe: dict, rows: Mapping, load: Callable):
@@ -324,16 +293,12 @@ def _try_to_load(folder: Path, name: str, recipe: dict, rows: Mapping, load: Cal
     return (found,), []
 
 
-def _load(folder: Path, entry: dict, load: Callable[[Path, dict], Loaded]) -> Loaded:
+def _load(folder: Path, entry: dict, load: Callable[[Path, dict], Any]) -> Any:
     for name, recorded in entry["files"].items():
-        try:
-            whole = _recorded(folder / name) == recorded
-        except OSError as error:
-            raise ArtefactError(f"{name} is missing or cannot be read: {error}") from error
-        if not whole:
-            raise ArtefactError(
-                f"{name} was changed or damaged after it was stored: its SHA-256 is another one"
-            )
+        if not (folder / name).is_file():
+            raise ArtefactError(f"{name} is missing")
+        if _recorded(folder / name) != recorded:
+            raise ArtefactError(f"{name} was changed or damaged since it was stored: its SHA-256 is another")
     try:
         return load(folder, entry)
     except Exception as error:  # Keras raises many kinds
@@ -348,11 +313,15 @@ def _recorded(path: Path) -> dict[str, Any]:
 
 def _make(folder: Path, name: str, recipe: dict, rows: Mapping, make: Callable, refit: bool) -> Path:
     """Make the files and put them into the folder; returns where they are in the end."""
+
+    def trouble(message: str) -> None:
+        if refit:
+            raise ArtefactError(f"{message} {REMEDY}")
+        warnings.warn(f"{message} {REMEDY}", ArtefactWarning, stacklevel=4)
+
     blocked = files.why_not_writable(folder)
-    if blocked and refit:
-        raise ArtefactError(f"COURSE_REFIT is set, but {folder} cannot be written: {blocked}. {REMEDY}")
     if blocked:
-        warn(f"{folder} cannot be written ({blocked}): '{name}' will be made, but not stored. {REMEDY}")
+        trouble(f"{folder} cannot be written ({blocked}): '{name}' can be made, but not stored.")
     # Not in the folder: whatever happens to that one, what was made can be used.
     made = Path(tempfile.mkdtemp(prefix=f"{name}-"))
     atexit.register(shutil.rmtree, made, ignore_errors=True)
@@ -375,22 +344,17 @@ def _make(folder: Path, name: str, recipe: dict, rows: Mapping, make: Callable, 
     }
     alone = {"format": FORMAT, "artefacts": {name: entry}, "data": dict(rows)}
     files.write_whole(made / MANIFEST, files.as_json(alone))
-    if blocked:
-        return made
     try:
-        _store(folder, made, name, alone)
+        if not blocked:
+            _store(folder, made, name, alone)
+            return folder
     except (OSError, shutil.Error) as error:
-        message = f"'{name}' could not be stored in {folder}: {error}. What was stored before is unchanged."
-        if refit:
-            raise ArtefactError(f"{message} {REMEDY}") from error
-        warn(f"{message} {REMEDY}")
-        return made
-    return folder
+        trouble(f"'{name}' could not be stored in {folder}: {error}. What was stored before is unchanged.")
+    return made
 
 
 def _store(folder: Path, made: Path, name: str, alone: dict) -> None:
     """Put the files and their entry in the place of those of before: all, or none."""
-    new = alone["artefacts"][name]
     near = tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-")
     with files.locked(folder, MANIFEST), near:
         try:
@@ -399,14 +363,14 @@ def _store(folder: Path, made: Path, name: str, alone: dict) -> None:
             # Somebody may want to mend it by hand: it also spoke of the other artefacts.
             files.write_whole(folder / f"{MANIFEST}.damaged", (folder / MANIFEST).read_bytes())
             manifest = {**alone, "artefacts": {}}
-        old = manifest["artefacts"].get(name, {})
+        new, old = alone["artefacts"][name], manifest["artefacts"].get(name, {"files": {}})
         manifest["artefacts"][name] = new
         used = {sha for entry in manifest["artefacts"].values() for sha in _data_in(entry["recipe"])}
         rows = manifest["data"] | alone["data"]
         manifest["data"] = {sha: codes for sha, codes in rows.items() if sha in used}
         shutil.copytree(made, near.name, dirs_exist_ok=True)
         files.write_whole(Path(near.name, MANIFEST), files.as_json(manifest))
-        gone = set(old.get("files", {})) - set(new["files"])
+        gone = set(old["files"]) - set(new["files"])
         files.move_together([*new["files"], MANIFEST], Path(near.name), folder, gone)
     for key, scores in new.get("metrics", {}).items():
         for metric, value in scores.items() if "metrics" in old else ():

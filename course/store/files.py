@@ -15,15 +15,16 @@ from typing import Any
 import filelock
 
 
+def say(message: str) -> None:
+    """Print on the standard error: what the store does is no result of the lecture."""
+    print(message, file=sys.stderr, flush=True)
+
+
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file, which then holds all of `content`, or what it held before.
 
-    Texts are stored in UTF-8, with the line ends that they have. Missing folders are made.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written; nothing is left behind then.
+    Texts are stored in UTF-8, with the line ends that they have. Missing folders are made. Nothing is left
+    behind by an OSError.
     """
     if isinstance(content, str):
         content = content.encode("utf-8")
@@ -43,8 +44,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
 def move_together(names: Collection[str], source: Path, target: Path, gone: Collection[str] = ()) -> None:
     """Move files from one folder into another, in that order, and remove those of `gone` there.
 
-    Names are paths with forward slashes; both folders lie on one file system. If anything goes wrong, all
-    files of `target` are left as they were.
+    Names have forward slashes; both folders lie on one file system. An error leaves `target` as it was.
     """
     kept = Path(tempfile.mkdtemp(dir=target, prefix=".old-"))
     moved: list[str] = []
@@ -70,19 +70,14 @@ def move_together(names: Collection[str], source: Path, target: Path, gone: Coll
 
 @contextlib.contextmanager
 def locked(folder: Path, name: str) -> Iterator[bool]:
-    """Hold a lock between processes; yields False where the folder takes no lock file.
-
-    Says on the standard error when another process holds it, and waits.
-    """
+    """Hold a lock between processes, or wait for it; yields False where the folder takes no lock file."""
     lock = filelock.FileLock(folder / f".{name}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            print(
-                f"Waiting: another process is working on '{name}' in {folder}.", file=sys.stderr, flush=True
-            )
+            say(f"Waiting: another process is working on '{name}' in {folder}.")
             lock.acquire()
     except (OSError, NotImplementedError):
         yield False

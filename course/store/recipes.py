@@ -40,20 +40,11 @@ INNER = ("__wrapped__", "pyfunc")  # where functools and np.vectorize keep the f
 
 
 def code_of(functions: Iterable[Callable]) -> dict[str, dict[str, str]]:
-    """Return a hash for each given function and for all that it uses of `course` and of the lecture.
+    """Return `{"functions": {name: SHA-256}}` of functions and all that they use of `course` and the lecture.
 
     Followed are functions, classes, CONSTANTS (in capitals, so that they are no caches), default arguments
     and the variables of enclosing functions, by the names that Python would look up: a local variable that
-    is named like a function stands for itself.
-
-    Returns
-    -------
-    {"functions": {name: SHA-256}}
-
-    Raises
-    ------
-    TypeError
-        Something that is no function, or whose source cannot be read.
+    is named like a function stands for itself. TypeError for what is no function, or has no source.
     """
     found: dict[str, set[str]] = {}
     seen: list[Any] = []
@@ -202,10 +193,7 @@ def _is_ours(node: ast.Import | ast.ImportFrom) -> bool:
 
 
 def _exact(value: Any, code: list[Any]) -> Any:
-    """A constant as plain values that no other constant has; `code` collects what functions are in it.
-
-    TypeError if it holds anything else.
-    """
+    """A constant as plain values that no other has, or TypeError; `code` collects functions in it."""
     kind = type(value).__name__
     if is_code(value):
         code.append(value)
@@ -253,8 +241,8 @@ def _tree(function: types.FunctionType) -> ast.Module:
         and getattr(node, "name", "<lambda>") == code.co_name
     ]
     if len(found) != 1:
-        known = "has changed since it was run; run it again"
-        known = "stands in a line with another; put each on a line of its own" if found else known
+        known = "stands in a line with another; put each on a line of its own" if found else ""
+        known = known or "has changed since it was run; run it again"
         raise TypeError(f"the source of {function.__qualname__} {known}")
     body = copy.deepcopy(found[0])
     body = ast.Expr(body) if isinstance(body, ast.Lambda) else body
@@ -357,36 +345,11 @@ def array_in_words(value: Any) -> dict[str, str]:
     return {"array": f"{array.dtype.name} {shape}", "sha256": digest.hexdigest()}
 
 
-def fingerprints(sets: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[dict[str, dict], dict[str, str]]:
-    """Hash data sets (X, y) row by row; return what a recipe holds of each, and row codes by SHA-256.
-
-    The full SHA-256 decides; the row codes, four bytes of each row's hash, say how many rows changed.
-    """
-    prints, rows = {}, {}
-    for key, (X, y) in sets.items():
-        if not len(X) or len(X) != len(y):
-            raise ValueError(f"X has {len(X):,} rows, and y has {len(y):,}")
-        parts = {"inputs": array_in_words(X), "targets": array_in_words(y)}
-        total = hashlib.sha256(f"{X.dtype.name} {X.shape} {y.dtype.name} {y.shape}".encode())
-        codes = bytearray()
-        little = (np.ascontiguousarray(a, dtype=a.dtype.newbyteorder("<")) for a in (X, y))
-        for row, target in zip(*(a.reshape(len(a), -1).view(np.uint8) for a in little), strict=True):
-            digest = hashlib.sha256(row.tobytes() + target.tobytes()).digest()
-            total.update(digest)
-            codes += digest[:4]
-        prints[key] = {"sha256": total.hexdigest(), "rows": len(X), **parts}
-        rows[total.hexdigest()] = base64.b64encode(bytes(codes)).decode("ascii")
-    return prints, rows
-
-
 # --- what changed, in words --------------------------------------------------------------------
 
 
 def differences(old: Mapping, new: Mapping, rows: Mapping[str, str]) -> list[str]:
-    """Say in words how recipe `new` differs from `old`, one entry an ingredient; empty if it does not.
-
-    `rows` holds the row codes of data sets by their SHA-256.
-    """
+    """Say in words how recipe `new` differs from `old`, an entry for each ingredient that does."""
     reasons = []
     for key in {**new, **old}:
         before, after = old.get(key), new.get(key)
