@@ -1,5 +1,5 @@
 /*
- * Cells of the class `animation` show one figure after another (see course/figures/frames.py).
+ * Cells of the class `animation` show one figure after another (see course/figures/tensors.py).
  *
  * At first the first frame stands still. Once the figure is in view it plays through once, one
  * frame every STEP milliseconds, and stops at the last. Buttons play, pause and step. Readers who

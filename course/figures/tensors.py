@@ -1,6 +1,6 @@
-"""Drawings of tensors, and rows of pictures."""
+"""Drawings of tensors, rows of pictures, and figures that move."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from course.figures.primitives import draw_cells, draw_stack, sheet, write
 from course.figures.style import CHANNELS, INPUT, KERNEL, NAME, OUTPUT, THICKEST, tint
@@ -84,3 +84,27 @@ def show_planes(photo: np.ndarray) -> Figure:
     titles = ["photo", "red (R)", "green (G)", "blue (B)"]
     height = 2.7 * photo.shape[0] / photo.shape[1]
     return show_pictures(planes, titles, height=height, frames=[INPUT, *CHANNELS])
+
+
+def show_frames(figures: Iterable[Figure]) -> None:
+    """Show figures of one size, of which a cell of the class `animation` makes an animation:
+
+        ```{python}
+        #| classes: animation
+        #| fig-alt: "What happens from the first frame to the last."
+        show_frames(draw_sliding(x, k, step) for step in range(9))
+        ```
+
+    `assets/js/animation.js` plays it once it is in view, and adds buttons to stop and to step. Who prefers
+    reduced motion sees the first frame until pressing a button. Printed, in a notebook and without a script
+    the frames stand side by side. Each figure is closed, so that no other cell shows it again.
+    """
+    from IPython.display import display
+
+    sizes = []
+    for figure in figures:
+        sizes.append(tuple(figure.get_size_inches()))
+        if sizes[-1] != sizes[0]:
+            raise ValueError(f"Frame {len(sizes)} is {sizes[-1]} inches, the first one {sizes[0]}.")
+        display(figure)
+        plt.close(figure)

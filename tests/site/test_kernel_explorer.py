@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from course.figures import cross_correlate
+from course.figures.networks import cross_correlate
 
 import numpy as np
 import pytest

@@ -11,7 +11,6 @@ matplotlib.use("Agg")
 from course.figures import (
     KERNEL,
     OUTPUT,
-    cross_correlate,
     draw_cells,
     draw_channels,
     draw_layer,
@@ -26,6 +25,7 @@ from course.figures import (
     tint,
     write,
 )
+from course.figures.networks import cross_correlate
 from course.figures.primitives import Cells, draw_stack, outline
 from course.figures.style import SMALL, THICKEST, ink_on
 from course.plots import use_course_style
