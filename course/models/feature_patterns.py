@@ -15,17 +15,15 @@ The patterns of a stored model are kept as `cache/feature_patterns.npz`, by the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course.models import fitting
-from course.store import artefacts, recipes
+from course.store import artefacts
 
 import keras
 import numpy as np
 import torch
 
-FILE = "feature_patterns.npz"
 SEED = 123
 CLASSES_SHOWN = 12
 
@@ -62,23 +60,12 @@ def activation_maximisation(
     -------
     uint8, shape (len(units), height, width), 0 (ink) to 255 (paper).
     """
-    if layer not in model.layers:
-        raise ValueError(f"{layer.name} is not a layer of this model.")
-    size = tuple(model.input_shape[1:])
-    if len(size) != 3 or size[2] != 1 or None in size:
-        raise ValueError(f"The model should take grey images (height, width, 1), not {size}.")
-    available = layer.output.shape[-1]
-    wrong = [unit for unit in units if not 0 <= unit < available]
-    if wrong or not len(units):
-        raise ValueError(f"{layer.name} has units 0 to {available - 1}, not {wrong or 'none'}.")
-    if steps < 1:
-        raise ValueError(f"At least one step is needed, not {steps}.")
     layers = model.layers[: model.layers.index(layer) + 1]
     generator = torch.Generator().manual_seed(seed)
     rows, chosen = torch.arange(len(units)), torch.tensor(list(units))
 
     # Free numbers; a sigmoid makes grey levels of them, so none can leave 0 to 1.
-    free = 1.5 + 0.3 * torch.randn((len(units), 1, *size[:2]), generator=generator)
+    free = 1.5 + 0.3 * torch.randn((len(units), 1, *model.input_shape[1:3]), generator=generator)
     free.requires_grad_()
     optimiser = torch.optim.Adam([free], lr=LEARNING_RATE)
     for _ in range(steps):
@@ -113,17 +100,11 @@ def _transformed(image: torch.Tensor, generator: torch.Generator) -> torch.Tenso
     angle = TURN * torch.randn((), generator=generator)
     factor = 1 + SCALE * torch.randn((), generator=generator)
     right, down = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator)
-    matrix = torch.stack(
-        [
-            torch.stack([factor * torch.cos(angle), -torch.sin(angle), 2 * right / width]),
-            torch.stack([torch.sin(angle), factor * torch.cos(angle), 2 * down / height]),
-        ]
-    )
-    grid = torch.nn.functional.affine_grid(
-        matrix.expand(len(image), -1, -1), image.shape, align_corners=False
-    )
-    ink = torch.nn.functional.grid_sample(1 - image, grid, align_corners=False)
-    return 1 - ink
+    across = torch.stack([factor * torch.cos(angle), -torch.sin(angle), 2 * right / width])
+    upright = torch.stack([torch.sin(angle), factor * torch.cos(angle), 2 * down / height])
+    matrices = torch.stack([across, upright]).expand(len(image), -1, -1)
+    grid = torch.nn.functional.affine_grid(matrices, image.shape, align_corners=False)
+    return 1 - torch.nn.functional.grid_sample(1 - image, grid, align_corners=False)
 
 
 def _total_variation(image: torch.Tensor) -> torch.Tensor:
@@ -144,36 +125,23 @@ def feature_patterns(name: str = "cnn") -> dict[str, tuple[list[int], np.ndarray
     ArtefactError without such a model, or as `course.store.artefacts.load_or_make`.
     """
     fitted = artefacts.artefact_entry(name)["files"][f"{name}.keras"]
-    code = recipes.code_of([activation_maximisation, _make])
-    recipe = {"model": {"sha256": fitted["sha256"]}, "code and settings": code}
-
-    def make(folder: Path) -> dict:
-        patterns = _make(fitting.load_artefact(name)[0])
-        arrays = {"titles": np.array([*patterns])}
-        for i, (units, images) in enumerate(patterns.values()):
-            arrays |= {f"units_{i}": np.array(units), f"images_{i}": images}
-        np.savez_compressed(folder / FILE, **arrays)
-        return {}
-
-    def load(folder: Path, entry: dict) -> dict[str, tuple[list[int], np.ndarray]]:
-        with np.load(folder / FILE, allow_pickle=False) as stored:
-            titles = stored["titles"].tolist()
-            return {t: (stored[f"units_{i}"].tolist(), stored[f"images_{i}"]) for i, t in enumerate(titles)}
-
-    return artefacts.load_or_make("feature_patterns", recipe, make, load)
+    model = {"name": name, "sha256": fitted["sha256"]}
+    found = artefacts.compute_or_load("feature_patterns", _make, {"model": model})
+    titles = enumerate(found["titles"].tolist())
+    return {title: (found[f"units_{i}"].tolist(), found[f"images_{i}"]) for i, title in titles}
 
 
-def _make(model: keras.Model) -> dict[str, tuple[list[int], np.ndarray]]:
-    convolutions = [each for each in model.layers if isinstance(each, keras.layers.Conv2D)]
-    units = {
-        f"conv {number}": (each, list(range(each.output.shape[-1])))
-        for number, each in enumerate(convolutions, start=1)
+def _make(model: dict[str, str]) -> dict[str, np.ndarray]:
+    network, _ = fitting.load_artefact(model["name"])
+    convolutions = [each for each in network.layers if isinstance(each, keras.layers.Conv2D)]
+    shown = {
+        f"conv {k}": (each, range(each.output.shape[-1])) for k, each in enumerate(convolutions, start=1)
     }
-    head = model.layers[-1]
-    classes = head.output.shape[-1]
+    classes = network.output_shape[-1]
     spread = np.linspace(0, classes - 1, min(classes, CLASSES_SHOWN)).round().astype(int)
-    units["classes"] = head, spread.tolist()
-    return {
-        title: (numbers, activation_maximisation(model, layer, numbers, seed=SEED))
-        for title, (layer, numbers) in units.items()
-    }
+    shown["classes"] = network.layers[-1], spread.tolist()
+    arrays = {"titles": np.array([*shown])}
+    for i, (layer, units) in enumerate(shown.values()):
+        images = activation_maximisation(network, layer, units, seed=SEED)
+        arrays |= {f"units_{i}": np.array(units), f"images_{i}": images}
+    return arrays
