@@ -10,23 +10,20 @@ from bs4 import BeautifulSoup, Comment, Tag
 
 from .project import PageFormat
 
+# What refers to something: kind, attribute, and the tags that have it.
 REFERENCES = (
-    ("img", "src", "image"),
-    ("video", "src", "image"),
-    ("audio", "src", "image"),
-    ("source", "src", "image"),
-    ("iframe", "src", "resource"),
-    ("object", "data", "resource"),
-    ("embed", "src", "resource"),
-    ("link", "href", "resource"),
-    ("script", "src", "resource"),
-    ("a", "href", "link"),
-    (True, "data-background-image", "image"),
-    (True, "data-background-video", "image"),
-    (True, "data-background-iframe", "resource"),
-    (True, "data-src", "image"),
-    (True, "poster", "image"),
+    ("image", "src", "img, video, audio, source"),
+    ("image", "poster", "video"),
+    ("image", "data-src", "*"),
+    ("image", "data-background-image", "*"),
+    ("image", "data-background-video", "*"),
+    ("resource", "data-background-iframe", "*"),
+    ("resource", "src", "iframe, embed, script"),
+    ("resource", "data", "object"),
+    ("resource", "href", "link"),
+    ("link", "href", "a"),
 )
+HEADING = "> :is(h1, h2):first-child"  # of a slide
 CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 # Bold italic letters of maths, Latin and Greek, as upright ones.
@@ -72,15 +69,9 @@ def finish(
 ) -> str:
     """Finish the HTML that pandoc made of one page.
 
-    Parameters
-    ----------
-    resolve : callable
-        Called with the kind ("image", "resource" or "link") and target of each reference, which it returns
-        as it shall be written; and with "text" and a mark of a div that has become text.
-    words : dict
-        What the page says in its language.
-    references_placed : bool
-        Whether the page itself says where its list of references stands.
+    `resolve` gets the kind ("image", "resource" or "link") and target of each reference, and returns it as it
+    shall be written; it also gets "text" and each mark of a div that has become text. `words` is what the
+    page says in its language, and `references_placed` tells that it says where its references stand.
     """
     soup = BeautifulSoup(even_maths(text), "lxml")
     _tables(soup, page)
@@ -94,10 +85,9 @@ def finish(
     for text in soup.find_all(string=re.compile(r"^\s*:{3,}", re.MULTILINE)):
         if not isinstance(text, Comment) and not text.find_parent(["pre", "code", "script", "style"]):
             resolve("text", re.search(r"^\s*(:{3,}.*)$", text, re.MULTILINE)[1][:60])
-    for name, attribute, kind in REFERENCES:
-        for tag in soup.find_all(name, attrs={attribute: True}):
-            if tag[attribute]:
-                tag[attribute] = resolve(kind, tag[attribute])
+    for kind, attribute, names in REFERENCES:
+        for tag in soup.select(f":is({names})[{attribute}]:not([{attribute}=''])"):
+            tag[attribute] = resolve(kind, tag[attribute])
     return "<!DOCTYPE html>\n" + str(soup.html) + "\n"
 
 
@@ -110,24 +100,14 @@ def _tables(soup: BeautifulSoup, page: PageFormat) -> None:
     # No browser keeps the rules of a `scoped` style to the table that pandas wrote them for.
     for style in soup.select(".cell-output style[scoped]"):
         style.decompose()
-    for table in soup.find_all("table"):
-        if table.find_parent("svg") or table.get("role") == "presentation":
-            continue
-        _add_class(table, "caption-top")
+    for table in soup.select("table:not(svg table, [role=presentation])"):
         if page.name == "html":
-            _add_class(table, "table")
-            if table.find_parent(class_="cell-output"):
-                _add_class(table, "table-sm", "table-striped", "small")
+            _add_class(table, "table", *(["small"] if table.find_parent(class_="cell-output") else []))
         del table["border"]
-        for number, row in enumerate(table.select("thead tr")):
+        for row in table.select("thead tr"):
             del row["style"]
-            _add_class(row, "even" if number % 2 else "header" if number == 0 else "odd")
-        for number, row in enumerate(table.select("tbody tr"), 1):
-            _add_class(row, "odd" if number % 2 else "even")
-        for part, scope in (("thead", "col"), ("tbody", "row")):
-            for cell in table.select(f"{part} th"):
-                if not cell.get("scope"):
-                    cell["scope"] = scope
+        for cell in table.select("th:not([scope])"):
+            cell["scope"] = "col" if cell.find_parent("thead") else "row"
 
 
 def _code(soup: BeautifulSoup) -> None:
@@ -142,28 +122,17 @@ def _code(soup: BeautifulSoup) -> None:
         place = {"data-target-cell": cell, "data-target-annotation": number}
         term.attrs |= {**place, "aria-label": term.get_text()}
         term.string = number
-        for index, line in enumerate(note["data-code-lines"].split(",")):
-            target = soup.find(id=f"{cell}-{line}")
-            if target is None:
-                continue
-            _add_class(target, "code-annotation-target")
+        if target := soup.find(id=f"{cell}-{note['data-code-lines'].partition(',')[0]}"):
             _add_class(target.find_parent("pre"), "code-annotated")
-            if index == 0:
-                mark = soup.new_tag("a", attrs={"class": "code-annotation-anchor", **place}, string=number)
-                target.insert_before(mark)
-
-
-def _heading(slide: Tag) -> Tag | None:
-    first = slide.find(True, recursive=False)
-    return first if first is not None and first.name in ("h1", "h2") else None
+            mark = soup.new_tag("a", attrs={"class": "code-annotation-anchor", **place}, string=number)
+            target.insert_before(mark)
 
 
 def _slides(soup: BeautifulSoup) -> None:
     for output in soup.select(".output-location-slide"):
         _own_slide(soup, output)
-    for slide in soup.select("section.slide"):
-        if heading := _heading(slide):
-            heading.attrs = {}
+    for heading in soup.select(f"section.slide {HEADING}"):
+        heading.attrs = {}
     for slide in soup.select("#title-slide, .title-slide"):
         _add_class(slide, "center")
     for slide in soup.select("section.slide"):
@@ -186,7 +155,7 @@ def _own_slide(soup: BeautifulSoup, output: Tag) -> None:
         return
     fresh = soup.new_tag("section", id=f"{slide.get('id', '')}-output")
     fresh["class"] = [*slide.get("class", []), "output-location-slide"]
-    if heading := _heading(slide):
+    if heading := slide.select_one(f":scope {HEADING}"):
         fresh.append(copy.copy(heading))
     fresh.append(output.extract())
     slide.insert_after(fresh)
@@ -233,19 +202,17 @@ def _reference_slide(soup: BeautifulSoup) -> None:
 
 
 def _notes(soup: BeautifulSoup, words: dict[str, str], references_placed: bool) -> None:
-    for image in soup.select("main img"):
-        _add_class(image, "img-fluid")
-        if image.find_parent("figure") or image.find_parent(class_="cell-output-display"):
-            _add_class(image, "figure-img")
-    for figure in soup.select("main figure"):
-        _add_class(figure, "figure")
-    for heading in soup.select("main section > :is(h2, h3, h4, h5, h6):first-child"):
-        _add_class(heading, "anchored")
-        if heading.parent.get("id"):
-            link = {"href": f"#{heading.parent['id']}", "class": "anchorjs-link"}
-            heading.append(soup.new_tag("a", attrs=link | {"aria-label": "Link to this section"}))
-    for quotation in soup.select("main blockquote"):
-        _add_class(quotation, "blockquote")
+    for name, selector in (
+        ("figure", "figure"),
+        ("figure-img", "figure img, .cell-output-display img"),
+        ("blockquote", "blockquote"),
+        ("anchored", "section > :is(h2, h3, h4, h5, h6):first-child"),
+    ):
+        for tag in soup.select(f"main :is({selector})"):
+            _add_class(tag, name)
+    for heading in soup.select("main section[id] > .anchored"):
+        link = {"href": f"#{heading.parent['id']}", "class": "anchorjs-link"}
+        heading.append(soup.new_tag("a", attrs=link | {"aria-label": "Link to this section"}))
     ends = [("", each) for each in soup.select("main section.appendix")]
     ends.append((words["footnotes"], soup.find("section", role="doc-endnotes")))
     if not references_placed:

@@ -37,10 +37,6 @@ from render.qmd import RenderError
 REMOTE = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 # Requirejs's module for jquery, which fails where requirejs itself is not there.
 JQUERY_MODULE = re.compile(r"\s*define\(\s*['\"]jquery['\"]")
-LOADED_LINKS = set(
-    """stylesheet icon apple-touch-icon manifest preload modulepreload prefetch preconnect
-    dns-prefetch""".split()
-)
 # In slides pandoc has made fragments of them.
 PAUSE = re.compile(r"<p>\. \. \.</p>\n?")
 LATE_SKIP_LINK = re.compile(
@@ -108,16 +104,16 @@ def mend(text: str, path: Path) -> str:
         if (new := mended_script(script, path)) is not None:
             start = place(script)
             edits.append((start, text.index("</script>", start) + len("</script>"), new))
-    for link in soup("link", href=REMOTE):
-        if LOADED_LINKS.intersection(link.get("rel", ())):
-            edits.append((place(link), text.index(">", place(link)) + 1, ""))
-    for name, attribute, kind in REFERENCES:
-        if kind != "link" and name not in ("link", "script"):
-            for tag in soup.find_all(name, attrs={attribute: REMOTE}):
+    for kind, attribute, names in REFERENCES:
+        for tag in soup.select(f":is({names})[{attribute}]") if kind != "link" else ():
+            if not REMOTE.match(tag[attribute]) or tag.name == "script" or "canonical" in tag.get("rel", ()):
+                continue
+            if tag.name != "link":
                 raise ValueError(
                     f"{path} shows {tag[attribute]}, which lies on another host; "
                     "pages work without network: keep a copy in the project and show that"
                 )
+            edits.append((place(tag), text.index(">", place(tag)) + 1, ""))
     for start, end, new in sorted(edits, reverse=True):
         if not new and text[start - 1 : start] == "\n" and text[end : end + 1] == "\n":
             end += 1
