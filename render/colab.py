@@ -7,12 +7,15 @@ students today still meets the helpers and the data that it was written for next
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from .files import write_changed
 from .project import Project
 
 BADGE = "assets/images/open-in-colab.svg"
@@ -58,6 +61,12 @@ def notebook(cells: list[dict[str, Any]]) -> bytes:
     return (nbformat.writes(made) + "\n").encode("utf-8")
 
 
+def write_notebooks(made: dict[Path, bytes]) -> None:
+    """Write those notebooks that are not as they should be, and say which."""
+    for path, data in made.items():
+        print(f"{os.path.relpath(path)}: {'written' if write_changed(path, data) else 'unchanged'}")
+
+
 def notebook_cell(kind: str, source: str, identifier: str, **metadata: Any) -> dict[str, Any]:
     """A cell of the kind "markdown" or "code"; empty metadata are left out."""
     from nbformat import v4
@@ -78,16 +87,10 @@ class Repository:
     def of(cls, project: Project) -> Repository:
         """Read the address, which must be on GitHub: there Colab opens notebooks from."""
         url = str(project.website.get("repo-url") or "").rstrip("/").removesuffix(".git")
-        ref = str(project.website.get("repo-branch") or "main")
         if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
-            message = (
-                "`website: repo-url` must be the repository's address, https://github.com/<owner>/<name>"
-            )
-            raise project.problem(f"{message}, but is {url or 'missing'!r}", "website", "repo-url")
-        if not re.fullmatch(r"\w[\w./-]*", ref):
-            message = f"`website: repo-branch` must name a branch, tag or commit, but is {ref!r}"
-            raise project.problem(message, "website", "repo-branch")
-        return cls(url, ref)
+            message = f"`website: repo-url` must be https://github.com/<owner>/<name>, but is {url!r}"
+            raise project.problem(message, "website", "repo-url")
+        return cls(url, str(project.website.get("repo-branch") or "main"))
 
     def colab(self, path: str) -> str:
         """The address that opens a notebook of the repository on Colab."""

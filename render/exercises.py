@@ -19,8 +19,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from .colab import Repository, notebook, notebook_cell
-from .files import write_changed
+from .colab import Repository, notebook, notebook_cell, write_notebooks
 from .project import Project
 from .qmd import RenderError, read_text
 
@@ -120,30 +119,26 @@ def exercise_cells(
     return made
 
 
-def outputs(project: Project) -> dict[str, bytes]:
-    """What each generated file should hold, by its path in the repository."""
+def outputs(project: Project) -> dict[Path, bytes]:
+    """What each hand-out and each solution should hold."""
     repository = Repository.of(project)
     found = {}
     for path in sorted((project.root / SOURCE).glob("*.py")):
         cells = read_exercise(path)
         for folder, solution in ((FOLDER, False), (SOLUTIONS, True)):
             made = exercise_cells(path.stem, cells, repository, solution=solution)
-            found[f"{folder}/{path.stem}.ipynb"] = notebook(made)
-    if not found:
-        raise RenderError(f"{SOURCE}/ holds no exercise")
+            found[project.root / folder / f"{path.stem}.ipynb"] = notebook(made)
     return found
 
 
 def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> int:
     """Write every hand-out and solution; say what changed, and remove what has no source."""
     parser.parse_args(arguments)
-    expected = outputs(project)
-    for name, data in expected.items():
-        print(f"{name}: {'written' if write_changed(project.root / name, data) else 'unchanged'}")
+    made = outputs(project)
+    write_notebooks(made)
     for folder in (FOLDER, SOLUTIONS):
-        for path in sorted((project.root / folder).glob("*.ipynb")):
-            name = path.relative_to(project.root).as_posix()
-            if name not in expected:
+        for path in (project.root / folder).glob("*.ipynb"):
+            if path not in made:
                 path.unlink()
-                print(f"{name}: removed, it has no source")
+                print(f"{folder}/{path.name}: removed, it has no source")
     return 0

@@ -170,10 +170,8 @@ def _asides(soup: BeautifulSoup, slide: Tag) -> None:
         return
     box = soup.new_tag("aside")
     for each in asides:
-        part = soup.new_tag("div")
-        part.extend(list(each.children))
-        box.append(part)
-        each.decompose()
+        each.name, each.attrs = "div", {}
+        box.append(each.extract())
     if notes:
         items = soup.new_tag("ol", attrs={"class": "aside-footnotes"})
         for number, note in enumerate(notes, 1):

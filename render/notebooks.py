@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from .check import BRACES
-from .colab import Repository, notebook, notebook_cell
+from .colab import Repository, notebook, notebook_cell, write_notebooks
 from .execute import setting
-from .files import write_changed
 from .page import bibliographies
-from .project import PageFormat, Project
-from .qmd import INLINE, Document, Markdown, RenderError, parse
+from .project import Project
+from .qmd import INLINE, Document, Markdown, parse
 
 LINK = re.compile(r"(\]\()([^)\s]+)((?:\s+\"[^\"]*\")?\))")
 CITATION = re.compile(r"\[([^\[\]]*@[\w:.-]*\w[^\[\]]*)\](?![({])")
@@ -38,18 +37,12 @@ def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> i
     parser.add_argument("out", help="the folder to write to")
     parser.add_argument("pages", nargs="*", help=".qmd files with cells; all if none is named")
     options = parser.parse_args(arguments)
-    pages = project.named_pages(options.pages)
-    made = outputs(project, Path(options.out).resolve(), pages)
-    if not made:
-        raise RenderError("no page has cells, so there is no notebook to write")
-    for target, (name, data) in made.items():
-        write_changed(target, data)
-        print(f"{name} -> {os.path.relpath(target)}")
+    write_notebooks(outputs(project, Path(options.out).resolve(), project.named_pages(options.pages)))
     return 0
 
 
-def outputs(project: Project, folder: Path, pages: list[Path]) -> dict[Path, tuple[str, bytes]]:
-    """Each notebook's path in `folder`, with its page's name and what the file should hold."""
+def outputs(project: Project, folder: Path, pages: list[Path]) -> dict[Path, bytes]:
+    """What each notebook in `folder` should hold; a page without cells has none."""
     # Colab opens what is published, and so do the badges; a notebook elsewhere has none.
     published = folder.is_relative_to(project.root) and project.website.get("repo-url")
     made = {}
@@ -58,23 +51,20 @@ def outputs(project: Project, folder: Path, pages: list[Path]) -> dict[Path, tup
         if not document.cells:
             continue
         target = folder / f"{path.stem}.ipynb"
-        references = read_references(bibliographies(project, document))
-        cells = lecture_cells(document, project.formats(document)[0], folder, references)
+        cells = lecture_cells(project, document, folder)
         if published:
             name = target.relative_to(project.root).as_posix()
             cells[:1] = Repository.of(project).frame(name, cells[0]["source"], cells[0]["id"])
-        made[target] = (document.name, notebook(cells))
+        made[target] = notebook(cells)
     return made
 
 
-def lecture_cells(
-    document: Document, page: PageFormat, folder: Path, references: dict[str, dict[str, Any]]
-) -> list[dict[str, Any]]:
+def lecture_cells(project: Project, document: Document, folder: Path) -> list[dict[str, Any]]:
     """A document as the cells of a notebook, with links as seen from the folder where it will lie."""
+    page, prose = project.formats(document)[0], _Prose(project, document, folder)
     heading = f"# {page.get('title') or document.path.stem}"
     heading += f"\n\n*{page.get('subtitle')}*" if page.get("subtitle") else ""
     cells = [notebook_cell("markdown", heading, "cell-0")]
-    prose = _Prose(document, folder, references)
     for block in document.blocks:
         identifier = f"cell-{len(cells)}"
         if isinstance(block, Markdown):
@@ -91,14 +81,6 @@ def lecture_cells(
                 tags.append("hide-input")
             cells.append(notebook_cell("code", block.source, identifier, tags=tags, quarto=options))
     return cells
-
-
-def read_references(paths: list[Path]) -> dict[str, dict[str, Any]]:
-    """The entries of BibTeX files by their key, as CSL JSON has them."""
-    import pypandoc
-
-    made = (pypandoc.convert_file(str(path), "csljson", format="biblatex") for path in paths)
-    return {entry["id"]: entry for text in made for entry in json.loads(text)}
 
 
 def short_reference(entry: dict[str, Any]) -> str:
@@ -121,11 +103,14 @@ def long_reference(entry: dict[str, Any]) -> str:
 class _Prose:
     """Turns the Markdown of a lecture into the Markdown of a notebook, through its divs."""
 
-    def __init__(self, document: Document, folder: Path, references: dict[str, dict[str, Any]]):
-        self.base = document.path.parent
-        self.folder = folder
-        self.references = references
-        self.cited: list[str] = []
+    def __init__(self, project: Project, document: Document, folder: Path):
+        import pypandoc
+
+        self.base, self.folder = document.path.parent, folder
+        files = bibliographies(project, document)
+        made = (pypandoc.convert_file(str(path), "csljson", format="biblatex") for path in files)
+        self.references = {entry["id"]: entry for text in made for entry in json.loads(text)}
+        self.cited: set[str] = set()
         self.hidden: list[bool] = []  # for each div around this line
 
     def clean(self, block: Markdown) -> str:
@@ -168,8 +153,7 @@ class _Prose:
             before, key, after = re.fullmatch(r"(.*?)-?@([\w:.-]*\w)(.*)", part.strip()).groups()
             if key not in self.references:
                 return match[0]
-            if key not in self.cited:
-                self.cited.append(key)
+            self.cited.add(key)
             words.append(f"{before}{short_reference(self.references[key])}{after}")
         return f"({'; '.join(words)})"
 
@@ -178,11 +162,12 @@ class _Prose:
         if re.match(r"[a-zA-Z][\w+.-]*:|[/#]", target):
             return match[0]
         path, mark, rest = target.partition("#")
-        is_lecture = path.endswith(".qmd") and (self.base / path).resolve().parent == self.base.resolve()
-        if path.endswith((".html", ".qmd")) and not is_lecture:
+        source = self.base / path
+        if path.endswith(".qmd") and source.resolve().parent == self.base.resolve():
+            moved = f"{source.stem}.ipynb"
+        elif path.endswith((".html", ".qmd")):
             # A page of the site, which lies elsewhere than the notebook: the words stay.
             return NO_LINK
-        if is_lecture:
-            return f"{match[1]}{Path(path).stem}.ipynb{match[3]}"
-        moved = os.path.relpath(self.base / path, self.folder).replace(os.sep, "/")
-        return f"{match[1]}{moved}{mark}{rest}{match[3]}"
+        else:
+            moved = os.path.relpath(source, self.folder).replace(os.sep, "/") + mark + rest
+        return f"{match[1]}{moved}{match[3]}"

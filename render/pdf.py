@@ -1,6 +1,6 @@
 """Hand-outs: one PDF per deck, and one of all notes.
 
-    python -m render pdf [--site _site] [--out _site/handouts]
+    python -m render pdf
 
 A headless browser prints the built pages. Fragments are shown, figures stay vectors, fonts are
 embedded, and headings become bookmarks. Each deck's PDF has exactly one page for each slide.
@@ -108,14 +108,11 @@ def join(parts: list[tuple[str, bytes]], title: str) -> bytes:
 
 def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> int:
     """Make the hand-outs of a built site."""
-    parser.add_argument("--site", type=Path, help="the built site (default: that of the project)")
-    parser.add_argument("--out", type=Path, help="where the PDFs go (default: handouts/ in it)")
-    options = parser.parse_args(arguments)
-    site = options.site or project.output_folder
-    out = options.out or site / "handouts"
-    decks = sorted(site.glob("lectures/*.slides.html"))
+    parser.parse_args(arguments)
+    out = project.output_folder / "handouts"
+    decks = sorted(project.output_folder.glob("lectures/*.slides.html"))
     if not decks:
-        raise RenderError(f"{site} holds no lecture; run `make slides` first")
+        raise RenderError(f"{project.output_folder} holds no lecture; run `make slides` first")
     notes, names = [], {NOTES}
     with open_browser() as browser:
         for deck in decks:

@@ -102,20 +102,16 @@ async def freeze(project: Project) -> list[RenderError]:
         site.store.fingerprints.save()
 
 
-def main() -> int:
-    """Freeze the pages where Quarto renders all of them; returns the exit status."""
+def main() -> None:
+    """Freeze the pages where Quarto renders all of them."""
     if not os.environ.get("QUARTO_PROJECT_RENDER_ALL"):
-        return 0
+        return
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     try:
         raise_all(asyncio.run(freeze(Project.load(Path.cwd()))))
     except RenderError as error:
-        print("", *(f"Error: {each}" for each in error.told()), sep="\n", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+        sys.exit("\n".join(["", *(f"Error: {each}" for each in error.told())]))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -37,34 +37,30 @@ def test_every_lecture_has_an_exercise():
     assert not missing, f"lectures {missing} have no exercise; exercises/README.md has one to copy"
 
 
-def test_generated_files_are_up_to_date(expected):
-    found = {
-        path.relative_to(REPOSITORY).as_posix(): path.read_bytes()
-        for folder in (FOLDER, SOLUTIONS)
-        for path in (REPOSITORY / folder).glob("*.ipynb")
-    }
-    changed = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+def check_up_to_date(expected, folders):
+    found = {path: path.read_bytes() for folder in folders for path in folder.glob("*.ipynb")}
+    changed = sorted(
+        path.name for path in expected.keys() | found.keys() if expected.get(path) != found.get(path)
+    )
     assert not changed, f"run `make ready`; not up to date: {', '.join(changed)}"
+
+
+def test_generated_files_are_up_to_date(expected):
+    check_up_to_date(expected, [REPOSITORY / FOLDER, REPOSITORY / SOLUTIONS])
 
 
 def test_lecture_notebooks_are_up_to_date():
     """The notebooks of the lectures are what their sources give, to the byte."""
     folder = REPOSITORY / "notebooks"
     project = Project.load(REPOSITORY)
-    expected = lecture_notebooks(project, folder, project.pages())
-    found = {path: path.read_bytes() for path in folder.glob("*.ipynb")}
-    wanted = {path: data for path, (_, data) in expected.items()}
-    changed = sorted(
-        path.name for path in found.keys() | wanted.keys() if found.get(path) != wanted.get(path)
-    )
-    assert not changed, f"run `make ready`; not up to date: {', '.join(changed)}"
+    check_up_to_date(lecture_notebooks(project, folder, project.pages()), [folder])
 
 
 def test_notebooks_are_valid_clean_and_stable(source, expected):
     again = outputs(Project.load(REPOSITORY))
     for folder in (FOLDER, SOLUTIONS):
-        name = f"{folder}/{source.stem}.ipynb"
-        assert expected[name] == again[name]
+        path = REPOSITORY / folder / f"{source.stem}.ipynb"
+        assert expected[path] == again[path]
         read = notebook(folder, source.stem)
         nbformat.validate(read)
         identifiers = [cell.id for cell in read.cells]
