@@ -8,12 +8,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from .qmd import RenderError
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 COMMANDS = (
     "chromium chromium-browser google-chrome google-chrome-stable chrome microsoft-edge "
@@ -67,7 +64,7 @@ def find_browser() -> str:
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
+def open_browser() -> Iterator[Any]:
     """A headless browser, closed at the end. Raises NoBrowserError when there is none."""
     from playwright.sync_api import sync_playwright
 

@@ -1,15 +1,7 @@
 """`python -m render exercises`: each exercise as a hand-out and as a solution, from one source.
 
-`exercises/source/NN-name.py` is a notebook in jupytext's percent format. These cells are special:
-
-- `# %% task="name"` holds an answer. In it, the lines from `# --- solution ---` to
-  `# --- blank ---` or `# --- end ---` go into the solution. Those from `# --- blank ---` to
-  `# --- end ---`, with their leading `# ` taken off, go into the hand-out. Without a blank part the
-  hand-out gets three dots.
-- `# %% check="name"` calls the check of that answer, and may go on with what needs the answer.
-- `# %% wrong="name" says="words"` is a common wrong answer, in full. It goes nowhere; the tests run
-  it in place of the answer and want the check to fail with these words.
-- `# %% [markdown] solution=true` is text for the solution alone.
+`exercises/source/NN-name.py` is a notebook in jupytext's percent format, whose special cells and marks are
+those of exercises/README.md.
 """
 
 from __future__ import annotations
@@ -86,12 +78,9 @@ def exercise_cells(
     name: str, cells: list[Any], repository: Repository, *, solution: bool
 ) -> list[dict[str, Any]]:
     """The cells of the hand-out or of the solution."""
-    first = cells[0].source
-    if solution:
-        title, _, rest = first.partition("\n")
-        first = f"{title}: solution\n{rest}"
-    path = f"{SOLUTIONS if solution else FOLDER}/{name}.ipynb"
-    made = repository.frame(path, first.rstrip(), "title")
+    title, _, rest = cells[0].source.partition("\n")
+    first = f"{title}{': solution' if solution else ''}\n{rest}".rstrip()
+    made = repository.frame(f"{SOLUTIONS if solution else FOLDER}/{name}.ipynb", first, "title")
     section, number = "start", 0
     for cell in cells[1:]:
         text, metadata = cell.source, cell.metadata

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -113,14 +114,14 @@ def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> i
     decks = sorted(project.output_folder.glob("lectures/*.slides.html"))
     if not decks:
         raise RenderError(f"{project.output_folder} holds no lecture; run `make slides` first")
-    notes, names = [], {NOTES}
+    notes = []
     with open_browser() as browser:
+        shutil.rmtree(out, ignore_errors=True)  # with the hand-outs of lectures that are gone
         for deck in decks:
             data, slides = deck_pdf(browser, deck)
-            path = out / deck.with_suffix(".pdf").name
-            write_atomically(path, data)
-            names.add(path.name)
-            print(f"{path.name} ... {slides} slides, {len(data) / 1e6:.1f} MB", flush=True)
+            name = deck.with_suffix(".pdf").name
+            write_atomically(out / name, data)
+            print(f"{name} ... {slides} slides, {len(data) / 1e6:.1f} MB", flush=True)
             page = deck.with_name(deck.name.replace(".slides.html", ".html"))
             if page.is_file():
                 printed = notes_pdf(browser, page)
@@ -128,8 +129,4 @@ def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> i
     joined = join(notes, str(project.website.get("title") or "Notes"))
     write_atomically(out / NOTES, joined)
     print(f"{NOTES} ... {len(joined) / 1e6:.1f} MB. Look in {shown_path(out)}")
-    for path in out.glob("*.pdf"):
-        if path.name not in names:
-            path.unlink()
-            print(f"removed {path.name}, whose lecture is gone")
     return 0
