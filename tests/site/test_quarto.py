@@ -385,13 +385,14 @@ def test_both_engines_make_the_same_site(tmp_path):
     for name in ("quarto", "pip"):
         folder = tmp_path / f"{name} 字"
         shutil.copytree(FIXTURE, folder)
-        (folder / "render").mkdir()
-        shutil.copy(SCRIPT, folder / "render")
+        shutil.copytree(
+            REPOSITORY / "render", folder / "render", ignore=shutil.ignore_patterns("__pycache__")
+        )
         config = folder / "_quarto.yml"
         text = config.read_text(encoding="utf-8")
-        text = text.replace(
-            "  type: website\n", "  type: website\n  post-render: render/quarto_post_render.py\n"
-        )
+        hooks = "".join(f"  {each}-render: render/quarto_{each}_render.py\n" for each in ("pre", "post"))
+        text = text.replace("  type: website\n", f"  type: website\n{hooks}")
+        text = text.replace("execute:\n", "execute:\n  freeze: auto\n")
         # The style that a page has without `csl` is another one in each pandoc.
         shutil.copy(REPOSITORY / "assets" / "styles" / "author-date.csl", folder)
         config.write_text(f"{text}csl: author-date.csl\n", encoding="utf-8")
@@ -400,5 +401,7 @@ def test_both_engines_make_the_same_site(tmp_path):
         sites.append(folder / "_site")
         output = done.stdout.decode("utf-8")
         assert ("Quarto" in output) == (name == "quarto")
+        # The pages that Quarto did not execute itself, but got from the renderer.
+        assert output.count(", executed") == 1 and b"Cell 1/" not in done.stdout + done.stderr
     assert compare_sites(*sites) == []
     assert len(read_page(sites[0] / "lectures" / "01-features.slides.html")) > 20
