@@ -1,8 +1,7 @@
 """Chinese characters in plots, on any system.
 
-The repository ships a font, Course Kai, that holds the characters of the course.
-`register()` makes matplotlib fall back to it wherever its normal font lacks a character, so
-that labels need no special care. `drawable()` is for characters that may lie beyond it.
+`register()` makes matplotlib fall back to Course Kai, which holds the characters of the course, so that
+labels need no special care. `drawable()` is for characters that may lie beyond it.
 """
 
 import dataclasses
@@ -32,8 +31,8 @@ _SYSTEM_FONTS = (
 def register() -> None:
     """Make Course Kai the fallback of matplotlib's current font family.
 
-    Latin text keeps the font that it has. Calling this again, or after a style has reset the
-    family, does no harm. FileNotFoundError names a font that is missing from assets/fonts.
+    Latin text keeps the font that it has. Calling this again does no harm, as after a style has reset the
+    family. FileNotFoundError names a font that is missing from assets/fonts.
     """
     known = {font.fname for font in font_manager.fontManager.ttflist}
     for file in (FONT_FILE, *_SANS_FILES):
@@ -54,14 +53,13 @@ def _add_fallback(family: str) -> None:
 def drawable(text: str) -> str:
     """`text` as it can be drawn: with a system font where Course Kai is not enough.
 
-    The system font stays a fallback for the plots that follow, until a style resets the fonts.
-    A character that no font here has is written as its code point, such as U+9F98, and a
-    warning says once what to install.
+    It stays a fallback for later plots, until a style resets the fonts. A character that no font here has is
+    written as its code point, such as U+9F98, and a warning says once what to install.
     """
     register()
-    missing = set()
+    missing, ours = set(), font_manager.get_font(str(FONT_FILE)).get_charmap()
     for character in set(text):
-        if ord(character) < 0x2E80 or ord(character) in _glyphs_of_course_kai():
+        if ord(character) < 0x2E80 or ord(character) in ours:
             continue
         if (family := _system_font_with(character)) is None:
             missing.add(character)
@@ -70,11 +68,6 @@ def drawable(text: str) -> str:
     if missing:
         _warn_of_missing_characters("".join(sorted(missing)))
     return "".join(f"U+{ord(character):04X}" if character in missing else character for character in text)
-
-
-@functools.cache
-def _glyphs_of_course_kai() -> frozenset[int]:
-    return frozenset(font_manager.get_font(str(FONT_FILE)).get_charmap())
 
 
 @functools.cache

@@ -7,12 +7,15 @@ from typing import Any
 def explore(draw: Callable[..., Any], **sliders: tuple) -> None:
     """Call `draw` again whenever the reader moves a slider.
 
-    Without ipywidgets, or outside a notebook, `draw` is called once with the sliders' first values,
-    and a line says how to see others. `draw` draws with Matplotlib, or prints, and takes each slider's
-    value by name. A slider is `(first, lowest, highest)` or `(first, lowest, highest, step)`.
+    `draw` takes each slider's value by name; a slider is `(first, lowest, highest)`, perhaps with a step.
+    Without ipywidgets, or outside a notebook, `draw` is called once with the first values.
     """
-    widgets = _widgets()
-    if widgets is None:
+    try:
+        import ipywidgets as widgets
+        from IPython import get_ipython
+    except ImportError:
+        widgets = None
+    if widgets is None or getattr(get_ipython(), "kernel", None) is None:
         first = {name: slider[0] for name, slider in sliders.items()}
         draw(**first)
         shown = ", ".join(f"{name}={value!r}" for name, value in first.items())
@@ -28,13 +31,3 @@ def explore(draw: Callable[..., Any], **sliders: tuple) -> None:
         controls[name] = kind(value, min=low, max=high, step=[*step, usual][0], continuous_update=False)
         controls[name].description = name.replace("_", " ")
     widgets.interact(draw, **controls)
-
-
-def _widgets() -> Any:
-    """The module ipywidgets, or None where it is missing or there is no notebook to show it."""
-    try:
-        import ipywidgets
-        from IPython import get_ipython
-    except ImportError:
-        return None
-    return ipywidgets if getattr(get_ipython(), "kernel", None) is not None else None

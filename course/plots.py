@@ -25,8 +25,7 @@ COLOURS = {"train": BLUE, "validation": VERMILLION, "test": GREEN, "notebook": P
 _STYLE = {
     "figure.figsize": (10, 4.8),
     "figure.constrained_layout.use": True,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
+    **dict.fromkeys(("figure.facecolor", "savefig.facecolor"), "white"),
     # Each character comes from the first of these that has it.
     "font.family": [fonts.SANS_FAMILY, "DejaVu Sans", fonts.FAMILY],
     "font.size": 15,
@@ -35,9 +34,7 @@ _STYLE = {
     "axes.titlelocation": "left",
     "axes.titlepad": 10,
     "axes.labelsize": 15,
-    "xtick.labelsize": 14,
-    "ytick.labelsize": 14,
-    "legend.fontsize": 14,
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 14),
     "legend.frameon": False,
     "lines.linewidth": 2.5,
     "axes.prop_cycle": matplotlib.cycler(color=[BLUE, VERMILLION, GREEN, AMBER, SKY, PURPLE]),
@@ -79,21 +76,14 @@ def plot_mandarin_characters(
 
     Parameters
     ----------
-    X : ndarray, shape (number, height, width, 1) or (number, height, width)
-        Grey levels, 0 to 255.
-    y : ndarray, shape (number,)
-        Labels: positions in class_names.
+    X, y : ndarray, shapes (number, height, width, 1) or (number, height, width), and (number,)
+        Grey levels, 0 to 255, and labels: positions in class_names.
     cmap : str, optional
         A colour map; None for matplotlib's default, which suits no image of ink on paper.
 
     Returns
     -------
     figure, axes of shape (3, n)
-
-    Raises
-    ------
-    ValueError
-        No images, n below 1, or X and y of different lengths.
     """
     X, y = _check_images(X, y)
     labels = list(dict.fromkeys(y.tolist()))[: max(n, 0)]
@@ -130,9 +120,7 @@ def _check_images(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]
             f"{X.shape}. For a single image write X[i:i+1]."
         )
     if y.shape != (len(X),):
-        raise ValueError(
-            f"y should have one label for each of the {len(X)} images, shape ({len(X)},), not {y.shape}."
-        )
+        raise ValueError(f"y should have one label for each image, shape ({len(X)},), not {y.shape}.")
     return X.reshape(X.shape[:3]), y
 
 
@@ -150,18 +138,8 @@ def _show_image(axis: Axes, image: np.ndarray, cmap: str | None) -> None:
 def plot_history(history: object | Mapping) -> tuple[Figure, np.ndarray]:
     """Draw the loss and each metric by epoch, on training and validation data.
 
-    The first epoch with the best "val_accuracy", else "val_loss", is marked. ValueError if there is no
-    epoch.
-
-    Parameters
-    ----------
-    history : History or dict
-        What `model.fit` returns (its `history` attribute is used), or a dict of lists such as
-        {"loss": [...], "accuracy": [...], "val_loss": [...], ...}.
-
-    Returns
-    -------
-    figure, axes, one per metric
+    `history` is what `model.fit` returns, or a dict of lists such as {"loss": [...], "val_loss": [...]}. The
+    first epoch with the best "val_accuracy", else "val_loss", is marked. ValueError if there is no epoch.
     """
     series = getattr(history, "history", history)
     metrics = [name for name in series if not name.startswith("val_") and name != "learning_rate"]
@@ -172,13 +150,13 @@ def plot_history(history: object | Mapping) -> tuple[Figure, np.ndarray]:
         size = (min(3.8 * len(metrics) + 1, 11.8), 4.1)
         figure, (axes,) = plt.subplots(1, len(metrics), squeeze=False, figsize=size)
         for axis, name in zip(axes, metrics):
-            _draw_metric(axis, name, series, _best_epoch(series))
+            _draw_metric(axis, name, series)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
     return figure, axes
 
 
-def _draw_metric(axis: Axes, name: str, series: Mapping, best: int | None) -> None:
+def _draw_metric(axis: Axes, name: str, series: Mapping) -> None:
     values = series[name], series.get("val_" + name, [])
     epochs = np.arange(1, len(values[0]) + 1)
     marker = "o" if len(epochs) == 1 else None
@@ -194,19 +172,14 @@ def _draw_metric(axis: Axes, name: str, series: Mapping, best: int | None) -> No
     elif title.endswith("ccuracy"):
         axis.set_ylim(top=min(1.015, axis.get_ylim()[1]))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    if best is not None:
+    monitor = next((each for each in ("val_accuracy", "val_loss") if each in series), None)
+    if monitor:
+        position = np.argmax if monitor == "val_accuracy" else np.argmin
+        best = int(position(series[monitor])) + 1
         dashes = {"linewidth": 1.5, "linestyle": (0, (2, 2)), "zorder": 1}
         axis.axvline(best, color=INK, label=f"best epoch: {best}", **dashes)
         if len(values[1]):
             axis.plot(best, values[1][best - 1], "o", markersize=9, color=COLOURS["validation"])
-
-
-def _best_epoch(series: Mapping) -> int | None:
-    """The first epoch at which the validation data are read best, counted from 1."""
-    for monitor, position in (("val_accuracy", np.argmax), ("val_loss", np.argmin)):
-        if monitor in series:
-            return int(position(series[monitor])) + 1
-    return None
 
 
 # --- Predictions -------------------------------------------------------------------------
@@ -215,15 +188,7 @@ def _best_epoch(series: Mapping) -> int | None:
 def predicted_probabilities(model: object, X: np.ndarray) -> np.ndarray:
     """Each image's probability for each class, whether the model gives these or logits.
 
-    Parameters
-    ----------
-    model : Keras model or other classifier with its `predict`
-    X : ndarray, shape (number, height, width, 1)
-
-    Returns
-    -------
-    ndarray, shape (number, classes), float64
-        Rows add to 1.
+    `X` has the shape (number, height, width, 1), the result (number, classes); it is float64.
     """
     from course.speed import fast_convolutions  # brings torch, which plots alone do not need
 
@@ -241,18 +206,8 @@ def plot_failed_predictions(
     """Show ten images that a model misreads, titled "true not predicted (confidence)".
 
     The most confident mistakes come first; equally confident ones stay in the order of X. Where
-    the model makes no mistake, the figure says so.
-
-    Parameters
-    ----------
-    model
-        As in `predicted_probabilities`.
-    X, y, class_names
-        As in `plot_mandarin_characters`; y holds the true labels.
-
-    Returns
-    -------
-    figure, axes of shape (rows, 5)
+    the model makes no mistake, the figure says so. X, y and class_names are as in
+    `plot_mandarin_characters`; axes have the shape (rows, 5).
     """
     images, y = _check_images(X, y)
     probabilities = predicted_probabilities(model, images[..., np.newaxis])

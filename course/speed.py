@@ -15,11 +15,10 @@ import torch
 def fast_convolutions():
     """Make Keras's convolution and pooling layers faster on the CPU while this context lasts.
 
-    Keras stores an image as height × width × channels; torch's operations expect channels first.
-    Keras 3.15 therefore copies the input of each convolution into torch's layout and back again,
-    and pools in the slower layout; and it adds the bias in a pass of its own. A view with the axes
-    renamed gives the same numbers without those passes, forward and backward. `benchmarks/training.py`
-    measures the gain. With a Keras of other internals there is a warning, and nothing is faster.
+    Keras 3.15 stores the channels of an image last, torch expects them first: so Keras copies the input of
+    each convolution into torch's layout and back again, and adds the bias in a pass of its own. A view with
+    the axes renamed gives the same numbers without those passes. `benchmarks/training.py` measures the gain.
+    With a Keras of other internals there is a warning, and nothing is faster.
     """
     try:
         from keras.src.backend.torch import nn
@@ -27,11 +26,10 @@ def fast_convolutions():
 
         slow_transpose, slow_call = nn._transpose_spatial_inputs, BaseConv.call
     except (ImportError, AttributeError):
-        warnings.warn(
-            f"course/speed.py does not know Keras {keras.__version__}: training works, but is not "
-            "made faster.",
-            stacklevel=3,
+        message = (
+            f"course/speed.py does not know Keras {keras.__version__}: training works, but is not faster."
         )
+        warnings.warn(message, stacklevel=3)
         yield
         return
 

@@ -13,14 +13,9 @@ def show_table(
 ) -> Styler:
     """Style a table: columns of numbers to the right, texts to the left.
 
-    Whole numbers get commas, missing ones an empty cell. An index of row numbers is left out.
-
-    Parameters
-    ----------
-    formats : dict, optional
-        For single columns, as `pandas.io.formats.style.Styler.format` takes them.
-    right : list of str
-        Columns of texts that are numbers as well, such as "8.75 %".
+    Whole numbers get commas, missing ones an empty cell. An index of row numbers is left out. `formats` of
+    single columns are as pandas's `Styler.format` takes them; `right` are columns of texts that are numbers
+    as well, such as "8.75 %".
     """
     table[[*(formats or {}), *right]]  # a KeyError names a column that is not there
     whole = {name: "{:,}" for name in table if pd.api.types.is_integer_dtype(table[name])}

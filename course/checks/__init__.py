@@ -4,10 +4,9 @@
 
     check.output_size(output_size)
 
-A check is a plain function that takes the answer. It prints one line when the answer is right
-and raises `CheckFailed`, whose message says what is wrong, when it is not. It recomputes what it
-needs from properties of a right answer, or compares salted hashes, so that its text does not
-give the answer away.
+A check is a plain function that takes the answer. It prints one line when the answer is right, and else
+raises `CheckFailed`, whose message says what is wrong. It recomputes what it needs from properties of a right
+answer, or compares salted hashes, so that its text does not give the answer away.
 """
 
 from __future__ import annotations
@@ -120,14 +119,9 @@ def expect(
 ) -> None:
     """Fail unless a number or array is right, with the message of the mistake that explains it.
 
-    Parameters
-    ----------
-    shown : str
-        The call or the name of what was found, with which the message begins; "" for nothing of the kind.
-    mistakes : mapping
-        What each common mistake would give, or whether it was made, by the message that it deserves.
-    otherwise : str
-        The message where none of them explains it.
+    `mistakes` are what each common mistake would give, or whether it was made, by the message that it
+    deserves; `otherwise` is the message where none explains it. Messages begin with `shown`: the call or the
+    name of what was found, or "".
     """
 
     def is_found(value: Any) -> bool:
@@ -236,17 +230,11 @@ def at_least(k: int, n: int, p: float) -> float:
 
 
 def normal_form(answer: Any) -> str:
-    """The text that is hashed: equal for 3, 3.0 and np.int64(3), for "A" and " a ".
-
-    Numbers count to six significant digits. Mappings are sorted by key, all else keeps its order.
-    """
-    if isinstance(answer, np.ndarray):
-        answer = answer.tolist()
+    """The text that is hashed: equal for 3, 3.0 and np.int64(3), for "A" and " a "."""
     if isinstance(answer, Mapping):
-        pairs = sorted((normal_form(key), normal_form(each)) for key, each in answer.items())
-        return "{" + ",".join(f"{key}:{each}" for key, each in pairs) + "}"
-    if isinstance(answer, (list, tuple)):
-        return "(" + ",".join(normal_form(each) for each in answer) + ")"
+        answer = sorted(map(normal_form, answer.items()))
+    if isinstance(answer, (list, tuple, np.ndarray)):
+        return "(" + ",".join(map(normal_form, answer)) + ")"
     if isinstance(answer, numbers.Real) and not isinstance(answer, bool):
         return format(float(answer), ".6g")
     return " ".join(str(answer).split()).casefold()

@@ -4,22 +4,15 @@ Each answer is read as a Python literal where it is one (3, (2, 5), {"a": 1}), e
 """
 
 import ast
+import contextlib
 import sys
 
 from course.checks import digest
 
-
-def main() -> None:
-    """Print the hash of each answer on the command line."""
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    for text in sys.argv[2:]:
-        try:
-            answer = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            answer = text
-        print(digest(sys.argv[1], answer), text)
-
-
-if __name__ == "__main__":
-    main()
+if len(sys.argv) < 3:
+    sys.exit(__doc__)
+for text in sys.argv[2:]:
+    answer = text
+    with contextlib.suppress(ValueError, SyntaxError):
+        answer = ast.literal_eval(text)
+    print(digest(sys.argv[1], answer), text)

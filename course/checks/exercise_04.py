@@ -174,9 +174,8 @@ def alarm(function, rng):
         shown, value = call(function, referred, p, level)
         return shown, as_count(value, f"{shown} for {len(referred)} characters", len(referred))
 
-    expect(
-        *ask(np.zeros(30, dtype=bool), 0.1, 0.01), 0, {}, "But nothing is referred. It should be 0: never."
-    )
+    never = "But nothing is referred. It should be 0: never."
+    expect(*ask(np.zeros(30, dtype=bool), 0.1, 0.01), 0, {}, never)
     cases = []
     for _ in range(40):
         p, level = float(rng.choice([0.05, 0.1, 0.2])), float(rng.choice([0.01, 0.001]))

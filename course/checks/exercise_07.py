@@ -37,10 +37,8 @@ def freeze(function, rng):
         steps = [keras.Input((8, 8, 2))]
         for number in range(1, 5):
             filters = int(rng.integers(2, 6))
-            steps += [
-                keras.layers.Conv2D(filters, 3, padding="same", name=f"conv{number}"),
-                keras.layers.BatchNormalization(name=f"norm{number}"),
-            ]
+            convolution = keras.layers.Conv2D(filters, 3, padding="same", name=f"conv{number}")
+            steps += [convolution, keras.layers.BatchNormalization(name=f"norm{number}")]
         pool, head = keras.layers.GlobalAveragePooling2D(name="pool"), keras.layers.Dense(3, name="head")
         return keras.Sequential([*steps, pool, head])
 

@@ -22,29 +22,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 _FOLD = 80  # longest column of a vector, in the drawing's units
-_NAMES = {
-    "Conv2D": "conv",
-    "MaxPooling2D": "pool",
-    "AveragePooling2D": "pool",
-    "GlobalAveragePooling2D": "pool",
-    "Flatten": "flatten",
-    "Dense": "dense",
-}
 _COLOURS = {"input": INPUT, "conv": OUTPUT, "pool": MORE[4]}
 
 
 def cross_correlate(values: np.ndarray, kernel: np.ndarray, padding: int = 0) -> np.ndarray:
-    """Slide a kernel over a grid without flipping it, as deep learning does.
+    """Slide a kernel (height, width) over a grid (rows, columns) without flipping it, as deep learning does.
 
-    Parameters
-    ----------
-    values, kernel : ndarray, shapes (rows, columns) and (height, width)
-    padding : int
-        Zeros added on each side.
-
-    Returns
-    -------
-    ndarray, shape (rows + 2 padding - height + 1, columns + 2 padding - width + 1)
+    `padding` zeros are added on each side; the result has rows + 2 padding - height + 1 rows.
     """
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, padding), kernel.shape)
     return (windows * kernel).sum(axis=(-2, -1))
@@ -136,8 +120,7 @@ def draw_uses(rows: int, columns: int, kernel: tuple[int, int], stride: tuple[in
 def draw_channels(window: np.ndarray, kernels: np.ndarray, bias: float) -> Figure:
     """One footprint in red, green and blue times that channel's kernel, all added, plus the bias.
 
-    `window` holds the inputs below the footprint, `kernels` the filter's weights, both of shape
-    (height, width, 3).
+    The inputs below the footprint and the filter's weights have the shape (height, width, 3).
     """
     height, _, channels = window.shape
     pitch = height + 0.9
@@ -217,9 +200,8 @@ def draw_pointwise(channels: int, filters: int) -> Figure:
 def draw_network(model: object) -> Figure:
     """A sequential CNN to scale: one unit of length is a pixel, a channel or a number.
 
-    Height and depth of a block are its rows and columns, its width the channels. Vectors are
-    columns; a long one is folded into columns of 80. Layers that change no shape (rescaling,
-    dropout, activations) are left out. A ValueError names a layer without a fixed size.
+    Height and depth of a block are its rows and columns, its width the channels. A long vector is folded
+    into columns of 80. Layers that change no shape are left out. A ValueError names one without a fixed size.
     """
     stages = [("input", tuple(model.input_shape[1:]))]
     for layer in model.layers:
@@ -227,8 +209,9 @@ def draw_network(model: object) -> Figure:
         if None in shape:
             raise ValueError(f"{layer.name} has an output of shape {shape}: no fixed size, so no scale.")
         kind = type(layer).__name__
-        if kind in _NAMES or shape != stages[-1][1]:
-            stages.append((_NAMES.get(kind, kind.lower()), shape))
+        name = "pool" if kind.endswith("Pooling2D") else kind.lower().replace("conv2d", "conv")
+        if name in ("conv", "pool", "flatten", "dense") or shape != stages[-1][1]:
+            stages.append((name, shape))
     blocks = []  # name, text below it; width, height and depth; width with what the depth adds
     for name, shape in stages:
         if len(shape) == 3:
@@ -269,9 +252,7 @@ def draw_pooling(values: np.ndarray) -> Figure:
     """Max and average pooling of one channel, in blocks of 2 × 2, with the numbers."""
     rows, columns = values.shape[0] // 2, values.shape[1] // 2
     blocks = values.reshape(rows, 2, columns, 2)
-    colours = {
-        (row, column): MORE[(2 * row + column) % len(MORE)] for row, column in np.ndindex(rows, columns)
-    }
+    colours = {place: MORE[(2 * place[0] + place[1]) % len(MORE)] for place in np.ndindex(rows, columns)}
     small = np.array([tint(colour, 0.28) for colour in colours.values()]).reshape(rows, columns, 3) * 255
     fills = small.repeat(2, axis=0).repeat(2, axis=1)
     figure, axis = sheet(3 * columns + 4.6, 2 * rows + 6, 5.2)

@@ -78,33 +78,22 @@ def draw_cells(
 ) -> Cells:
     """Draw a grid of cells, with a number in each where there are numbers.
 
-    Parameters
-    ----------
-    values : ndarray, shape (rows, columns), or tuple
-        Numbers, NaN for an empty cell; or only that shape.
-    left, top, size : float
-        Upper left corner of the grid and side of a cell, in cells of the sheet.
-    colour : str
-        Of the outline; inner lines are the same, paler.
-    fill : str, tuple or ndarray
-        One colour for all cells, or colours (rows, columns, 3), 0 to 255.
+    `values` are numbers (rows, columns), NaN for an empty cell, or only that shape; `left`, `top` and `size`
+    the upper left corner of the grid and the side of a cell, in cells of the sheet; `colour` that of the
+    outline, and paler of inner lines; `fill` one colour for all, or colours (rows, columns, 3), 0 to 255.
     """
     numbers = np.full(values, np.nan) if isinstance(values, tuple) else np.asarray(values)
     style = {"edgecolor": tint(colour, 0.45), "linewidth": THIN, "hatch": hatch, "zorder": zorder}
     text_style = {"fontsize": fontsize, "fontweight": weight, "fontfamily": _FONT, "zorder": zorder + 0.2}
     # Digits have no descender: half their height below the middle is their line.
-    text_place = {
-        "xytext": (0, -0.5 * _DIGIT_HEIGHT * fontsize),
-        "textcoords": "offset points",
-        "ha": "center",
-    }
+    place = {"xytext": (0, -0.5 * _DIGIT_HEIGHT * fontsize), "textcoords": "offset points", "ha": "center"}
     for (row, column), number in np.ndenumerate(numbers):
         x, y = left + column * size, top + row * size
         shade = fill if isinstance(fill, (str, tuple)) else tuple(fill[row, column] / 255)
         axis.add_patch(Rectangle((x, y), size, size, facecolor=shade, **style))
         if not np.isnan(number):
             middle = (x + size / 2, y + size / 2)
-            axis.annotate(minus(f"{number:g}"), middle, color=ink_on(shade), **text_place, **text_style)
+            axis.annotate(minus(f"{number:g}"), middle, color=ink_on(shade), **place, **text_style)
     cells = Cells(left, top, *numbers.shape, size)
     outline(axis, cells, colour=colour, linewidth=THICK, zorder=zorder + 0.1)
     return cells
@@ -142,8 +131,7 @@ def outline(
 ) -> None:
     """A thick frame around cells of a grid, by default all: a footprint, or the output that it makes.
 
-    The upper left cell, in `row` and `column`, may lie outside, on padding. The `fill`, a tint, is
-    laid over the cells, half transparent.
+    The upper left cell may lie outside, on padding. The `fill`, a tint, is half transparent.
     """
     size = cells.size
     corner = cells.left + column * size, cells.top + row * size

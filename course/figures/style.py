@@ -1,11 +1,9 @@
 """The visual language of the drawings: colours and sizes.
 
 What goes in is `INPUT` (blue), weights are `KERNEL` (vermillion), what comes out is `OUTPUT` (green),
-and what is only filled up is `PADDING` (grey, hatched). Cells have thin lines, things thick ones, and
-what the eye should follow the thickest. Names stand above a thing, sizes below it.
-
-Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart. Colour never
-stands alone: each thing is also labelled or outlined.
+and what is only filled up is `PADDING` (grey, hatched). Colour never stands alone: each thing is also
+labelled or outlined. Cells have thin lines, things thick ones, and what the eye should follow the
+thickest. Names stand above a thing, sizes below it.
 """
 
 from course.plots import AMBER, BLUE, GREEN, INK, PURPLE, SKY, VERMILLION

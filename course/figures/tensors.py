@@ -39,19 +39,9 @@ def show_pictures(
 ) -> Figure:
     """Show pictures side by side, each pixel as a square without smoothing.
 
-    Parameters
-    ----------
-    pictures : sequence of ndarray
-        Colours, shape (height, width, 3), or grey levels, shape (height, width). Both are cut off at
-        0 and 255.
-    titles : sequence of str
-        One above each.
-    columns : int, optional
-        How many in a row; by default all.
-    height : float
-        Of each picture, inches.
-    frames : sequence of str
-        The colour of a thick frame round each; by default a thin grey one.
+    Pictures are colours (height, width, 3) or grey levels (height, width), cut off at 0 and 255. `columns`
+    says how many stand in a row (by default all), `height` how high each is, in inches; `frames` are colours
+    of thick frames round them, in place of thin grey ones.
     """
     for what, given in (("titles", titles), ("frames", frames)):
         if given and len(given) != len(pictures):

@@ -1,11 +1,8 @@
 """The benchmark architectures of lecture 6 in Keras, and tables that are read off built models.
 
-Every builder follows the paper that it names. Where a paper leaves something open, or where its
-numbers contradict one another, the docstring says what was chosen.
-`tests/unit/test_architectures.py` holds the numbers that the papers state against the built models.
-
-Layers of one stage share the part of their name before a double underscore:
-`inception_3a__3x3_reduce` belongs to the stage `inception_3a`.
+Every builder follows the paper that it names; where a paper leaves something open, or contradicts itself,
+the docstring says what was chosen. `tests/unit/test_architectures.py` compares with the papers' numbers.
+Layers of one stage share what stands before a double underscore, as in `inception_3a__3x3_reduce`.
 """
 
 import math
@@ -58,9 +55,8 @@ INCEPTION_MODULES = {
 def without_weights():
     """Context in which models are built that have shapes and counts, but no numbers in them.
 
-    torch's device "meta" keeps the shape of a tensor and no storage, so that a network with 60
-    million weights takes no memory and a few milliseconds. Such a model can be described and
-    drawn, but neither fitted nor asked for a prediction.
+    A network with 60 million weights takes no memory then, and a few milliseconds. It can be described
+    and drawn, but neither fitted nor asked for a prediction.
     """
     return keras.device("meta")
 
@@ -74,8 +70,7 @@ class PartlyConnectedConv2D(keras.layers.Layer):
     Layer C3 of LeNet-5 (LeCun et al., 1998, table I). No padding, stride 1. Input shape
     (n, height, width, channels), output (n, height − k + 1, width − k + 1, maps). Only the
     kernels that exist are parameters: k × k for each connection, and one bias for each map.
-    `connections` has for each output map the numbers of the input maps that it sees, each once;
-    `kernel_size` is k.
+    `connections` has for each output map the numbers of the input maps that it sees, each once.
     """
 
     def __init__(self, connections: Sequence[Sequence[int]], kernel_size: int, activation=None, **options):
@@ -108,8 +103,7 @@ class Subsampling2D(keras.layers.Layer):
 
     Layers S2 and S4 of LeNet-5 (LeCun et al., 1998, section II.B); each map has its own
     coefficient and bias. Input shape (n, height, width, maps) with even sides, output
-    (n, height / 2, width / 2, maps). The coefficients start at 1/4, which is the average. The
-    paper squashes the result by its sigmoidal function, which is the `activation`.
+    (n, height / 2, width / 2, maps). The coefficients start at 1/4, which is the average.
     """
 
     def __init__(self, activation=None, **options):
@@ -130,10 +124,9 @@ class Subsampling2D(keras.layers.Layer):
 class RadialBasisOutput(keras.layers.Layer):
     """Minus the squared distance between the input and a fixed code of ±1 for each class.
 
-    The output layer of LeNet-5 (LeCun et al., 1998, section II.B). Input shape (n, inputs),
-    output (n, classes); the largest output belongs to the class whose code is nearest. The
-    paper drew its codes by hand as small pictures of the characters and names random ones as
-    the alternative. These are random, and they are not trained.
+    The output layer of LeNet-5 (LeCun et al., 1998, section II.B). Input shape (n, inputs), output
+    (n, classes). The paper drew its codes by hand as small pictures of the characters and names random
+    ones as the alternative. These are random, and they are not trained.
     """
 
     def __init__(self, classes: int, **options):
@@ -221,10 +214,9 @@ def lenet5_1998(n_classes: int = 10) -> keras.Model:
 def alexnet(n_classes: int = 1000, groups: int = 2) -> keras.Model:
     """AlexNet (Krizhevsky, Sutskever and Hinton, 2012, section 3.5 and figure 2).
 
-    Input (n, 227, 227, 3): the paper writes 224, but a kernel of 11 with stride 4 and no
-    padding gives its 55 × 55 only from 227. Output (n, classes). `groups` is 2 as in the paper,
-    where the second, fourth and fifth convolution saw only those channels that lay on their own
-    graphics card; 1 for today's single card.
+    Input (n, 227, 227, 3): the paper writes 224, but a kernel of 11 with stride 4 and no padding gives
+    its 55 × 55 only from 227. Output (n, classes). In the paper the second, fourth and fifth convolution
+    saw only those channels that lay on their own graphics card, of two: `groups`.
     """
     def convolution(filters, size, name, **options):
         return Conv2D(filters, size, activation="relu", name=name, **options)
@@ -273,9 +265,8 @@ def inception_module(x, ones, threes_reduce, threes, fives_reduce, fives, projec
 def googlenet(n_classes: int = 1000, auxiliary: bool = False) -> keras.Model:
     """GoogLeNet (Szegedy et al., 2015, table 1 and figure 3).
 
-    Input (n, 224, 224, 3), output (n, classes). With `auxiliary` there are three outputs: the
-    two classifiers that help the training of the lower layers and are thrown away later
-    (section 5) come after the main one.
+    Input (n, 224, 224, 3), output (n, classes). With `auxiliary` the two classifiers that help the
+    training of the lower layers and are thrown away later (section 5) are further outputs.
     """
     def convolution(x, filters, size, name, **options):
         return Conv2D(filters, size, padding="same", activation="relu", name=name, **options)(x)
@@ -320,8 +311,7 @@ def residual_block(x, filters, stride=1, residual=True, projection=True, momentu
     is (n, height / stride, width / stride, filters). Where the shape changes the shortcut is a
     1 × 1 convolution (`projection`, the paper's option B) or zeros in the new channels (option
     A, without parameters). `residual=False` leaves the shortcut out: the paper's plain network.
-    `momentum` is that of the moving averages of batch normalisation; Keras's own is 0.99, which
-    suits trainings of many thousand steps.
+    `momentum` is that of batch normalisation; 0.99 suits trainings of many thousand steps.
     """
     def convolve(x, size, stride, part):
         x = Conv2D(filters, size, strides=stride, padding="same", use_bias=False,
@@ -431,8 +421,7 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
 def stage_table(model: keras.Model) -> pd.DataFrame:
     """One row for each stage of a model: layers that share a name up to a double underscore.
 
-    Columns are "stage", "output" (shape after its last layer), "layers" (how many convolutions and
-    dense layers it has), "parameters" and "multiply-adds" (int).
+    "output" is the shape after its last layer, "layers" how many convolutions and dense layers it has.
     """
     table = layer_table(model).iloc[1:]
     table = table.assign(

@@ -1,12 +1,10 @@
 """Real claim counts, and the networks and searches that lecture 5 tunes on them.
 
-They lie here, in a module, because the worker processes of a distributed search must import the
-very same definitions as the lecture.
+Worker processes of a distributed search import the very same definitions as the lecture.
 
 The data come from the RAND Health Insurance Experiment (United States, 1974 to 1982), which
 assigned families to health insurance plans at random. statsmodels ships them, in the public domain:
-the ten columns of `statsmodels.datasets.randhie`, and the file they were cut from, which also holds
-who each person is, age and sex. The rows of both stand in the same order.
+a table, and, row for row, the file it was cut from, which also holds who each person is, age and sex.
 """
 
 from __future__ import annotations
@@ -63,8 +61,7 @@ def load_claims() -> pd.DataFrame:
     the rest 0 or 1. Health is what the person said of it; excellent is the level left out.
 
     All years of one person are in one part, so no one is in two. `education` is missing in a few
-    rows; they get the median of the training part. Each call returns the same frame: do not
-    change it. RuntimeError if statsmodels no longer ships the two files row for row.
+    rows; they get the median of the training part. Each call returns the same frame: do not change it.
     """
     from statsmodels.datasets import randhie
 

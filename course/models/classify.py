@@ -32,10 +32,6 @@ def classify_imagenet(
     The module has the network's `preprocess_input`, the function builds it from `weights="imagenet"`; `dims`
     is the side of its input, or height and width. Weights of `keras.applications` come from Keras's cache or
     are downloaded. Where neither works, one printed line says so, and the result is None.
-
-    Returns
-    -------
-    For each photo the likeliest classes, likeliest first: (WordNet identifier, name, probability).
     """
     paths = [Path(path) for path in paths]
     height, width = (dims, dims) if isinstance(dims, int) else dims

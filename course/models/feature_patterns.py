@@ -46,19 +46,9 @@ def activation_maximisation(
     For a layer with feature maps, a unit is a channel and its response the mean over the map
     (the "channel objective" of Olah et al., 2017); for a dense layer it is one output.
 
-    Parameters
-    ----------
-    model
-        A plain sequence of layers that takes images of shape (height, width, 1) with values 0 (ink) to
-        255 (paper).
-    units
-        Numbers of channels or classes of `layer`.
-    seed, steps
-        The seed of the starting noise and the random transformations; the number of steps of Adam.
-
-    Returns
-    -------
-    uint8, shape (len(units), height, width), 0 (ink) to 255 (paper).
+    The model is a plain sequence of layers that takes images of shape (height, width, 1), 0 (ink) to 255
+    (paper); the images returned, uint8, have the shape (units, height, width). `seed` is that of the starting
+    noise and the random transformations, `steps` are those of Adam.
     """
     layers = model.layers[: model.layers.index(layer) + 1]
     generator = torch.Generator().manual_seed(seed)
@@ -118,11 +108,9 @@ def _total_variation(image: torch.Tensor) -> torch.Tensor:
 def feature_patterns(name: str = "cnn") -> dict[str, tuple[list[int], np.ndarray]]:
     """Return patterns of the convolutional layers and the classes of a model that `fit_or_load` has stored.
 
-    Returns
-    -------
     For "conv 1", "conv 2", … the numbers of all channels, for "classes" those of twelve classes, spread
-    evenly; and their patterns, uint8 of shape (units, height, width), 0 (ink) to 255 (paper).
-    ArtefactError without such a model, or as `course.store.artefacts.load_or_make`.
+    evenly; and their patterns as of `activation_maximisation`. ArtefactError without such a model, or as
+    `course.store.artefacts.load_or_make`.
     """
     fitted = artefacts.artefact_entry(name)["files"][f"{name}.keras"]
     model = {"name": name, "sha256": fitted["sha256"]}
@@ -134,9 +122,7 @@ def feature_patterns(name: str = "cnn") -> dict[str, tuple[list[int], np.ndarray
 def _make(model: dict[str, str]) -> dict[str, np.ndarray]:
     network, _ = fitting.load_artefact(model["name"])
     convolutions = [each for each in network.layers if isinstance(each, keras.layers.Conv2D)]
-    shown = {
-        f"conv {k}": (each, range(each.output.shape[-1])) for k, each in enumerate(convolutions, start=1)
-    }
+    shown = {f"conv {k}": (each, range(each.output.shape[-1])) for k, each in enumerate(convolutions, 1)}
     classes = network.output_shape[-1]
     spread = np.linspace(0, classes - 1, min(classes, CLASSES_SHOWN)).round().astype(int)
     shown["classes"] = network.layers[-1], spread.tolist()

@@ -37,19 +37,8 @@ def reading_network(X: np.ndarray, y: np.ndarray, class_names: Sequence[str]) ->
     it is one of the same layers, fitted here to a part of the given images in less than a minute on
     two cores and kept in the cache; it reads worse than one that is fitted in full.
 
-    Parameters
-    ----------
-    X, y : training images, shape (n, height, width, 1), 0 to 255, and labels, shape (n,).
-    class_names : the character of each label.
-
-    Returns
-    -------
-    A compiled model with an input of the images' shape and one output for each character.
-
-    Raises
-    ------
-    ArtefactError
-        The stored network is missing or damaged, or reads other characters.
+    Images have the shape (n, height, width, 1), 0 to 255, and labels (n,). ArtefactError as in
+    `stored_network`.
     """
     if not os.environ.get("COURSE_DATA", "").strip():
         return stored_network("cnn", class_names)

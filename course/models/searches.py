@@ -1,8 +1,7 @@
 """Hyperparameter searches that know their recipe, and tables of scores over several seeds.
 
-KerasTuner reloads a project directory that lies where it was told to work, whatever was changed since:
-another search space, other data, another seed. `search_or_load` asks first. Searches are artefacts as
-models are; their files lie in `cache/tuning/<name>/`, with the weights of the best trial only.
+KerasTuner reloads a project directory that lies where it was told to work, whatever was changed since.
+`search_or_load` asks first. Searches are artefacts as models are; their files lie in `cache/tuning/<name>/`.
 """
 
 from __future__ import annotations
@@ -32,9 +31,7 @@ from sklearn.exceptions import ConvergenceWarning
 # These networks are so small that a second thread costs more than it gives. With one thread a trial also
 # comes out the same in a worker process beside others.
 THREADS = 1
-
-# Rows at a time when a network is only evaluated: that changes no result.
-EVALUATE = 8192
+EVALUATE = 8192  # rows at a time when a network is only evaluated: that changes no result
 
 
 class Data(NamedTuple):
@@ -48,23 +45,12 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True)
 class Search:
-    """All that a search is made of.
+    """All that a search is made of: `options` are the tuner's, `epochs` to `callbacks` those of each `fit`.
 
-    Attributes
-    ----------
-    name
-        Name of its directory; lower-case letters, digits and underscores.
-    tuner, build_model
-        A class of KerasTuner; what takes its `HyperParameters` and returns a compiled Keras model.
-    data
-        Returns the `Data`; its code, and the `course` functions it uses, are ingredients.
-    objective, max_trials, options
-        What the tuner optimises, such as "val_loss"; number of trials; further arguments of the tuner.
-    seed
-        Draws the hyperparameters. Every trial's weights and batches start from it as well, so a trial comes
-        out the same in whatever process, and after whatever other trials.
-    epochs, batch_size, callbacks
-        Given to `fit` in each trial.
+    The name, of lower-case letters, digits and underscores, is that of its directory. The code of `data`, and
+    the `course` functions it uses, are ingredients. `seed` draws the hyperparameters. Every trial's weights
+    and batches start from it as well, so a trial comes out the same in whatever process, and after whatever
+    other trials.
     """
 
     name: str
@@ -125,19 +111,10 @@ class Search:
 def search_or_load(search: Search) -> keras_tuner.Tuner:
     """Load the stored search if it was made with this very recipe; otherwise run and store it.
 
-    Keras's random seed is `search.seed` on return.
-
-    Returns
-    -------
-    KerasTuner's tuner after the search. `results_summary`, `get_best_hyperparameters` and
-    `get_best_models(1)` work on it; weights of the other trials are not kept.
-
-    Raises
-    ------
-    ArtefactError
-        As `course.store.artefacts.load_or_make`.
-    RuntimeError
-        No trial of the search came to an end.
+    Returns KerasTuner's tuner after the search. `results_summary`, `get_best_hyperparameters` and
+    `get_best_models(1)` work on it; weights of the other trials are not kept. Keras's random seed is
+    `search.seed` on return. Raises as `course.store.artefacts.load_or_make`; RuntimeError if no trial of the
+    search came to an end.
     """
 
     def make(folder: Path) -> None:
@@ -152,9 +129,7 @@ def search_or_load(search: Search) -> keras_tuner.Tuner:
         keras.utils.set_random_seed(search.seed)
 
 
-def folder_or_make(
-    name: str, make: Callable[[Path], None], recipe: Mapping[str, Any], rows: Mapping | None = None
-) -> Path:
+def folder_or_make(name: str, make: Callable[[Path], None], recipe: Mapping[str, Any], rows: Mapping) -> Path:
     """Return the stored folder `tuning/<name>` of this recipe; `make(folder)` fills it if there is none."""
 
     def make_in(folder: Path) -> dict:
@@ -182,16 +157,10 @@ def scores_or_load(
 
     Parameters
     ----------
-    name
-        Name of the stored table, in `cache/tuning/<name>/`.
     networks
         Functions that build and compile, by a name to show.
-    seeds
-        Given to `keras.utils.set_random_seed` before a network is built.
     score
         Takes truth (n,) and prediction (n,), returns a number. Its code is an ingredient.
-    score_on
-        Sets `{set name: (X, y)}` to score on.
 
     Returns
     -------
@@ -199,7 +168,7 @@ def scores_or_load(
     and the score on each set. ArtefactError as `course.store.artefacts.load_or_make`.
     """
     data = search.data()
-    prints, rows = _fingerprints(data)
+    prints, rows = fingerprints({"train": data[:2], "validation": data[2:]})
     recipe: dict[str, Any] = {}
     for network, build in networks.items():
         each = model_recipe(build, prints, **search.fixed(), prepared_by=[search.data, score])
@@ -234,9 +203,8 @@ def _fit_once(search: Search, build: Callable, seed: int, data: Data, predict: M
             key: model.predict(X, batch_size=EVALUATE, verbose=0).ravel().astype("float64")
             for key, (X, _) in predict.items()
         }
-    seconds = round(time.perf_counter() - started, 1)
-    parameters = int(model.count_params())
-    return {"epochs": len(history.epoch), "parameters": parameters, "seconds": seconds}, predictions
+    about = {"epochs": len(history.epoch), "parameters": int(model.count_params())}
+    return {**about, "seconds": round(time.perf_counter() - started, 1)}, predictions
 
 
 def changes_since_stored(search: Search) -> list[str]:
@@ -250,10 +218,10 @@ def seconds_of(name: str) -> float:
 
 
 def trials_table(tuner: keras_tuner.Tuner) -> pd.DataFrame:
-    """Return the finished trials of a search, in the order in which they were drawn.
+    """Return the finished trials of a search, in the order in which they were drawn, by trial.
 
     Columns: the hyperparameters (missing where a trial did not use one), `score` (the best value of the
-    objective) and `epoch` (counted from 1, where it was reached). The index is the trial.
+    objective) and `epoch` (counted from 1, where it was reached).
     """
     rows = {}
     for trial in tuner.oracle.trials.values():
@@ -291,7 +259,8 @@ def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         # KerasTuner explores the space by building, also what lies behind conditions.
         space = search.make_tuner(Path(folder)).oracle.get_space().space
-    prints, rows = _fingerprints(search.data())
+    data = search.data()
+    prints, rows = fingerprints({"train": data[:2], "validation": data[2:]})
 
     def build() -> keras.Model:
         return search.build_model(keras_tuner.HyperParameters())
@@ -312,15 +281,10 @@ def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
     return own | model_recipe(build, prints, **search.fixed(), prepared_by=[search.data]), rows
 
 
-def _fingerprints(data: Data) -> tuple[dict[str, dict], dict[str, str]]:
-    return fingerprints({"train": data[:2], "validation": data[2:]})
-
-
 class _Seeded:
     """Mixed into KerasTuner's tuner: each trial depends on itself only, and is told of when it ends.
 
-    Keras's random seed is set before each build. Where a trial is fitted several times
-    (`executions_per_trial`) each time has its own seed.
+    Where a trial is fitted several times (`executions_per_trial`), each time has its own seed.
     """
 
     seed: int

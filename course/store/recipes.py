@@ -229,9 +229,8 @@ def _tree(function: types.FunctionType) -> ast.Module:
     try:
         tree = _parsed("".join(inspect.findsource(code)[0]))
     except (OSError, TypeError, SyntaxError) as error:
-        raise TypeError(
-            f"the source of {function.__qualname__} cannot be read ({error}); define it in a file or a cell"
-        ) from error
+        name = function.__qualname__
+        raise TypeError(f"no source of {name} ({error}); define it in a file or a cell") from error
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
     found = [
         node
@@ -336,7 +335,7 @@ def array_in_words(value: Any) -> dict[str, str]:
     if not isinstance(value, np.ndarray | np.generic) or value.dtype == object:
         kind = type(value).__name__
         raise TypeError(
-            f"a {kind} cannot be part of a recipe: use numbers, texts, arrays of them, lists or dictionaries"
+            f"a {kind} cannot be part of a recipe: use numbers, texts, arrays, lists or dictionaries"
         )
     array = np.asarray(value)
     digest = hashlib.sha256(f"{array.dtype.name} {array.shape}".encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
 
 from course import checks, interactive
 from course.checks import (
@@ -23,6 +24,7 @@ from course.checks import (
     task,
 )
 
+import IPython
 import matplotlib
 import numpy as np
 import pytest
@@ -225,7 +227,7 @@ def test_explore_without_widgets_draws_once_and_says_how_to_go_on(capsys, monkey
 def test_explore_offers_sliders_in_a_notebook(monkeypatch):
     ipywidgets = pytest.importorskip("ipywidgets")
     offered = {}
-    monkeypatch.setattr(interactive, "_widgets", lambda: ipywidgets)
+    monkeypatch.setattr(IPython, "get_ipython", lambda: types.SimpleNamespace(kernel=True))
     monkeypatch.setattr(ipywidgets, "interact", lambda draw, **sliders: offered.update(sliders))
     interactive.explore(print, n=(9, 5, 14), cost_of_error=(0.5, 0, 1, 0.1))
     n, cost = offered.values()

@@ -47,7 +47,7 @@ def no_system_fonts(monkeypatch):
 
 def _forget():
     font_manager.fontManager._findfont_cached.cache_clear()
-    for cached in (fonts._glyphs_of_course_kai, fonts._system_font_with, fonts._warn_of_missing_characters):
+    for cached in (fonts._system_font_with, fonts._warn_of_missing_characters):
         cached.cache_clear()
 
 

@@ -112,7 +112,7 @@ def test_a_single_image_is_explained():
     for function in (plot_mandarin_characters, lambda *a: plot_failed_predictions(Model([]), *a)):
         with pytest.raises(ValueError, match=r"not \(8, 6, 1\).*X\[i:i\+1\]"):
             function(X[0], y, NAMES)
-        with pytest.raises(ValueError, match="one label for each of the 1"):
+        with pytest.raises(ValueError, match="one label for each image"):
             function(X, np.array([0, 1]), NAMES)
 
 

@@ -16,5 +16,5 @@ def test_unknown_version_of_keras_is_only_slower(monkeypatch):
     from keras.src.backend.torch import nn
 
     monkeypatch.delattr(nn, "_transpose_spatial_inputs")
-    with pytest.warns(UserWarning, match="not made faster"), speed.fast_convolutions():
+    with pytest.warns(UserWarning, match="not faster"), speed.fast_convolutions():
         pass
