@@ -66,7 +66,7 @@ slides: $(READY)
 	@"$(RUN)" -m render
 
 pdf: slides
-	@"$(RUN)" -m render pdf
+	@"$(RUN)" -m tools.pdf
 
 # Files of tests are shared among JOBS processes, of about 2 GB each.
 PYTEST = "$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
@@ -98,8 +98,8 @@ ready: $(READY)
 	@git status --short
 
 notebooks: $(READY)
-	@"$(RUN)" -m render notebooks notebooks
-	@"$(RUN)" -m render exercises
+	@"$(RUN)" -m tools.notebooks notebooks
+	@"$(RUN)" -m tools.exercises
 
 lab: $(READY)
 	@"$(RUN)" -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/exercises

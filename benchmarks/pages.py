@@ -27,7 +27,7 @@ from course.paths import ASSETS, DATA, REPOSITORY
 from playwright.sync_api import Browser, Page
 
 from benchmarks._common import end, options, show
-from render.browser import NoBrowserError, open_browser
+from tools.browser import NoBrowserError, open_browser
 
 MEGABYTES, SECONDS, PREDICTION, FRAME = 5.0, 1.0, 50.0, 1000 / 60  # the last two in ms
 FIRST_PAINT = """() => new Promise((done) => {

@@ -1,4 +1,4 @@
-"""The commands: `python -m render [pages…]`, and its `notebooks`, `exercises`, `run` and `pdf`."""
+"""The commands: `python -m render [pages…]`, and `python -m render run pages…`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 import asyncio
 import contextlib
 import functools
-import importlib
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .engine import choose, render_with_quarto
@@ -22,6 +22,19 @@ from .qmd import RenderError, raise_all
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+
+    def command(project: Project) -> int:
+        if arguments[:1] == ["run"]:
+            return run(project, arguments[1:])
+        if arguments[:1] in (["notebooks"], ["exercises"], ["pdf"]):
+            raise RenderError(f"`python -m render {arguments[0]}` is `python -m tools.{arguments[0]}` now")
+        return render(project, arguments)
+
+    return run_command(command)
+
+
+def run_command(command: Callable[[Project], int]) -> int:
+    """Run a command on the project of this folder, its faults told; returns the exit status as `main`."""
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         # Under LANG=C a message with a Chinese file name must not end the render.
@@ -29,13 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     try:
         project = Project.load(find_root(Path.cwd()))
-        if arguments[:1] == ["run"]:
-            return run(project, arguments[1:])
-        if arguments[:1] in (["notebooks"], ["exercises"], ["pdf"]):
-            module = importlib.import_module(f".{arguments[0]}", __package__)
-            parser = argparse.ArgumentParser(f"python -m render {arguments[0]}", description=module.__doc__)
-            return module.command(project, parser, arguments[1:])
-        return render(project, arguments)
+        return command(project)
     except RenderError as error:
         print("", *(f"Error: {each}" for each in error.told()), sep="\n", file=sys.stderr)
         return 1
@@ -64,9 +71,8 @@ def render(project: Project, arguments: list[str]) -> int:
     """Render all pages or the named ones, through Quarto where there is one."""
     parser = argparse.ArgumentParser(
         prog="python -m render",
-        description="Render the site, or some of its pages, to _site/. Other commands: `python -m render "
-        "notebooks OUT [pages]`, `python -m render exercises`, `python -m render run pages` and "
-        "`python -m render pdf`.",
+        description="Render the site, or some of its pages, to _site/. `python -m render run pages` runs "
+        "their cells with live output.",
     )
     parser.add_argument("pages", nargs="*", help=".qmd files; all pages if none is named")
     parser.add_argument(

@@ -52,7 +52,7 @@ def browser() -> Iterator:
 
     Playwright keeps an event loop running, in which no notebook could be run; so it ends with the file.
     """
-    from render.browser import NoBrowserError, open_browser
+    from tools.browser import NoBrowserError, open_browser
 
     try:
         with open_browser() as started:

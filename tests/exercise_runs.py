@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import nbformat
 
 from render.client import NotebookClient
-from render.exercises import SOURCE, read_exercise, split_answer
+from tools.exercises import SOURCE, read_exercise, split_answer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SOURCES = sorted((REPOSITORY / SOURCE).glob("*.py"))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from render.browser import NoBrowserError, open_browser
+from tools.browser import NoBrowserError, open_browser
 
 VIEWS = (("desk", 1280, "light"), ("desk-dark", 1280, "dark"), ("phone", 360, "light"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from render import browser as engine
+from tools import browser as engine
 
 from .checks import Findings, check_deck, check_page, opened, smallest_text
 

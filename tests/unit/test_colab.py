@@ -22,11 +22,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from render.colab import BADGE, Repository
-from render.exercises import FOLDER, SOLUTIONS
 from render.project import Project
 from render.qmd import RenderError
 from tests.exercise_runs import REPOSITORY, SOURCES
 from tests.render_command import run_render
+from tools.exercises import FOLDER, SOLUTIONS
 
 
 def project():

@@ -7,10 +7,10 @@ import re
 import nbformat
 import pytest
 
-from render.exercises import FOLDER, SOLUTIONS, TASK_HEADING, outputs, read_exercise
-from render.notebooks import outputs as lecture_notebooks
 from render.project import Project
 from tests.exercise_runs import REPOSITORY, SOURCES, solution_lines
+from tools.exercises import FOLDER, SOLUTIONS, TASK_HEADING, outputs, read_exercise
+from tools.notebooks import outputs as lecture_notebooks
 
 NAMES = [path.stem for path in SOURCES]
 # Lines that say nothing about an answer: brackets, `else:` and the like.

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 import tools.check.__main__ as preflight
-from render import browser
+from tools import browser
 from tools.check import checks, probe
 from tools.check.checks import FAILURE, OK, WARNING
 

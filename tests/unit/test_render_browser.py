@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from render import browser
+from tools import browser
 
 PLACES = [
     "Applications/Google Chrome.app/Contents/MacOS/Google Chrome",

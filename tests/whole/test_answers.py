@@ -11,8 +11,8 @@ from course.checks import CheckFailed
 
 import pytest
 
-from render.exercises import FOLDER, split_answer
 from tests.exercise_runs import REPOSITORY, SOURCES, Walk, errors, run_notebook
+from tools.exercises import FOLDER, split_answer
 
 HAND_OUTS = sorted((REPOSITORY / FOLDER).glob("*.ipynb"))
 

@@ -18,11 +18,12 @@ from bs4 import BeautifulSoup
 
 from render import cache, engine, files
 from render import site as render_site
-from render.__main__ import main
+from render.__main__ import main, run_command
 from render.cache import Store
 from render.execute import Execution, Step
 from render.qmd import RenderError
 from tests.render_command import REPOSITORY, run_render
+from tools import notebooks
 
 CONFIG = """\
 project:
@@ -88,6 +89,18 @@ def command(here, capsys):
         return Done(status, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def as_notebooks(here, capsys, monkeypatch):
+    """Write the pages of the site as notebooks."""
+
+    def write(*arguments):
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["tools.notebooks", *arguments])
+        return Done(run_command(notebooks.command), *capsys.readouterr())
+
+    return write
 
 
 @pytest.fixture
@@ -628,10 +641,10 @@ shown_only
 """
 
 
-def test_notebooks(site, command):
+def test_notebooks(site, as_notebooks):
     write(site / "lectures" / "01-a.qmd", LECTURE)
     write(site / "data" / "a.txt", "x")
-    assert "01-a.ipynb" in stdout(command("notebooks", "out folder"))
+    assert "01-a.ipynb" in stdout(as_notebooks("out folder"))
     path = site / "out folder" / "01-a.ipynb"
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
@@ -648,7 +661,7 @@ def test_notebooks(site, command):
     assert "shown_only" in notebook.cells[4].source
     assert "index" not in {each.stem for each in path.parent.iterdir()}
     before = path.stat().st_mtime_ns
-    stdout(command("notebooks", "out folder"))
+    stdout(as_notebooks("out folder"))
     assert path.stat().st_mtime_ns == before
 
 

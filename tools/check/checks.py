@@ -266,7 +266,7 @@ def check_graphviz() -> str:
 @check("Browser", f"{INSTALL_BROWSER}, or {python('playwright', 'install', 'chromium')}")
 def check_browser() -> str:
     """A browser of the kind that the tests and `make pdf` drive: it must run a page's script."""
-    from render.browser import find_browser
+    from tools.browser import find_browser
 
     program = find_browser()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .qmd import RenderError
+from render.qmd import RenderError
 
 COMMANDS = (
     "chromium chromium-browser google-chrome google-chrome-stable chrome microsoft-edge "

@@ -1,6 +1,6 @@
 """Hand-outs: one PDF per deck, and one of all notes.
 
-    python -m render pdf
+    python -m tools.pdf
 
 A headless browser prints the built pages. Fragments are shown, figures stay vectors, fonts are
 embedded, and headings become bookmarks. Each deck's PDF has exactly one page for each slide.
@@ -11,15 +11,17 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from .browser import open_browser
-from .files import write_atomically
-from .project import Project
-from .qmd import RenderError
-from .site import shown_path
+from render.__main__ import run_command
+from render.files import write_atomically
+from render.project import Project
+from render.qmd import RenderError
+from render.site import shown_path
+from tools.browser import open_browser
 
 # The notes of all lectures in one file, which has a bookmark for each.
 NOTES = "notes.pdf"
@@ -107,9 +109,9 @@ def join(parts: list[tuple[str, bytes]], title: str) -> bytes:
     return output.getvalue()
 
 
-def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> int:
+def command(project: Project) -> int:
     """Make the hand-outs of a built site."""
-    parser.parse_args(arguments)
+    ArgumentParser(description=__doc__).parse_args()
     out = project.output_folder / "handouts"
     decks = sorted(project.output_folder.glob("lectures/*.slides.html"))
     if not decks:
@@ -130,3 +132,7 @@ def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> i
     write_atomically(out / NOTES, joined)
     print(f"{NOTES} ... {len(joined) / 1e6:.1f} MB. Look in {shown_path(out)}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(command))

@@ -1,4 +1,4 @@
-"""`python -m render exercises`: each exercise as a hand-out and as a solution, from one source.
+"""`python -m tools.exercises`: each exercise as a hand-out and as a solution, from one source.
 
 `exercises/source/NN-name.py` is a notebook in jupytext's percent format, whose special cells and marks are
 those of exercises/README.md.
@@ -7,13 +7,15 @@ those of exercises/README.md.
 from __future__ import annotations
 
 import re
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from .colab import Repository, notebook, notebook_cell, write_notebooks
-from .project import Project
-from .qmd import RenderError, read_text
+from render.__main__ import run_command
+from render.colab import Repository, notebook, notebook_cell, write_notebooks
+from render.project import Project
+from render.qmd import RenderError, read_text
 
 FOLDER = "exercises"
 SOURCE = "exercises/source"
@@ -120,9 +122,9 @@ def outputs(project: Project) -> dict[Path, bytes]:
     return found
 
 
-def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> int:
+def command(project: Project) -> int:
     """Write every hand-out and solution; say what changed, and remove what has no source."""
-    parser.parse_args(arguments)
+    ArgumentParser(description=__doc__).parse_args()
     made = outputs(project)
     write_notebooks(made)
     for folder in (FOLDER, SOLUTIONS):
@@ -131,3 +133,7 @@ def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> i
                 path.unlink()
                 print(f"{folder}/{path.name}: removed, it has no source")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(command))

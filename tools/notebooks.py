@@ -1,4 +1,4 @@
-"""`python -m render notebooks OUT [pages…]`: each lecture as a clean notebook.
+"""`python -m tools.notebooks OUT [pages…]`: each lecture as a clean notebook.
 
 The prose is kept as a reader of the notes sees it, cells keep their code; cell options become
 metadata and tags. A badge and a set-up cell make each run on Colab too. nbval runs these notebooks
@@ -10,16 +10,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from .check import BRACES
-from .colab import Repository, notebook, notebook_cell, write_notebooks
-from .execute import setting
-from .page import bibliographies
-from .project import Project
-from .qmd import INLINE, Document, Markdown, parse
+from render.__main__ import run_command
+from render.check import BRACES
+from render.colab import Repository, notebook, notebook_cell, write_notebooks
+from render.execute import setting
+from render.page import bibliographies
+from render.project import Project
+from render.qmd import INLINE, Document, Markdown, parse
 
 LINK = re.compile(r"(\]\()([^)\s]+)((?:\s+\"[^\"]*\")?\))")
 CITATION = re.compile(r"\[([^\[\]]*@[\w:.-]*\w[^\[\]]*)\](?![({])")
@@ -32,11 +34,12 @@ HIDDEN = re.compile(
 DIV = re.compile(r"^\s*:{3,}\s*(?P<rest>.*?)\s*:*\s*$")
 
 
-def command(project: Project, parser: ArgumentParser, arguments: list[str]) -> int:
+def command(project: Project) -> int:
     """Write the notebooks and print where they are."""
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("out", help="the folder to write to")
     parser.add_argument("pages", nargs="*", help=".qmd files with cells; all if none is named")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     write_notebooks(outputs(project, Path(options.out).resolve(), project.named_pages(options.pages)))
     return 0
 
@@ -171,3 +174,7 @@ class _Prose:
         else:
             moved = os.path.relpath(source, self.folder).replace(os.sep, "/") + mark + rest
         return f"{match[1]}{moved}{match[3]}"
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(command))
