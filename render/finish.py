@@ -60,6 +60,11 @@ def missing_attributes(soup: BeautifulSoup, is_deck: bool) -> Iterator[tuple[Tag
         yield block, "tabindex", "0"
 
 
+# Marks of divs, of maths, of attributes, of footnotes and of shortcodes that have become text.
+MARKS = re.compile(r"^\s*:{3,}.*$|\$\$|\{[.#][\w-][^{}]*\}|\[\^[\w-]+\]|\{\{<.*", re.MULTILINE)
+UNREAD = ["pre", "code", "script", "style", "annotation"]
+
+
 def finish(
     text: str,
     page: PageFormat,
@@ -70,8 +75,8 @@ def finish(
     """Finish the HTML that pandoc made of one page.
 
     `resolve` gets the kind ("image", "resource" or "link") and target of each reference, and returns it as it
-    shall be written; it also gets "text" and each mark of a div that has become text. `words` is what the
-    page says in its language, and `references_placed` tells that it says where its references stand.
+    shall be written; it also gets "mark" and what may be a mark of Markdown that became text. `words` is what
+    the page says in its language, and `references_placed` tells that it says where its references stand.
     """
     soup = BeautifulSoup(even_maths(text), "lxml")
     _tables(soup, page)
@@ -82,9 +87,10 @@ def finish(
         _notes(soup, words, references_placed)
     for tag, name, value in missing_attributes(soup, page.name == "revealjs"):
         tag[name] = value
-    for text in soup.find_all(string=re.compile(r"^\s*:{3,}", re.MULTILINE)):
-        if not isinstance(text, Comment) and not text.find_parent(["pre", "code", "script", "style"]):
-            resolve("text", re.search(r"^\s*(:{3,}.*)$", text, re.MULTILINE)[1][:60])
+    for text in soup.find_all(string=MARKS):
+        if not isinstance(text, Comment) and not text.find_parent(UNREAD):
+            for mark in MARKS.finditer(text):
+                resolve("mark", mark[0].strip()[:60])
     for kind, attribute, names in REFERENCES:
         for tag in soup.select(f":is({names})[{attribute}]:not([{attribute}=''])"):
             tag[attribute] = resolve(kind, tag[attribute])

@@ -78,7 +78,7 @@ WORDS = yaml.safe_load((HERE / "static" / "words.yml").read_text(encoding="utf-8
 def words_of(document: Document, page: PageFormat) -> dict[str, str]:
     """What a page says by itself in its language ("Note", "References"); a RenderError names those known."""
     language = str(page.get("lang"))
-    own_words = {"de-CH", "fr-CA", "pt-BR", "zh-TW"}  # Quarto has others for these
+    own_words = {"de-CH", "fr-CA", "pt-BR"}  # Quarto has others for these
     if language.partition("-")[0] not in WORDS or language in own_words:
         message = f"the language '{language}' is not known here, only {', '.join(WORDS)}"
         raise document.problem(message, document.front_lines.get(("lang",)))

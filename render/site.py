@@ -225,15 +225,9 @@ class Site:
         copies: set[str],
     ) -> str:
         """A reference as the page has it; what it leads to is noted in `copies`, or is an error."""
-        if kind == "text":
-            message, depth = f"pandoc does not read `{target}` as the mark of a div", 0
-            for line in document.markdown_lines:
-                mark = re.match(r"\s*:{3,}\s*(.*)", line.text)
-                if mark and not line.verbatim:
-                    depth += 1 if mark[1] else -1
-                    if line.text.strip() == target and (mark[1] or depth < 0):
-                        raise document.problem(message, line.number)
-            raise self._problem(document, target, message)
+        if kind == "mark":
+            self._check_mark(document, target)
+            return target
         if is_remote(target):
             if kind != "link" and not target.startswith("data:"):
                 message = f"'{target}' is a remote resource; pages work without network"
@@ -260,6 +254,24 @@ class Site:
             raise self._problem(document, target, f"'{target}' is a folder; link to a file in it")
         thing = {"image": "image", "resource": "file", "link": "linked file"}[kind]
         raise self._problem(document, target, f"the {thing} '{target}' does not exist")
+
+    @staticmethod
+    def _check_mark(document: Document, mark: str) -> None:
+        """Report a mark that pandoc has not read, unless it is the value of something that was computed."""
+        depth = 0
+        for line in document.markdown_lines:
+            if line.verbatim:
+                continue
+            if not mark.startswith(":::"):
+                if mark in re.sub(r"`[^`]*`", "", line.text):
+                    return document.report(f"`{mark}` became text", line.number)
+            elif div := re.match(r"\s*:{3,}\s*(.*)", line.text):
+                depth += 1 if div[1] else -1
+                # Of marks that end a div the one too many.
+                if line.text.strip() == mark and (div[1] or depth < 0):
+                    message = f"pandoc does not read `{mark}` as the mark of a div"
+                    return document.report(message, line.number)
+        return None
 
     @staticmethod
     def _problem(document: Document, target: str, message: str) -> RenderError:

@@ -23,7 +23,7 @@ from render.page import bibliographies
 from render.project import Project
 from render.qmd import INLINE, Document, Markdown, parse
 
-LINK = re.compile(r"(\]\()([^)\s]+)((?:\s+\"[^\"]*\")?\))")
+LINK = re.compile(r"(\]\()(<[^>]+>|[^)\s]+)((?:\s+\"[^\"]*\")?\))")
 CITATION = re.compile(r"\[([^\[\]]*@[\w:.-]*\w[^\[\]]*)\](?![({])")
 NO_LINK = "\0"  # marks the end of words that were a link
 # Divs whose content belongs to slides only, or to the speaker.
@@ -161,7 +161,7 @@ class _Prose:
         return f"({'; '.join(words)})"
 
     def _link(self, match: re.Match) -> str:
-        target = match[2]
+        target = match[2].strip("<>").replace(" ", "%20")
         if re.match(r"[a-zA-Z][\w+.-]*:|[/#]", target):
             return match[0]
         path, mark, rest = target.partition("#")
