@@ -21,11 +21,7 @@ def handwriting_folder() -> Path:
 
     That is COURSE_DATA where it is set; otherwise the shipped archive, unpacked on first use
     into data/handwriting/, or into the user's cache folder where data/ cannot be written.
-
-    Raises
-    ------
-    OSError, ValueError
-        COURSE_DATA names no such folder (it is named); see `course.copies.archive.unpacked`.
+    OSError or ValueError if COURSE_DATA names no such folder, or as `course.copies.archive.unpacked`.
     """
     layout = "Train/<character>/<image>.png and Test/<character>/<image>.png"
     return _own_folder("COURSE_DATA", layout, ("Train", "Test")) or _shipped_folder()

@@ -103,14 +103,9 @@ def _images_by_class(root_folder: str | Path, none_will_do: bool = False) -> dic
 
 
 def count_images_in_folders(root_folder: str | Path) -> "pd.Series":
-    """Count the images of each class; a class folder without images counts 0.
+    """Count the images of each class: a Series of int named "images", by class in code point order.
 
-    Errors are those of `class_folders`.
-
-    Returns
-    -------
-    Series of int
-        Named "images", indexed by class, in code point order.
+    A class folder without images counts 0. Errors are those of `class_folders`.
     """
     import pandas as pd
 
@@ -121,13 +116,8 @@ def count_images_in_folders(root_folder: str | Path) -> "pd.Series":
 def get_image_dimensions(root_folder: str | Path) -> "pd.DataFrame":
     """Read the height and width of every image, from the files' headers alone.
 
-    Errors are those of `load_images_from_directory`.
-
-    Returns
-    -------
-    DataFrame
-        One row per image and the columns "class" (str), "height" and "width" (int, pixels),
-        classes in code point order.
+    A table of one row per image, with columns "class" (str), "height" and "width" (int, pixels), classes in
+    code point order. Errors are those of `load_images_from_directory`.
     """
     import pandas as pd
 
@@ -157,12 +147,8 @@ def preprocess_image(img_path: str | Path, img_height: int = 80, img_width: int 
     Returns
     -------
     ndarray, shape (img_height, img_width, 1), uint8
-        0 (black) to 255 (white).
-
-    Raises
-    ------
-    ValueError
-        The file is missing, empty, damaged or not an image (it is named), or a size is not positive.
+        0 (black) to 255 (white). ValueError if the file, which is named, is missing, empty, damaged or not an
+        image, or a size is not positive.
     """
     grey = photos.read_picture(img_path).convert("L")
     # In two steps, since which direction Pillow takes first depends on its version.

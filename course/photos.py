@@ -193,10 +193,7 @@ def load_photos(
 ) -> np.ndarray:
     """Read photos into one array, uint8 (n, height, width, 3), red first; arguments as in `fit`.
 
-    Raises
-    ------
-    PhotoError
-        No path is given, or a file cannot be used; see `read_picture`.
+    PhotoError if no path is given, or a file cannot be used; see `read_picture`.
     """
     images = [fit(open_photo(path), dims, how) for path in paths]
     if not images:

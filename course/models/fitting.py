@@ -33,11 +33,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 @dataclass
 class FitHistory:
-    """Learning curves of a fit, as `keras.callbacks.History` has them.
-
-    `history` maps each metric (`val_` names belong to the validation set) to its values, one per epoch;
-    `epoch` numbers the epochs from 0.
-    """
+    """Learning curves as `keras.callbacks.History` has them: values by metric, and epochs from 0."""
 
     epoch: list[int]
     history: dict[str, list[float]]
@@ -58,7 +54,7 @@ def fit_or_load(
     prepared_by: Sequence[Callable] = (),
     score_on: Mapping[str, Pair] | None = None,
 ) -> tuple[keras.Model, FitHistory]:
-    """Load the model `name` if it is stored with this very recipe; otherwise fit and store it.
+    """Load the model `name` and its curves if stored with this very recipe; otherwise fit and store it.
 
     What a fit does is plain Keras:
 
@@ -92,10 +88,6 @@ def fit_or_load(
     score_on
         Further data sets `{set name: (X, y)}` to score after the fit. They are no part of the recipe: if
         one of them changes, the stored model is scored on it again.
-
-    Returns
-    -------
-    The compiled model and its learning curves.
 
     Raises
     ------
@@ -265,11 +257,7 @@ def load_model(path: Path) -> keras.Model:
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Save model and compile options, without the optimiser's state.
-
-    Adam keeps two moving averages per weight, which would treble the file; only resuming the very same fit
-    needs them.
-    """
+    """Save model and compile options, without the optimiser's state, which would treble the file."""
     optimiser = model.optimizer
     model.optimizer = type(optimiser).from_config(optimiser.get_config())
     try:

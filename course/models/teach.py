@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import sys
 import time
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -26,6 +25,7 @@ from course.models import efficientnet_lite
 from course.photos import SUFFIXES, PhotoError, fit, load_photos, open_photo
 from course.speed import fast_convolutions
 from course.store import files
+from course.store.artefacts import progress
 
 import keras
 import numpy as np
@@ -34,7 +34,6 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 FEWEST = 5  # photos of a class
 FOLDS = 5
@@ -181,7 +180,7 @@ def _read(
     images, labels, names, faults = [], [], [], []
     seen: dict[str, tuple[int, str]] = {}
     everything = [(k, path) for k, name in enumerate(found) for path in found[name]]
-    for k, path in _bar(everything, "reading photos"):
+    for k, path in progress(everything, "reading photos", leave=False):
         name = path.relative_to(folder).as_posix()
         try:
             image = fit(open_photo(path), SIZE)
@@ -217,17 +216,6 @@ def _read(
     return np.stack(images), np.array(labels), names
 
 
-def _bar(items: Sequence, text: str):
-    return tqdm(
-        items,
-        desc=text,
-        file=sys.stderr,
-        leave=False,
-        dynamic_ncols=True,
-        disable=not (sys.stderr.isatty() or "ipykernel" in sys.modules),
-    )
-
-
 # --- learning ----------------------------------------------------------------------------------
 
 
@@ -247,7 +235,7 @@ def extract_features(images: np.ndarray) -> np.ndarray:
     backbone = pretrained_backbone()
     parts = []
     with fast_convolutions():
-        for start in _bar(range(0, len(images), BATCH), "looking at them"):
+        for start in progress(range(0, len(images), BATCH), "looking at them", leave=False):
             part = efficientnet_lite.preprocess_input(images[start : start + BATCH])
             parts.append(backbone.predict_on_batch(part))
     return np.concatenate(parts).astype("float32")
@@ -257,12 +245,8 @@ def teach(folder: str | PathLike, *, seed: int = 123, skip: bool = False) -> Tau
     """Teach the network the classes of a folder, and fit the head to all its photos.
 
     The folder holds one for each class, each with at least five photos. `seed` is that of the division
-    into five parts for cross-validation; `skip` leaves photos out that cannot be read.
-
-    Raises
-    ------
-    TeachError
-        The folder or photos in it cannot be used.
+    into five parts for cross-validation; `skip` leaves photos out that cannot be read. TeachError says what
+    is wrong with the folder or with photos in it.
     """
     started = time.perf_counter()
     folder = Path(folder)
