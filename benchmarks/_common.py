@@ -46,18 +46,25 @@ def ratio(own: Sequence[float], other: Sequence[float]) -> float:
 
 @contextlib.contextmanager
 def peak_memory(process_id: int) -> Iterator[list[float]]:
-    """Watch a process and its children; the list ends in their highest resident memory together, in MB."""
+    """Watch a process and its children; the list ends in their highest memory together, in MB.
+
+    Where the system tells (Linux), what processes share counts once: proportional, not resident memory.
+    """
     peaks, done = [0.0], threading.Event()
+
+    def memory(process: psutil.Process) -> float:
+        usage = process.memory_full_info()
+        return getattr(usage, "pss", usage.rss) / 1e6
 
     def watch() -> None:
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(process_id)
-            while not done.wait(0.02):
-                total = process.memory_info().rss
+            while not done.wait(0.1):
+                total = memory(process)
                 for child in process.children(recursive=True):
                     with contextlib.suppress(psutil.Error):
-                        total += child.memory_info().rss
-                peaks.append(max(peaks[-1], total / 1e6))
+                        total += memory(child)
+                peaks.append(max(peaks[-1], total))
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -176,7 +176,9 @@ class Ingredients:
         files = set(modules)
         for path in (*record["read"], *record["listed"]):
             inside = any(parent in written for parent in (path, *map(str, Path(path).parents)))
-            counts = path in record["direct"] or _counts(path, top)
+            # A package's own files count by its version, whoever looks at them.
+            own = path in record["direct"] and not path.startswith((sys.prefix, sys.base_prefix))
+            counts = own or _counts(path, top)
             if not counts or (inside and path not in record["listed"]):
                 continue
             if path in record["listed"] and os.path.isdir(path):

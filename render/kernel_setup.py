@@ -121,8 +121,9 @@ def _watch_os():
     def looked_up(environment, name):
         if name not in _asked and isinstance(name, str) and _asker(1):
             by = sys._getframe(1)
-            # urllib looks through all of them for proxies.
-            if by.f_code.co_name != "__iter__" or not by.f_back.f_code.co_filename.endswith("request.py"):
+            # What looks through all of them, as urllib does for proxies, asks for none.
+            whole = by.f_code.co_name in ("__iter__", "copy")
+            if not whole or not by.f_back.f_code.co_filename.startswith(_STANDARD):
                 _asked[name] = _variables.get(name)
         return get(environment, name)
 

@@ -348,6 +348,11 @@ USED = {
     "sqlite": ("import sqlite3\nprint(sqlite3.connect('f/sqlite').execute('select 1'))", "f/sqlite"),
     "h5py": ("import h5py\nprint(h5py.File('f/h5py')['x'][()])", "f/h5py"),
     "variable": ("import os\nprint(os.environ.get('LOOKED_AT'))", "LOOKED_AT"),
+    "proxies": (
+        "import os, urllib.request as u\nfrom unittest import mock\nprint(len(u.getproxies()))\n"
+        "with mock.patch.dict(os.environ):\n    os.environ['X'] = '1'",
+        None,
+    ),
     "pandas": ("import pandas as pd\nprint(pd.read_csv('f/pandas'))", "f/pandas"),
     "resized": ("import cv2\nimport numpy as np\nprint(cv2.resize(np.ones((2, 2)), (1, 1)))", None),
     "opencv": ("import cv2 as vision\nprint(vision.imread('f/opencv', 0))", ""),
@@ -391,7 +396,7 @@ def test_what_cells_use_is_seen_or_runs_again(site, render, monkeypatch):
             file.write(b"5,6\n")
     monkeypatch.setenv("LOOKED_AT", "now")
     third = again()
-    assert third["resized"] == "unchanged"
+    assert third["resized"] == third["proxies"] == "unchanged"
     for name, (_, changed) in USED.items():
         if changed:
             assert third[name].startswith(f"executed ({changed}") or name == "variable", third
