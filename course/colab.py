@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from course.paths import REPOSITORY
+REPOSITORY = Path(__file__).resolve().parent.parent  # course.paths needs what is installed here
 
 # Packages of what lectures, exercises and `course` import when students run them; the module's
 # name where it is another. A test compares the table with what is imported.
@@ -89,11 +89,11 @@ def _installed() -> list[str]:
 
     One such line, of a version such as `1.0-local`, would make pip refuse all the others.
     """
-    from packaging.requirements import InvalidRequirement, Requirement  # matplotlib needs it as well
+    from packaging.requirements import Requirement  # matplotlib needs it as well
 
     found: dict[str, str] = {}
     for each in importlib.metadata.distributions():
-        with contextlib.suppress(InvalidRequirement, LookupError, OSError):  # or have no metadata
+        with contextlib.suppress(ValueError, LookupError, OSError):  # or have no metadata
             requirement = Requirement(f"{each.metadata['Name']}=={each.version}")
             # Of a package that is there twice, the first is the one that Python imports.
             found.setdefault(re.sub(r"[-_.]+", "-", requirement.name).lower(), str(requirement))

@@ -30,13 +30,9 @@ if TYPE_CHECKING:  # pandas is only imported by the two functions that return it
 def class_folders(root_folder: str | Path) -> list[tuple[str, Path]]:
     """The class folders of `root_folder` as (label, path), sorted by the label's code points.
 
-    Hidden folders and the ones that operating systems leave behind are passed over.
-
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError, ValueError
-        The folder, which is named, is missing, is a file, has no class folders, or has two that
-        spell the same label.
+    Hidden folders and the ones that operating systems leave behind are passed over. FileNotFoundError,
+    NotADirectoryError or ValueError if the folder, which is named, is missing, is a file, has no class
+    folders, or has two that spell the same label.
     """
     with os.scandir(root_folder) as entries:
         folders = [Path(entry.path) for entry in entries if entry.is_dir() and not is_junk(entry.name)]

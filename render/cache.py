@@ -109,8 +109,8 @@ def _files_in(folder: str, deep: bool = False) -> list[str]:
     """The files in a folder, hidden and by-product ones left out; with `deep`, those below it too."""
     found = []
     for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if deep and not _ignored(name))
-        found += [os.path.join(parent, name) for name in sorted(files) if not _ignored(name)]
+        found += [os.path.join(parent, name) for name in sorted([*files, *folders]) if not _ignored(name)]
+        folders[:] = [name for name in folders if deep and not _ignored(name)]
     return found
 
 
@@ -172,10 +172,11 @@ class Ingredients:
         for path in modules:
             parts = _below(path, top)
             folders[os.path.join(top, parts[0]) if len(parts) > 1 else top] = "modules"
-        written = record["written"].keys()
+        written = record["written"]
         files = set(modules)
-        for path in (*record["read"], *record["listed"]):
-            inside = any(parent in written for parent in (path, *map(str, Path(path).parents)))
+        for path, since in (record["listed"] | record["read"]).items():
+            # What a cell made before it was first asked for is its own; else it counts as the run left it.
+            inside = any(written.get(str(each), since) < since for each in (path, *Path(path).parents))
             # A package's own files count by its version, whoever looks at them.
             own = path in record["direct"] and not path.startswith((sys.prefix, sys.base_prefix))
             counts = own or _counts(path, top)

@@ -80,10 +80,16 @@ def _prose(document: Document, block: Markdown, executed: dict[str, Any] | None)
             line = next(line for line in block.lines if match[0].splitlines()[0] in line.text)
             message = f"`{value['expression']}` is a table or another block: show it by a cell of its own"
             document.report(message, line.number)
-        begins = not match.string[: match.start()].rpartition("\n")[2].strip()
+        begins = not re.sub(
+            r"(?:[-*+>|]|\d+[.)])\s", "", match.string[: match.start()].rpartition("\n")[2]
+        ).strip()
         # A number that begins a line, and a point, would be a list.
-        if begins and value["kind"] == "number" and re.match(r"[.)](?:\s|$)", match.string[match.end() :]):
-            return f"[{value['value']}]{{}}"
+        if (
+            begins
+            and value["kind"] in ("number", "text")
+            and re.match(r"[.)](?:\s|$)", match.string[match.end() :])
+        ):
+            return f"[{inline_markdown(value['kind'], value['value'])}]{{}}"
         return inline_markdown(value["kind"], value["value"])
 
     pieces: list[str] = []
@@ -125,7 +131,7 @@ def _without_quarto(text: str) -> str:
 def inline_markdown(kind: str, value: str) -> str:
     """The Markdown of an inline result: what is text is shown as it is, whatever signs are in it."""
     if kind == "text":
-        return PUNCTUATION.sub(r"\\\1", " ".join(value.split("\n")))
+        return PUNCTUATION.sub(r"\\\1", " ".join(value.split()))
     if kind == "html":
         ticks = fence_for(value)
         return f"{ticks} {' '.join(value.split())} {ticks}{{=html}}"

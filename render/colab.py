@@ -29,22 +29,24 @@ SETUP = """\
 import os
 import sys
 
-if "google.colab" in sys.modules and not os.path.exists("course/colab.py"):
-    import subprocess
+if "google.colab" in sys.modules:
+    if not os.path.exists("course/colab.py"):
+        import subprocess
 
-    folder = os.path.abspath("course-repository")
-    for command in (
-        ["init", "--quiet", folder],
-        ["-C", folder, "fetch", "--quiet", "--depth", "1",
-         "{url}", "{ref}"],
-        ["-C", folder, "checkout", "--quiet", "FETCH_HEAD"],
-    ):
-        done = subprocess.run(["git", *command], capture_output=True, encoding="utf-8")
-        if done.returncode:
-            why = (done.stderr.strip() or "git failed").splitlines()[-1]
-            sys.exit(f"The course could not be fetched ({{why}}): check the network, run this cell again.")
-    os.chdir(folder)
-    sys.path.insert(0, folder)
+        folder = os.path.abspath("course-repository")
+        for command in (
+            ["init", "--quiet", folder],
+            ["-C", folder, "fetch", "--quiet", "--depth", "1",
+             "{url}", "{ref}"],
+            ["-C", folder, "checkout", "--quiet", "FETCH_HEAD"],
+        ):
+            done = subprocess.run(["git", *command], capture_output=True, encoding="utf-8")
+            if done.returncode:
+                why = (done.stderr.strip() or "git failed").splitlines()[-1]
+                sys.exit(f"The course could not be fetched ({{why}}): "
+                         "check the network, run this cell again.")
+        os.chdir(folder)
+        sys.path.insert(0, folder)
     from course.colab import prepare
 
     prepare()"""

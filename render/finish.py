@@ -61,7 +61,7 @@ def missing_attributes(soup: BeautifulSoup, is_deck: bool) -> Iterator[tuple[Tag
 
 
 # Marks of divs, of maths, of attributes, of footnotes and of shortcodes that have become text.
-MARKS = re.compile(r"^\s*:{3,}.*$|\$\$|\{[.#][\w-][^{}]*\}|\[\^[\w-]+\]|\{\{<.*", re.MULTILINE)
+MARKS = re.compile(r"^\s*:{3,}.*$|\$\$|\{(?:[.#][\w-]|[\w-]+=)[^{}]*\}?|\[\^[\w-]+\]|\{\{<.*", re.MULTILINE)
 UNREAD = ["pre", "code", "script", "style", "annotation"]
 
 
@@ -90,7 +90,7 @@ def finish(
     for text in soup.find_all(string=MARKS):
         if not isinstance(text, Comment) and not text.find_parent(UNREAD):
             for mark in MARKS.finditer(text):
-                resolve("mark", mark[0].strip()[:60])
+                resolve("mark", mark[0].strip())
     for kind, attribute, names in REFERENCES:
         for tag in soup.select(f":is({names})[{attribute}]:not([{attribute}=''])"):
             tag[attribute] = resolve(kind, tag[attribute])

@@ -81,10 +81,14 @@ def _audit(event, arguments):
                 _accounted.remove(path)
                 return
             writing = bool(flags & _WRITING) if mode is None else any(each in mode for each in "wax+")
-            _note("written" if writing else "read", path)
+            new = flags & (os.O_CREAT | os.O_TRUNC) if mode is None else "r" not in mode
+            if not (writing and new):
+                _note("read", path)
+            if writing:
+                _note("written", path)
         elif event in ("os.listdir", "os.scandir"):
             _note("listed", arguments[0] if arguments[0] is not None else ".")
-        elif event in ("os.rename", "os.mkdir"):
+        elif event == "os.rename" or (event == "os.mkdir" and not os.path.isdir(arguments[0])):
             _note("written", arguments[event == "os.rename"])
         elif event == "sqlite3.connect":
             _note("read", arguments[0])
@@ -158,6 +162,9 @@ class _Watcher(importlib.abc.MetaPathFinder):
 
 def begin(fig_width, fig_height, fig_format, fig_dpi):
     """Set matplotlib's defaults as Quarto does and start the record."""
+    _watch_os()
+    sys.meta_path.insert(0, _Watcher())
+    sys.addaudithook(_audit)
     try:
         import matplotlib.pyplot as plt
         from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -170,9 +177,6 @@ def begin(fig_width, fig_height, fig_format, fig_dpi):
         # A fixed salt gives the same figure the same bytes on every run.
         plt.rcParams["svg.hashsalt"] = "course"
         set_matplotlib_formats(fig_format)
-    _watch_os()
-    sys.meta_path.insert(0, _Watcher())
-    sys.addaudithook(_audit)
 
 
 def inline(value):
@@ -180,7 +184,9 @@ def inline(value):
     from IPython import get_ipython
 
     if hasattr(value, "dtype") and getattr(value, "ndim", None) == 0:
-        value = value.item()
+        number = value.dtype.kind in "iufcb" if hasattr(value.dtype, "kind") else True
+        shown = str(value) if hasattr(value.dtype, "kind") else str(value.item())
+        return json.dumps(["number" if number and "--" not in shown else "text", shown])
     if value is None or isinstance(value, (str, bool, int, float, complex)):
         return json.dumps(["number" if isinstance(value, (int, float)) else "text", str(value)])
     data, _ = get_ipython().display_formatter.format(value)
@@ -190,31 +196,45 @@ def inline(value):
     return json.dumps(["text", data["text/plain"]])
 
 
+_MAGIC = ("run_line_magic", "run_cell_magic")
+
+
 def _takes_files(name):
     return bool(OPENCV_FILES.search(name)) and not name.isupper()  # IMREAD_GRAYSCALE is a number
 
 
 def _uses_opencv_files(sources):
     """Whether code names something of OpenCV that reads or writes files, or hides what it names."""
+    trees, names = [], set()
     for source in sources:
         try:
-            tree = ast.parse(source)
+            trees.append(ast.parse(source))
         except SyntaxError:
-            continue
-        names = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                names |= {each.asname or "cv2" for each in node.names if each.name.split(".")[0] == "cv2"}
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "cv2":
-                if any(each.name == "*" or _takes_files(each.name) for each in node.names):
-                    return True
-                names |= {each.asname or each.name for each in node.names}
+            if "cv2" in source:
+                return True
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            names |= {each.asname or "cv2" for each in node.names if each.name.split(".")[0] == "cv2"}
+        elif isinstance(node, ast.ImportFrom):
+            ours = (node.module or "").split(".")[0] == "cv2"
+            if ours and any(each.name == "*" or _takes_files(each.name) for each in node.names):
+                return True
+            names |= {each.asname or each.name for each in node.names if ours or each.name == "cv2"}
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in _MAGIC:
+            # What `%time` and `%%time` run is a text in the code that IPython makes of it.
+            texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
+            if any(
+                re.search(r"\bcv2\b|\b(?:" + "|".join(names or {"cv2"}) + r")\.", text) and _takes_files(text)
+                for text in texts
+            ):
+                return True
+    for tree in trees:
         known = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and ast.unparse(node).split(".")[0] in names:
+            if isinstance(node, ast.Attribute) and names & {*ast.unparse(node).split(".")[:2]}:
                 if _takes_files(node.attr):
                     return True
-            elif isinstance(node, ast.Name) and node.id == "cv2" in names and id(node) not in known:
+            elif isinstance(node, ast.Name) and node.id == "cv2" and id(node) not in known:
                 return True
     return False
 
@@ -247,6 +267,8 @@ def report():
                 sources.append(file.read())
     if "cv2" in sys.modules and _uses_opencv_files(sources):
         _unseen.add("what cv2 reads")
+    if any(name.rpartition(".")[2].startswith("popen_") for name in sys.modules):
+        _unseen.add("what another process reads")
     record = {"modules": sorted(modules), "packages": sorted(packages), "entries": sorted(_entries)}
     record |= {"direct": sorted(_direct), "environment": _asked, "unseen": " and ".join(sorted(_unseen))}
     return json.dumps(_seen | record)

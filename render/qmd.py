@@ -243,7 +243,10 @@ def _with_included(
         if len(document.included) > 100:
             raise document.problem(f"'{name}' includes itself", number)
         document.included.append(shown)
-        yield from _with_included(document, root, other, read_text(other, shown).rstrip("\n").split("\n"))
+        inner = read_text(other, shown).rstrip("\n").split("\n")
+        if inner[0].rstrip() == "---":
+            raise document.problem(f"'{name}' has a front matter, which would replace this page's", number)
+        yield from _with_included(document, root, other, inner)
 
 
 def closes(line: str, ticks: str) -> bool:

@@ -44,10 +44,15 @@ def frozen(
     document.check()
     first = formats[0].name
     parts, figures = [], {}
+    together = notebooks[first] is notebooks[formats[-1].name]
+    if not together or any("<1>" in cell.source for cell in document.cells):
+        # Whole pages: a part may end within a div, or before what explains its code.
+        for each in made.values():
+            each.parts = [each.text]
     for variants in zip(*(each.parts for each in made.values()), strict=True):
         # Figures of one execution are the same file twice.
         plain = {text.replace(f"/figure-{name}/", "/figure-html/") for name, text in zip(made, variants)}
-        if len(plain) == 1 and notebooks[first] is notebooks[formats[-1].name]:
+        if len(plain) == 1 and together:
             parts += plain
             continue
         for name, text in zip(made, variants):

@@ -258,17 +258,21 @@ class Site:
     @staticmethod
     def _check_mark(document: Document, mark: str) -> None:
         """Report a mark that pandoc has not read, unless it is the value of something that was computed."""
+
+        def plain(text: str) -> str:  # pandoc turns quotes and dashes
+            return re.sub(r"[^\w{}:.#^$<=]", "", text)
+
         depth = 0
         for line in document.markdown_lines:
             if line.verbatim:
                 continue
             if not mark.startswith(":::"):
-                if mark in re.sub(r"`[^`]*`", "", line.text):
+                if plain(mark) in plain(re.sub(r"`[^`]*`", "", line.text)):
                     return document.report(f"`{mark}` became text", line.number)
             elif div := re.match(r"\s*:{3,}\s*(.*)", line.text):
                 depth += 1 if div[1] else -1
                 # Of marks that end a div the one too many.
-                if line.text.strip() == mark and (div[1] or depth < 0):
+                if plain(line.text) == plain(mark) and (div[1] or depth < 0):
                     message = f"pandoc does not read `{mark}` as the mark of a div"
                     return document.report(message, line.number)
         return None

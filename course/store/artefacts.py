@@ -190,10 +190,10 @@ def compute_or_load(
     recipe |= {f"argument {key}": value for key, value in arguments.items()}
 
     def make(folder: Path) -> dict:
-        result = {key: np.asarray(value) for key, value in compute(**arguments).items()}
+        result = {key: np.asanyarray(value) for key, value in compute(**arguments).items()}
         for key, value in result.items():
-            if value.dtype == object:
-                raise TypeError(f"compute returned Python objects under {key!r}, not numbers")
+            if value.dtype.hasobject or np.ma.isMaskedArray(result[key]):
+                raise TypeError(f"compute returned Python objects or a mask under {key!r}, not numbers")
         np.savez_compressed(folder / f"{name}.npz", **result)
         return {}
 
@@ -247,11 +247,12 @@ def read_manifest(folder: Path, only: str = "") -> dict[str, Any]:
         sys.audit("course.store.entry", str(path), only)
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT:
-            raise ValueError(f"format {manifest['format']!r} is not {FORMAT}")
+        parts = [manifest["artefacts"], *manifest["artefacts"].values(), manifest["data"]]
+        if manifest["format"] != FORMAT or not all(isinstance(part, dict) for part in parts):
+            raise ValueError(f"format {manifest['format']!r} is not {FORMAT}, or a part is no mapping")
     except (FileNotFoundError, NotADirectoryError):
         return {"format": FORMAT, "artefacts": {}, "data": {}}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{path} is damaged ({error!r}); restore it from git") from error
     return manifest
 

@@ -75,7 +75,11 @@ def code_of(functions: Iterable[Callable]) -> dict[str, dict[str, str]]:
         elif isinstance(value, types.FunctionType | type) and not _is_elsewhere(_module(value)):
             found.setdefault(name_of(value), set()).add(_own_hash(value))
             used = _held_by(value) if isinstance(value, type) else _looked_up_by(value)
-            waiting += [(name, each) for name, each in used if not (is_code(each) and is_library(each))]
+            for name, each in used:
+                if not (is_code(each) and is_library(each)):
+                    waiting.append((name, each))
+                elif name and name.rpartition(".")[2] != getattr(each, "__name__", ""):  # by another name
+                    found.setdefault(name, set()).add(name_of(each))
         if not is_library(value):
             waiting += [("", getattr(value, key)) for key in INNER if hasattr(value, key)]
     # Functions of one name in two files count together.

@@ -115,7 +115,8 @@ def pages(tmp_path_factory):
     """The HTML of some pages by their names, rendered at once."""
     folder = tmp_path_factory.mktemp("faithful")
     lines = [f"Value {n}: `{{python}} {code}` end.\n" for n, code in enumerate(INLINE)]
-    table = "\n| a | b |\n|---|---|\n| `{python} 'p|q'` | kept |\n\n`{python} 2024`. was a year.\n"
+    table = "\n| a | b |\n|---|---|\n"
+    table += "| `{python} 'p|q'` | kept |\n\n- `{python} 7`. in a list\n\n`{python} 2024`. was a year.\n"
     texts = {
         "_quarto.yml": CONFIG,
         "inline.qmd": "\n".join(lines) + table,
@@ -205,6 +206,8 @@ def test_the_page_speaks_its_language(pages, language, words):
 FAULTY = {
     "unclosed": ("## A\n\n::: {.callout-note}\nx\n\n## B\n", 3, "unclosed"),
     "unread": ("## A\n\ntext\n::: {.callout-note}\nx\n\n:::\n", 4, "mark of a div"),
+    "quoted": ('## A\n\ntext\n::: {.callout-note title="Hello you"}\nx\n\n:::\n', 4, "mark of a div"),
+    "width": ("## A\n\nWords {width=50%} here\n", 3, "became text"),
     "surplus": ("## A\n\n::: {.fragment}\nx\n:::\n\n:::\n", 7, "mark of a div"),
     "open maths": ("## A\n\n$$\nx\n\ny\n", 3, "`$$` became text"),
     "attributes": ("## A\n\nWords {.smaller} here\n", 3, "`{.smaller}` became text"),

@@ -498,7 +498,7 @@ def test_an_unknown_artefact_is_named(stored) -> None:
 def test_what_is_no_ingredient_or_no_result_is_refused(cache) -> None:
     with pytest.raises(TypeError, match="a set cannot be part of a recipe"):
         compute_or_load("scores", table, {"x": {1}, "rate": 1})
-    with pytest.raises(TypeError, match="Python objects under 'a'"):
+    with pytest.raises(TypeError, match="Python objects or a mask under 'a'"):
         compute_or_load("scores", lambda: {"a": [object()]})
     with pytest.raises(TypeError, match="made of functions"):
         compute_or_load("scores", "table")

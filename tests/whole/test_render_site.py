@@ -356,6 +356,13 @@ USED = {
     "pandas": ("import pandas as pd\nprint(pd.read_csv('f/pandas'))", "f/pandas"),
     "resized": ("import cv2\nimport numpy as np\nprint(cv2.resize(np.ones((2, 2)), (1, 1)))", None),
     "opencv": ("import cv2 as vision\nprint(vision.imread('f/opencv', 0))", ""),
+    "another cell": ("import cv2\n```\n\n```{python}\nprint(cv2.imread('f/another', 0))", ""),
+    "timed": ("import cv2\n%time image = cv2.imread('f/timed', 0)", ""),
+    "folder": (
+        "import os\nimport pandas as pd\nos.makedirs('f', exist_ok=True)\nprint(pd.read_csv('f/folder'))",
+        "f/folder",
+    ),
+    "updated": ("import numpy as np\nprint(np.memmap('f/updated', np.uint8)[0])", "f/updated"),
     "shell": ("!cat f/shell", ""),
     "magic": ("%%sh\ncat f/magic", ""),
     "process": ("import subprocess\nprint(subprocess.run(['cat', 'f/process']))", ""),
@@ -382,7 +389,7 @@ def test_what_cells_use_is_seen_or_runs_again(site, render, monkeypatch):
     def again():
         done = {}
         for line in stdout(render()).splitlines():
-            if match := re.match(r"\[\d+/\d+\] lectures/(\w+).qmd \.\.\. [\d.]+ s, (.*)", line):
+            if match := re.match(r"\[\d+/\d+\] lectures/([\w ]+).qmd \.\.\. [\d.]+ s, (.*)", line):
                 done[match[1]] = match[2]
         return done
 
