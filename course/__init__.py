@@ -37,7 +37,8 @@ course.browser_model tools.draw_yourself, course.casia tools.casia, course.files
 course.feature_visualisation course.models.feature_patterns, course.handwriting tools.handwriting,
 course.imagenet course.models and course.photos, course.networks course.models.reading,
 course.preflight tools.check, course.recipes course.store.recipes, course.results course.store.artefacts,
-course.sheet tools.sheet, course.teach tools.teach, course.tuning course.models.searches and tools.tune,
+course.sheet tools.sheet, course.teach course.models.teach and tools.teach,
+course.tuning course.models.searches and course.models.claims and tools.tune,
 tests.browser tools.screenshots, tests.links tools.links
 """.split(",")
 )
@@ -46,7 +47,7 @@ tests.browser tools.screenshots, tests.links tools.links
 class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name in _MOVED:
-            raise ModuleNotFoundError(f"{name} has moved: use {_MOVED[name]} in its place", name=name)
+            raise ImportError(f"{name} has moved: use {_MOVED[name]} in its place", name=name)
         spec = importlib.machinery.PathFinder.find_spec(name) if name == "keras" else None
         if spec:
             load = spec.loader.exec_module
