@@ -90,7 +90,7 @@ class Site:
                 name = path.relative_to(self.project.root).as_posix()
                 try:
                     outputs = [each.output for each in self.load(path)[1]]
-                except RenderError:
+                except Exception:  # it is told when this page's turn comes
                     outputs = [f"{name.removesuffix('.qmd')}.{end}" for end in ("html", "slides.html")]
                 for output in outputs:
                     if output in self._planned:
@@ -112,6 +112,10 @@ class Site:
                 await work(path)
             except RenderError as error:
                 problems.append(error)
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                # A setting of a kind that nothing asks about, or a fault here: the other pages are made.
+                name = path.relative_to(self.project.root).as_posix()
+                problems.append(RenderError(f"{type(error).__name__}: {error}", name))
 
         tasks = [asyncio.create_task(one(path)) for path in sorted(paths, key=_cells, reverse=True)]
         try:
@@ -327,7 +331,7 @@ class Site:
             try:
                 document, formats = self.load(path)
                 sheets = {sheet for each in formats for sheet in style_sheets(self.project, document, each)}
-            except RenderError:
+            except Exception:
                 continue  # it is told when this page's turn comes
             for sheet in sorted(sheets):
                 self._copy_style_sheet(sheet)

@@ -229,6 +229,7 @@ FAULTY = {
         1,
         "lacks a sign",
     ),
+    "kind": ("---\nfig-width: wide\n---\n\n```{python}\n1\n```\n", 0, "could not convert string to float"),
     "language": ("---\nlang: tlh\n---\n\nx\n", 2, "'tlh'"),
     "image": ("x\n\n![a](c%231.png)\n", 3, "c%231.png"),
     "cell": ("x\n\n```{python}\n1 / 0\n```\n", 4, "ZeroDivisionError"),
@@ -248,7 +249,8 @@ def test_what_cannot_be_shown_is_told_with_its_line_and_the_other_pages_are_made
     told = capsys.readouterr().err
     for name, (_, line, words) in FAULTY.items():
         own = [each for each in told.splitlines() if each.startswith(f"Error: {name}.qmd:")]
-        assert any(each.startswith(f"Error: {name}.qmd:{line}: ") and words in each for each in own), own
+        place = f"{name}.qmd:{line}: " if line else f"{name}.qmd: "
+        assert any(each.startswith(f"Error: {place}") and words in each for each in own), (name, own)
     assert [path.name for path in (tmp_path / "_site").glob("*.html")] == ["good.html"] or sorted(
         path.name for path in (tmp_path / "_site").glob("*.html")
     ) == ["good.html", "good.slides.html"]
