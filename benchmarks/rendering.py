@@ -1,11 +1,8 @@
-"""Seconds and memory of rendering: from clean, unchanged, after a prose edit, after a code edit.
+"""Seconds and memory of rendering, from clean, unchanged and edited: `python -m benchmarks.rendering`.
 
-    python -m benchmarks.rendering
-
-A copy of what git tracks is rendered in a temporary folder, on two cores where the system lets a process
-choose: by the pip-only renderer and, where `quarto` is on the PATH, by Quarto after it, each from clean. Peak
-memory is that of the command and all its children together. Ends with status 1 where a limit is exceeded, or
-a page is executed that need not be.
+A copy of what git tracks is rendered, on two cores where a process may choose: by the pip-only renderer and,
+where `quarto` is on the PATH, by Quarto after it. Peak memory is that of the command with all its children.
+Ends with status 1 where a limit is exceeded, or a page is executed that need not be.
 """
 
 import os
@@ -39,11 +36,6 @@ def render(site: Path, engine: str) -> tuple[float, float, Counter]:
     return seconds, megabytes / 1000, Counter(states)
 
 
-def append(path: Path, text: str) -> None:
-    """Edit a file at its end."""
-    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
-
-
 def main() -> None:
     """Print the table."""
     options(__doc__)
@@ -61,9 +53,9 @@ def main() -> None:
                 shutil.copy2(REPOSITORY / name, site / name)
             lectures = sorted((site / "lectures").glob("[0-9]*.qmd"))
             runs[engine] = [render(site, engine), render(site, engine)]
-            append(lectures[-1], "\nOne more sentence.\n")
+            lectures[-1].open("ab").write(b"\nOne more sentence.\n")
             runs[engine].append(render(site, engine))
-            append(site / "course" / "__init__.py", "\n# One more comment.\n")
+            (site / "course" / "__init__.py").open("ab").write(b"\n# One more comment.\n")
             runs[engine].append(render(site, engine))
 
     rows, failures = [], []
