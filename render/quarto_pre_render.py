@@ -45,8 +45,7 @@ def frozen(
     first = formats[0].name
     parts, figures = [], {}
     together = notebooks[first] is notebooks[formats[-1].name]
-    if not together or any("<1>" in cell.source for cell in document.cells):
-        # Whole pages: a part may end within a div, or before what explains its code.
+    if not together:  # whole pages, since a part may end within a div
         for each in made.values():
             each.parts = [each.text]
     for variants in zip(*(each.parts for each in made.values()), strict=True):
