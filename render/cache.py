@@ -106,7 +106,7 @@ def digest_of_files(paths: Iterable[Path]) -> str:
 
 
 def _files_in(folder: str, deep: bool = False) -> list[str]:
-    """The files in a folder, hidden and by-product ones left out; with `deep`, those below it too."""
+    """Files and folders in a folder, hidden and by-product ones left out; with `deep`, all below it."""
     found = []
     for parent, folders, files in os.walk(folder):
         found += [os.path.join(parent, name) for name in sorted([*files, *folders]) if not _ignored(name)]
@@ -205,9 +205,9 @@ class Ingredients:
                 elif path.endswith(".py"):
                     result[path] = EXISTS
         result |= {path: digest(path) for path in self.files}
-        of_entry = store.fingerprints.of_entry
+        of_entry, variables = store.fingerprints.of_entry, store.environment
         result |= {f"'{name}' of {path}": of_entry(path, name) for path, name in self.entries}
-        result |= {f"the variable {name}": store.environment.get(name) for name in self.variables}
+        result |= {f"the variable {name}": variables.get(name) for name in self.variables}
         return result | {f"the package {name}": store.versions.get(name) for name in self.packages}
 
 

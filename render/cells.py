@@ -15,10 +15,10 @@ from typing import Any
 from .check import class_list
 from .execute import ANSI, setting
 from .project import PageFormat
-from .qmd import FENCE, INLINE, VIDEO, Cell, Document, Markdown, closes
+from .qmd import INLINE, VIDEO, Cell, Document, Markdown, inside_fences
 
-IMAGE_SUFFIX = {f"image/{kind}": kind for kind in ("png", "jpeg", "gif", "webp")} | {"image/svg+xml": "svg"}
-MIME_ORDER = [*"text/markdown text/html image/svg+xml".split(), *IMAGE_SUFFIX, "text/latex", "text/plain"]
+IMAGE_SUFFIX = {"image/svg+xml": "svg"} | {f"image/{kind}": kind for kind in ("png", "jpeg", "gif", "webp")}
+MIME_ORDER = ["text/markdown", "text/html", *IMAGE_SUFFIX, "text/latex", "text/plain"]
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 BLOCK_HTML = re.compile(
     r"<(?:table|div|p|[uo]l|dl|pre|style|script|h\d|figure|details|section)\b", re.IGNORECASE
@@ -80,17 +80,12 @@ def _prose(document: Document, block: Markdown, executed: dict[str, Any] | None)
             line = next(line for line in block.lines if match[0].splitlines()[0] in line.text)
             message = f"`{value['expression']}` is a table or another block: show it by a cell of its own"
             document.report(message, line.number)
-        begins = not re.sub(
-            r"(?:[-*+>|]|\d+[.)])\s", "", match.string[: match.start()].rpartition("\n")[2]
-        ).strip()
+        shown = inline_markdown(value["kind"], value["value"])
+        before = match.string[: match.start()].rpartition("\n")[2]
+        begins = not re.sub(r"(?:[-*+>|]|\d+[.)])\s", "", before).strip()
         # A number that begins a line, and a point, would be a list.
-        if (
-            begins
-            and value["kind"] in ("number", "text")
-            and re.match(r"[.)](?:\s|$)", match.string[match.end() :])
-        ):
-            return f"[{inline_markdown(value['kind'], value['value'])}]{{}}"
-        return inline_markdown(value["kind"], value["value"])
+        is_item = begins and re.match(r"[.)](?:\s|$)", match.string[match.end() :])
+        return f"[{shown}]{{}}" if is_item and value["kind"] in ("number", "text") else shown
 
     pieces: list[str] = []
     run = ""
@@ -117,15 +112,8 @@ def _without_quarto(text: str) -> str:
     def replaced(line: str) -> str:
         return UNEXECUTED.sub(r'\1 {.markdown unexecuted="\2"}', VIDEO.sub(video, line))
 
-    lines, ticks = text.split("\n"), ""
-    for number, line in enumerate(lines):
-        fence = FENCE.match(line)
-        if not ticks:
-            lines[number] = replaced(line)
-            ticks = fence["ticks"] if fence else ""
-        elif closes(line, ticks):
-            ticks = ""
-    return "\n".join(lines)
+    lines = text.split("\n")
+    return "\n".join(line if inside else replaced(line) for line, inside in zip(lines, inside_fences(lines)))
 
 
 def inline_markdown(kind: str, value: str) -> str:

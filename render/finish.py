@@ -71,12 +71,12 @@ def finish(
     resolve: Callable[[str, str], str],
     words: dict[str, str],
     references_placed: bool = False,
-) -> str:
-    """Finish the HTML that pandoc made of one page.
+) -> tuple[str, list[str]]:
+    """Finish the HTML that pandoc made of one page; also what may be marks of Markdown that became text.
 
     `resolve` gets the kind ("image", "resource" or "link") and target of each reference, and returns it as it
-    shall be written; it also gets "mark" and what may be a mark of Markdown that became text. `words` is what
-    the page says in its language, and `references_placed` tells that it says where its references stand.
+    shall be written. `words` is what the page says in its language, and `references_placed` tells that it
+    says where its references stand.
     """
     soup = BeautifulSoup(even_maths(text), "lxml")
     _tables(soup, page)
@@ -87,14 +87,12 @@ def finish(
         _notes(soup, words, references_placed)
     for tag, name, value in missing_attributes(soup, page.name == "revealjs"):
         tag[name] = value
-    for text in soup.find_all(string=MARKS):
-        if not isinstance(text, Comment) and not text.find_parent(UNREAD):
-            for mark in MARKS.finditer(text):
-                resolve("mark", mark[0].strip())
+    texts = (each for each in soup.find_all(string=MARKS) if not isinstance(each, Comment))
+    marks = [mark.strip() for text in texts if not text.find_parent(UNREAD) for mark in MARKS.findall(text)]
     for kind, attribute, names in REFERENCES:
         for tag in soup.select(f":is({names})[{attribute}]:not([{attribute}=''])"):
             tag[attribute] = resolve(kind, tag[attribute])
-    return "<!DOCTYPE html>\n" + str(soup.html) + "\n"
+    return "<!DOCTYPE html>\n" + str(soup.html) + "\n", marks
 
 
 def _add_class(tag: Tag, *names: str) -> None:

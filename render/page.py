@@ -107,7 +107,7 @@ def listed(value: Any) -> list[Any]:
 
 def metadata(project: Project, document: Document, page: PageFormat) -> dict[str, Any]:
     """What pandoc's metadata file holds: front matter, and settings for filter and template."""
-    title = page.get("title")
+    title, words = page.get("title"), words_of(document, page)
     values: dict[str, Any] = {
         "lang": str(page.get("lang")),
         "pagetitle": str(page.get("pagetitle") or title or document.path.stem),
@@ -119,7 +119,7 @@ def metadata(project: Project, document: Document, page: PageFormat) -> dict[str
             for name in ("code-fold", "code-summary", "code-line-numbers")
             if page.get(name) is not None
         }
-        | {f"word-{name}": word for name, word in words_of(document, page).items()},
+        | {f"word-{name}": word for name, word in words.items()},
         "link-citations": True,
     }
     values |= {name: str(page.get(name)) for name in ("title", "subtitle") if page.get(name) is not None}
@@ -129,20 +129,13 @@ def metadata(project: Project, document: Document, page: PageFormat) -> dict[str
             message = f"`{name}` must be a name or a list of names"
             document.report(message, document.front_lines.get((name,)))
     # As in Quarto each author has one institute, the last one all that are left.
-    authors, institutes = (
-        [str(each) for each in people["author"]],
-        [str(each) for each in people["institute"]],
-    )
+    authors, institutes = ([str(each) for each in given] for given in people.values())
     ends = [*range(1, len(authors)), len(institutes)]
     values["by-author"] = [
         {"name": name, "institutes": institutes[number:end]}
         for number, (name, end) in enumerate(zip(authors, ends))
     ]
-    values |= {
-        "author": authors,
-        "words": words_of(document, page),
-        "affiliated": bool(authors and institutes),
-    }
+    values |= {"author": authors, "words": words, "affiliated": bool(authors and institutes)}
     values["one-institute"] = len(institutes) == 1
     if page.get("date"):
         values["date"] = written_date(page.get("date"), document, page)
@@ -287,10 +280,8 @@ def _report_warning(document: Document, job: Job, message: str) -> None:
     else:
         named = re.search(r"TeX math (.+?), rendering|citation (\S+)|['\u2018`\"](.+?)['\u2019\"]", message)
         words = next(filter(None, named.groups()), "") if named else ""
-        number = None
-        for line in document.markdown_lines:
-            if words and words.split()[0] in line.text and number is None:
-                number = line.number
+        holding = (line for line in document.markdown_lines if words and words.split()[0] in line.text)
+        number = next((line.number for line in holding), None)
     citation = re.match(r"Citeproc: citation (\S+)", message)
     if citation:
         message = f"the citation @{citation[1]} is not in the bibliography"

@@ -6,7 +6,7 @@ What every other module needs lies here as well: `RenderError`, and YAML with th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -227,12 +227,11 @@ def _with_included(
     document: Document, root: Path, path: Path, lines: list[str], start: int = 0
 ) -> Iterator[Line]:
     """The lines of a file from `start`, those of the files that it includes in their places."""
-    offset, ticks = len(document.included) * INCLUDED, ""
-    for number, text in enumerate(lines[start:], start + 1 + offset):
+    number = start + len(document.included) * INCLUDED
+    for text, inside in zip(lines[start:], inside_fences(lines[start:])):
+        number += 1
         match = INCLUDE.match(text)
-        if ticks or not match:
-            fence = FENCE.match(text)
-            ticks = "" if ticks and closes(text, ticks) else ticks or (fence["ticks"] if fence else "")
+        if inside or not match:
             yield Line(text, number)
             continue
         name = match["name"].strip("\"'")
@@ -247,6 +246,18 @@ def _with_included(
         if inner[0].rstrip() == "---":
             raise document.problem(f"'{name}' has a front matter, which would replace this page's", number)
         yield from _with_included(document, root, other, inner)
+
+
+def inside_fences(lines: Iterable[str]) -> Iterator[bool]:
+    """Whether each line stands inside a code fence, or ends one."""
+    ticks = ""
+    for line in lines:
+        yield bool(ticks)
+        if not ticks:
+            fence = FENCE.match(line)
+            ticks = fence["ticks"] if fence else ""
+        elif closes(line, ticks):
+            ticks = ""
 
 
 def closes(line: str, ticks: str) -> bool:

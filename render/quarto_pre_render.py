@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 try:
+    from render.__main__ import run_command
     from render.cells import assemble
     from render.files import write_changed
     from render.project import PageFormat, Project
@@ -110,11 +111,12 @@ def main() -> None:
     """Freeze the pages where Quarto renders all of them."""
     if not os.environ.get("QUARTO_PROJECT_RENDER_ALL"):
         return
-    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    try:
-        raise_all(asyncio.run(freeze(Project.load(Path.cwd()))))
-    except RenderError as error:
-        sys.exit("\n".join(["", *(f"Error: {each}" for each in error.told())]))
+
+    def command(project: Project) -> int:
+        raise_all(asyncio.run(freeze(project)))
+        return 0
+
+    sys.exit(run_command(command))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, KeysView
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -83,7 +83,7 @@ class Site:
             self._pages[key] = (document, formats)
         return self._pages[key]
 
-    def planned_outputs(self) -> set[str]:
+    def planned_outputs(self) -> KeysView[str]:
         """The path of every page that the project makes, of those too that cannot be read now."""
         if not self._planned:
             for path in self.project.pages():
@@ -97,7 +97,7 @@ class Site:
                         message = f"'{output}' would be made of '{self._planned[output]}' as well: rename one"
                         raise RenderError(message, name)
                     self._planned[output] = name
-        return set(self._planned)
+        return self._planned.keys()
 
     async def side_by_side(
         self, paths: list[Path], work: Callable[[Path], Awaitable[None]]
@@ -200,7 +200,11 @@ class Site:
                     document.problems.append(error)
                     return target
 
-            html = finish(convert(document, jobs[each.name]), each, resolve, words_of(document, each), placed)
+            html, marks = finish(
+                convert(document, jobs[each.name]), each, resolve, words_of(document, each), placed
+            )
+            for mark in marks:
+                self._check_mark(document, mark)
             if each.name == "html" and self.project.website.get("repo-url"):
                 html = Repository.of(self.project).add_badges(html)
             files[each.output] = html.encode("utf-8")
@@ -229,9 +233,6 @@ class Site:
         copies: set[str],
     ) -> str:
         """A reference as the page has it; what it leads to is noted in `copies`, or is an error."""
-        if kind == "mark":
-            self._check_mark(document, target)
-            return target
         if is_remote(target):
             if kind != "link" and not target.startswith("data:"):
                 message = f"'{target}' is a remote resource; pages work without network"

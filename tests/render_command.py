@@ -5,6 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+# The end of a `_quarto.yml`: both formats, as the renderer wants them.
+FORMATS = """\
+format:
+  html:
+    html-math-method: mathml
+  revealjs:
+    output-ext: slides.html
+    auto-stretch: false
+"""
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

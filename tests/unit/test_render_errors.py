@@ -10,19 +10,17 @@ from render.page import job
 from render.project import Project
 from render.qmd import RenderError, parse
 from render.site import Site
+from tests.render_command import FORMATS
 
-CONFIG = """\
+CONFIG = (
+    """\
 project:
   type: website
   execute-dir: project
 fig-format: svg
-format:
-  html:
-    html-math-method: mathml
-  revealjs:
-    output-ext: slides.html
-    auto-stretch: false
 """
+    + FORMATS
+)
 
 
 def project_with(folder: Path, page: str, config: str = CONFIG) -> Project:
@@ -80,7 +78,7 @@ REFUSED = [
     ('```{.python filename="a.py"}\nx\n```\n', 1, "'filename'"),
     ('::: {.content-visible when-profile="x"}\nx\n:::\n', 1, "'when-profile'"),
     ('::: {.content-visible when-format="htlm"}\nx\n:::\n', 1, "'htlm'"),
-    *((f"a\n{{{{< {name} x >}}}}\n", 2, f"'{name}'") for name in ("meta", "pagebreak", "placeholder", "kbd")),
+    *((f"a\n{{{{< {name} x >}}}}\n", 2, f"'{name}'") for name in ("meta", "pagebreak", "lipsum", "kbd")),
     ("a\n\n{{< include gone.qmd >}}\n", 3, "'gone.qmd'"),
     ("a\n\n{{< include page.qmd >}}\n", 3, "includes itself"),
     (cell("echo: true", "y = '{{< meta title >}}'"), 3, "shortcodes"),

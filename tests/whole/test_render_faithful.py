@@ -7,8 +7,10 @@ from bs4 import BeautifulSoup
 
 from render.__main__ import main
 from render.cells import inline_markdown, terminal_text
+from tests.render_command import FORMATS
 
-CONFIG = """\
+CONFIG = (
+    """\
 project:
   type: website
   execute-dir: project
@@ -17,13 +19,9 @@ execute:
   echo: false
 fig-format: svg
 bibliography: references.bib
-format:
-  html:
-    html-math-method: mathml
-  revealjs:
-    output-ext: slides.html
-    auto-stretch: false
 """
+    + FORMATS
+)
 
 # An inline expression and what the reader sees.
 INLINE = {

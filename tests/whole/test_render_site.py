@@ -22,10 +22,11 @@ from render.__main__ import main, run_command
 from render.cache import Store
 from render.execute import Execution, Step
 from render.qmd import RenderError
-from tests.render_command import REPOSITORY, run_render
+from tests.render_command import FORMATS, REPOSITORY, run_render
 from tools import notebooks
 
-CONFIG = """\
+CONFIG = (
+    """\
 project:
   type: website
   execute-dir: project
@@ -35,13 +36,9 @@ execute:
 fig-width: 4
 fig-height: 3
 fig-format: svg
-format:
-  html:
-    html-math-method: mathml
-  revealjs:
-    output-ext: slides.html
-    auto-stretch: false
 """
+    + FORMATS
+)
 
 
 @pytest.fixture
