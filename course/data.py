@@ -17,35 +17,35 @@ ARCHIVE = DATA / "handwriting.tar.xz"
 
 
 def handwriting_folder() -> Path:
-    """The folder that holds Train/ and Test/, each with one sub-folder per character.
+    """The folder that holds Train/ and Test/, each with one sub-folder per class.
 
     That is COURSE_DATA where it is set; otherwise the shipped archive, unpacked on first use
     into data/handwriting/, or into the user's cache folder where data/ cannot be written.
     OSError or ValueError if COURSE_DATA names no such folder, or as `course.copies.archive.unpacked`.
     """
-    layout = "Train/<character>/<image>.png and Test/<character>/<image>.png"
-    return _own_folder("COURSE_DATA", layout, ("Train", "Test")) or _shipped_folder()
+    layout = "Train/<class>/<picture> and Test/<class>/<picture>"
+    return _own_folder("COURSE_DATA", layout, ("Train", "Test")) or shipped_folder()
 
 
 def notebook_folder() -> Path:
     """The folder of the learner's notebook: other hands than the training set's.
 
     That is COURSE_NOTEBOOK where it is set; else the Notebook folder of COURSE_DATA; else the
-    shipped notebook if it has any of the characters in Train; else, with a printed line, Test.
-    Load it with `skip_unknown=True`, since it may hold characters that Train lacks. Errors are
+    shipped notebook if it has any of the classes in Train; else, with a printed line, Test.
+    Load it with `skip_unknown=True`, since it may hold classes that Train lacks. Errors are
     those of `handwriting_folder`.
     """
-    if own := _own_folder("COURSE_NOTEBOOK", "<character>/<image>.png", (".",)):
+    if own := _own_folder("COURSE_NOTEBOOK", "<class>/<picture>", (".",)):
         return own
     data = handwriting_folder()
     if (data / "Notebook").is_dir():
         return data / "Notebook"
     train = {label for label, _ in class_folders(data / "Train")}
-    shipped = _shipped_folder() / "Notebook"
+    shipped = shipped_folder() / "Notebook"
     if shipped.is_dir() and train & {label for label, _ in class_folders(shipped)}:
         return shipped
     print(
-        f"No notebook with characters of {data / 'Train'}: the test set stands in for it. "
+        f"No notebook with classes of {data / 'Train'}: the test set stands in for it. "
         "COURSE_NOTEBOOK=<folder> names one."
     )
     return data / "Test"
@@ -71,5 +71,6 @@ def _own_folder(variable: str, layout: str, parts: tuple[str, ...]) -> Path | No
     return path
 
 
-def _shipped_folder() -> Path:
+def shipped_folder() -> Path:
+    """The folder of the shipped handwriting, unpacked on first use; errors as `handwriting_folder`."""
     return archive.unpacked(ARCHIVE, [DATA / "handwriting", USER_CACHE / "handwriting"])

@@ -1,7 +1,7 @@
 """Chinese characters in plots, on any system.
 
 `register()` makes matplotlib fall back to Course Kai, which holds the characters of the course, so that
-labels need no special care. `drawable()` is for characters that may lie beyond it.
+labels need no special care. `drawable()` is for texts that somebody else chose, such as names of classes.
 """
 
 import dataclasses
@@ -51,23 +51,29 @@ def _add_fallback(family: str) -> None:
 
 
 def drawable(text: str) -> str:
-    """`text` as it can be drawn: with a system font where Course Kai is not enough.
+    """`text` as it can be drawn: with a system font where Course Kai is not enough, and no sign read as TeX.
 
     It stays a fallback for later plots, until a style resets the fonts. A character that no font here has is
     written as its code point, such as U+9F98, and a warning says once what to install.
     """
     register()
-    missing, ours = set(), font_manager.get_font(str(FONT_FILE)).get_charmap()
-    for character in set(text):
-        if ord(character) < 0x2E80 or ord(character) in ours:
-            continue
+    missing = set()
+    for character in set(text) - _always_there():
         if (family := _system_font_with(character)) is None:
             missing.add(character)
         else:
             _add_fallback(family)
     if missing:
         _warn_of_missing_characters("".join(sorted(missing)))
-    return "".join(f"U+{ord(character):04X}" if character in missing else character for character in text)
+    shown = {character: f"U+{ord(character):04X}" for character in missing} | {"$": r"\$"}
+    return "".join(shown.get(character, character) for character in text)
+
+
+@functools.cache
+def _always_there() -> set[str]:
+    """What the fonts have that every plot falls back to: matplotlib's own and Course Kai."""
+    files = font_manager.findfont("DejaVu Sans"), str(FONT_FILE)
+    return {chr(code) for file in files for code in font_manager.get_font(file).get_charmap()}
 
 
 @functools.cache
@@ -88,7 +94,7 @@ def _warn_of_missing_characters(characters: str) -> None:
     more = f" and {len(characters) - 10} more" if len(characters) > 10 else ""
     warnings.warn(
         f"No font here has {', '.join(characters[:10])}{more}; code points are drawn instead. "
-        "Install a Chinese font (Noto Sans CJK, say), delete matplotlib's font cache folder "
+        "Install one that has them (Noto Sans CJK for Chinese), delete matplotlib's font cache folder "
         f"({matplotlib.get_cachedir()}) and restart Python.",
         stacklevel=3,
     )

@@ -70,16 +70,16 @@ def use_course_style() -> None:
 def plot_mandarin_characters(
     X: np.ndarray, y: np.ndarray, class_names: Sequence[str], n: int = 5, *, cmap: str | None = "gray"
 ) -> tuple[Figure, np.ndarray]:
-    """Show n characters, each as three people wrote it, under their printed form.
+    """Show n classes, three images of each under its name: characters under their printed form.
 
-    The characters are the first n different ones in y, and of each the first images in X.
+    The classes are the first n different ones in y, and of each the first images in X.
 
     Parameters
     ----------
     X, y : ndarray, shapes (number, height, width, 1) or (number, height, width), and (number,)
         Grey levels, 0 to 255, and labels: positions in class_names.
     cmap : str, optional
-        A colour map; None for matplotlib's default, which suits no image of ink on paper.
+        A colour map; None for matplotlib's default.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def plot_mandarin_characters(
         size = (len(labels) * width, 3 * width * X.shape[1] / X.shape[2] + 0.5)
         figure, axes = plt.subplots(3, len(labels), squeeze=False, figsize=size)
         for column, label in zip(axes.T, labels):
-            column[0].set_title(names[label], fontsize=26, loc="center", pad=6)
+            column[0].set_title(names[label], fontsize=name_size(names, width, 26), loc="center", pad=6)
             images = X[np.flatnonzero(y == label)[:3]]
             for axis, image in zip(column, images):
                 _show_image(axis, image, cmap)
@@ -103,13 +103,24 @@ def plot_mandarin_characters(
     return figure, axes
 
 
+def names_in_plots(class_names: Sequence[str]) -> list[str]:
+    """Names of classes as plots can draw them (see `course.fonts.drawable`): of long ones the two ends."""
+    names = [name if len(name) <= 16 else f"{name[:8]}…{name[-7:]}" for name in map(str, class_names)]
+    return [fonts.drawable(name) for name in names]
+
+
+def name_size(names: Sequence[str], inches: float, largest: float) -> float:
+    """The font size, in points, at which the longest name is as wide as that; `largest` at most."""
+    return min(largest, 115 * inches / max(map(len, names), default=1))
+
+
 @contextlib.contextmanager
 def _style(class_names: Sequence[str]) -> Iterator[list[str]]:
     """The course's style for a plot, and the names of classes as it can draw them."""
-    fonts.drawable("".join(map(str, class_names)))  # finds a font for later plots as well
+    names_in_plots(class_names)  # finds a font for later plots as well
     with matplotlib.rc_context(_STYLE):
         # Before axes are made: their titles keep the fonts that are known by then.
-        yield [fonts.drawable(str(name)) for name in class_names]
+        yield names_in_plots(class_names)
 
 
 def _check_images(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -205,9 +216,8 @@ def plot_failed_predictions(
 ) -> tuple[Figure, np.ndarray]:
     """Show ten images that a model misreads, titled "true not predicted (confidence)".
 
-    The most confident mistakes come first; equally confident ones stay in the order of X. Where
-    the model makes no mistake, the figure says so. X, y and class_names are as in
-    `plot_mandarin_characters`; axes have the shape (rows, 5).
+    The most confident mistakes come first, equally confident ones in the order of X; a figure without any
+    says so. X, y and class_names are as in `plot_mandarin_characters`; axes have the shape (rows, 5).
     """
     images, y = _check_images(X, y)
     probabilities = predicted_probabilities(model, images[..., np.newaxis])
@@ -223,8 +233,10 @@ def plot_failed_predictions(
             axis.axis("off")
         for axis, index in zip(axes.flat, shown):
             _show_image(axis, images[index], "gray")
-            title = f"{names[y[index]]} not {names[predicted[index]]} ({confidence[index]:.0%})"
-            axis.set_title(title, loc="center", fontweight="normal", pad=6)
+            said = names[y[index]], f"not {names[predicted[index]]} ({confidence[index]:.0%})"
+            lines = [" ".join(said)] if len(" ".join(said)) <= 16 else said
+            size = name_size(lines, 2.15, 17)
+            axis.set_title("\n".join(lines), loc="center", fontweight="normal", pad=6, fontsize=size)
         if len(shown) == 0:
             text = f"All {len(y):,} predictions are right."
             figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=20)

@@ -92,7 +92,7 @@ def _read(folder: Path, entry: dict) -> dict[str, Any]:
 
 def _make(folder: Path) -> dict:
     model = fitting.load_model(MODEL)
-    shipped = data._shipped_folder()
+    shipped = data.shipped_folder()
     height, width, _ = model.input_shape[1:]
     class_names = [label for label, _ in loaders.class_folders(shipped / "Train")]
     X, y, _ = loaders.load_images_from_directory(shipped / "Test", class_names=class_names)

@@ -332,7 +332,7 @@ def test_an_empty_course_data_means_the_shipped_archive(archive, monkeypatch):
 @pytest.mark.parametrize("variable", ["COURSE_DATA", "COURSE_NOTEBOOK"])
 def test_a_missing_own_folder_is_named(own, monkeypatch, variable):
     monkeypatch.setenv(variable, str(own / "nowhere"))
-    with pytest.raises(FileNotFoundError, match=f"{variable}.*<character>") as caught:
+    with pytest.raises(FileNotFoundError, match=f"{variable}.*<class>") as caught:
         notebook_folder()
     assert "nowhere" in str(caught.value)
 
@@ -353,7 +353,7 @@ def test_own_data_of_another_layout_are_explained(tmp_path, own, monkeypatch, le
     monkeypatch.setenv("COURSE_DATA", str(folder))
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         handwriting_folder()
-    for words in (str(folder), "Train/<character>/<image>.png", *left):
+    for words in (str(folder), "Train/<class>/<picture>", *left):
         assert words in str(caught.value)
 
 
