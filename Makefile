@@ -38,7 +38,7 @@ help:
 	@echo "make test-site   test the site alone: the one made here, or the one in COURSE_SITE=<folder>"
 	@echo "make ready    bring everything generated up to date before a commit"
 	@echo "make notebooks  write every lecture and exercise as a notebook"
-	@echo "make lab      open the exercises in JupyterLab"
+	@echo "make lab      open your copies of exercises and notebooks, in my-work/, in JupyterLab"
 	@echo "make train    refit every model in cache/"
 	@echo "make tune     run lecture 5's search as a chief and WORKERS=2 workers; OUT=<folder> keeps it"
 	@echo "make data     rebuild the simulated handwriting; CASIA=<folder> OUT=<folder> imports real scans"
@@ -102,7 +102,7 @@ notebooks: $(READY)
 	@"$(RUN)" -m tools.exercises
 
 lab: $(READY)
-	@"$(RUN)" -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/exercises
+	@"$(RUN)" -m tools.lab
 
 # Lecture 3 comes last: it looks into the network that lecture 4 fits.
 train: $(READY)

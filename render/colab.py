@@ -1,4 +1,4 @@
-"""Notebooks: their form, what makes each of them run on Colab too, and badges beside links to them.
+"""What makes each notebook run on Colab too, and badges beside links to notebooks.
 
 The address comes from `website: repo-url` and `website: repo-branch` in `_quarto.yml`, and from
 nothing else. `repo-branch` names what the notebooks fetch: a release's tag, so that a hand-out given to
@@ -7,15 +7,10 @@ students today still meets the helpers and the data that it was written for next
 
 from __future__ import annotations
 
-import os
-import posixpath
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from .files import write_changed
 from .project import Project
 
 BADGE = "assets/images/open-in-colab.svg"
@@ -52,32 +47,6 @@ if "google.colab" in sys.modules:
     prepare()"""
 
 
-def notebook(cells: list[dict[str, Any]]) -> bytes:
-    """A notebook file without outputs."""
-    import nbformat  # it takes a second, which a render need not wait
-
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    made = nbformat.v4.new_notebook(
-        cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}}
-    )
-    return (nbformat.writes(made) + "\n").encode("utf-8")
-
-
-def write_notebooks(made: dict[Path, bytes]) -> None:
-    """Write those notebooks that are not as they should be, and say which."""
-    for path, data in made.items():
-        print(f"{os.path.relpath(path)}: {'written' if write_changed(path, data) else 'unchanged'}")
-
-
-def notebook_cell(kind: str, source: str, identifier: str, **metadata: Any) -> dict[str, Any]:
-    """A cell of the kind "markdown" or "code"; empty metadata are left out."""
-    from nbformat import v4
-
-    kept = {key: value for key, value in metadata.items() if value}
-    new_cell = v4.new_markdown_cell if kind == "markdown" else v4.new_code_cell
-    return new_cell(source, id=identifier, metadata=kept)
-
-
 @dataclass(frozen=True)
 class Repository:
     """The published repository: its address on GitHub, and the branch, tag or commit to use."""
@@ -112,12 +81,3 @@ class Repository:
     def setup(self) -> str:
         """The code of the set-up cell."""
         return SETUP.format(url=self.url, ref=self.ref)
-
-    def frame(self, path: str, title: str, identifier: str) -> list[dict[str, Any]]:
-        """The first cells of the notebook at `path`: the badge, its title, and the set-up cell."""
-        image = posixpath.relpath(BADGE, posixpath.dirname(path))
-        return [
-            notebook_cell("markdown", f"[![Open in Colab]({image})]({self.colab(path)})", "badge"),
-            notebook_cell("markdown", title, identifier),
-            notebook_cell("code", self.setup(), "setup"),
-        ]

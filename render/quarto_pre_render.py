@@ -25,6 +25,7 @@ try:
     from render.__main__ import run_command
     from render.cells import assemble
     from render.files import write_changed
+    from render.notebook import refuse_work
     from render.project import PageFormat, Project
     from render.qmd import Document, RenderError, raise_all
     from render.site import Site
@@ -108,12 +109,12 @@ async def freeze(project: Project) -> list[RenderError]:
 
 
 def main() -> None:
-    """Freeze the pages where Quarto renders all of them."""
-    if not os.environ.get("QUARTO_PROJECT_RENDER_ALL"):
-        return
+    """Freeze the pages where Quarto renders all of them; nobody's work is published."""
 
     def command(project: Project) -> int:
-        raise_all(asyncio.run(freeze(project)))
+        refuse_work(project)
+        if os.environ.get("QUARTO_PROJECT_RENDER_ALL"):
+            raise_all(asyncio.run(freeze(project)))
         return 0
 
     sys.exit(run_command(command))

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from render.__main__ import run_command
-from render.colab import Repository, notebook, notebook_cell, write_notebooks
+from render.colab import Repository
+from render.notebook import is_worked, origin
 from render.project import Project
 from render.qmd import RenderError, read_text
+from tools.lab import write_notebooks
+from tools.notebooks import frame, notebook, notebook_cell
 
 FOLDER = "exercises"
 SOURCE = "exercises/source"
@@ -82,7 +85,7 @@ def exercise_cells(
     """The cells of the hand-out or of the solution."""
     title, _, rest = cells[0].source.partition("\n")
     first = f"{title}{': solution' if solution else ''}\n{rest}".rstrip()
-    made = repository.frame(f"{SOLUTIONS if solution else FOLDER}/{name}.ipynb", first, "title")
+    made = frame(repository, f"{SOLUTIONS if solution else FOLDER}/{name}.ipynb", first, "title")
     section, number = "start", 0
     for cell in cells[1:]:
         text, metadata = cell.source, cell.metadata
@@ -129,9 +132,13 @@ def command(project: Project) -> int:
     write_notebooks(made)
     for folder in (FOLDER, SOLUTIONS):
         for path in (project.root / folder).glob("*.ipynb"):
-            if path not in made:
+            if path in made:
+                continue
+            if origin(path.read_bytes()) and not is_worked(path):
                 path.unlink()
                 print(f"{folder}/{path.name}: removed, it has no source")
+            else:
+                print(f"{folder}/{path.name} has no source and is somebody's work: move it elsewhere")
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 import sys
 from argparse import ArgumentParser
@@ -17,11 +18,13 @@ from typing import Any
 
 from render.__main__ import run_command
 from render.check import BRACES
-from render.colab import Repository, notebook, notebook_cell, write_notebooks
+from render.colab import BADGE, Repository
 from render.execute import setting
+from render.notebook import fingerprint
 from render.page import bibliographies
 from render.project import Project
 from render.qmd import INLINE, Document, Markdown, parse
+from tools.lab import write_notebooks
 
 LINK = re.compile(r"(\]\()(<[^>]+>|[^)\s]+)((?:\s+\"[^\"]*\")?\))")
 CITATION = re.compile(r"\[([^\[\]]*@[\w:.-]*\w[^\[\]]*)\](?![({])")
@@ -57,7 +60,7 @@ def outputs(project: Project, folder: Path, pages: list[Path]) -> dict[Path, byt
         cells = lecture_cells(project, document, folder)
         if published:
             name = target.relative_to(project.root).as_posix()
-            cells[:1] = Repository.of(project).frame(name, cells[0]["source"], cells[0]["id"])
+            cells[:1] = frame(Repository.of(project), name, cells[0]["source"], cells[0]["id"])
         made[target] = notebook(cells)
     return made
 
@@ -84,6 +87,37 @@ def lecture_cells(project: Project, document: Document, folder: Path) -> list[di
                 tags.append("hide-input")
             cells.append(notebook_cell("code", block.source, identifier, tags=tags, quarto=options))
     return cells
+
+
+def frame(repository: Repository, path: str, title: str, identifier: str) -> list[dict[str, Any]]:
+    """The first cells of the notebook at `path`: the badge, its title, and the set-up cell."""
+    image = posixpath.relpath(BADGE, posixpath.dirname(path))
+    return [
+        notebook_cell("markdown", f"[![Open in Colab]({image})]({repository.colab(path)})", "badge"),
+        notebook_cell("markdown", title, identifier),
+        notebook_cell("code", repository.setup(), "setup"),
+    ]
+
+
+def notebook(cells: list[dict[str, Any]]) -> bytes:
+    """A notebook file without outputs; its metadata tell later with which cells it was written."""
+    from nbformat import v4, writes
+
+    metadata = {
+        "course": {"cells": fingerprint(cells)},
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    return (writes(v4.new_notebook(cells=cells, metadata=metadata)) + "\n").encode("utf-8")
+
+
+def notebook_cell(kind: str, source: str, identifier: str, **metadata: Any) -> dict[str, Any]:
+    """A cell of the kind "markdown" or "code"; empty metadata are left out."""
+    from nbformat import v4
+
+    kept = {key: value for key, value in metadata.items() if value}
+    new_cell = v4.new_markdown_cell if kind == "markdown" else v4.new_code_cell
+    return new_cell(source, id=identifier, metadata=kept)
 
 
 def short_reference(entry: dict[str, Any]) -> str:
