@@ -23,6 +23,7 @@ from .cells import assemble
 from .colab import Repository
 from .execute import execute, steps
 from .files import write_atomically
+from .notebook import refuse_work
 from .page import Job, convert, job, style_sheets, words_of
 from .project import PageFormat, Project
 from .qmd import Document, RenderError, parse
@@ -318,6 +319,7 @@ class Site:
 
     def copy_shared(self) -> None:
         """Bring reveal.js, style sheets with what they name, and listed resources into the site."""
+        refuse_work(self.project)
         reveal = reveal_folder()
         for part in ("dist/reset.css", "dist/reveal.css", "dist/reveal.js"):
             self._copy(reveal / part, f"{LIBRARIES}/revealjs/{part}")
