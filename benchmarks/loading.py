@@ -78,21 +78,12 @@ def main() -> None:
         sys.exit("The variants gave different images.")
     rows = []
     for variant, aim in AIMS.items():
-        seconds = [run["seconds"] for run in runs[variant]]
-        peaks = [run["peak"] for run in runs[variant]]
-        faster = ratio([run["seconds"] for run in runs["plain"]], seconds)
-        of_plain = ratio(peaks, [run["peak"] for run in runs["plain"]])
+        seconds, plain = ([run["seconds"] for run in runs[name]] for name in (variant, "plain"))
+        peaks, plain_peaks = ([run["peak"] for run in runs[name]] for name in (variant, "plain"))
         middle = statistics.median(seconds)
-        rows.append(
-            {
-                "variant": variant,
-                "s": middle,
-                "images/s": given.images / middle,
-                "× plain": faster,
-                "aim": aim,
-            }
-            | {"peak MB": statistics.median(peaks), "of plain": of_plain}
-        )
+        row = {"variant": variant, "s": middle, "images/s": given.images / middle}
+        row |= {"× plain": ratio(plain, seconds), "aim": aim}
+        rows.append(row | {"peak MB": statistics.median(peaks), "of plain": ratio(peaks, plain_peaks)})
     show(f"{given.images:,} images, {given.repeats} repeats, equal arrays", rows)
 
 

@@ -12,7 +12,8 @@ kernel explorer    a drawing in which every weight changes ("kernel"), and one i
                    drawings take at most half of that, in the round that the rest of the machine disturbed
                    least
 
-Ends with status 1 where an aim is missed, and with a line where there is no browser.
+Ends with status 1 where an aim is missed, and with a line where there is no browser. What runs inside of the
+pages is in `pages.js`.
 """
 
 import json
@@ -30,78 +31,31 @@ from benchmarks._common import end, options, show
 from tools.browser import NoBrowserError, open_browser
 
 MEGABYTES, SECONDS, PREDICTION, FRAME = 5.0, 1.0, 50.0, 1000 / 60  # the last two in ms
-FIRST_PAINT = """() => new Promise((done) => {
-  new PerformanceObserver((list) => {
-    for (const each of list.getEntriesByName("first-contentful-paint")) done(each.startTime);
-  }).observe({type: "paint", buffered: true});
-})"""
-# Every picture of the deck, also those that reveal.js loads shortly before they are shown.
-LOAD_ALL = """async () => {
-  const addresses = new Set();
-  for (const name of ["src", "data-src", "data-background-image"]) {
-    for (const each of document.querySelectorAll(`.reveal [${name}]`)) {
-      if (each.tagName !== "SCRIPT") addresses.add(each.getAttribute(name));
-    }
-  }
-  await Promise.all([...addresses].map((address) => new Promise((done) => {
-    const image = new Image();
-    image.onload = image.onerror = done;
-    image.src = address;
-  })));
-  await document.fonts.ready;
-}"""
-TIMES = """const times = (repeats, work) => Array.from({ length: repeats }, (_, i) => {
-  const start = performance.now();
-  work(i);
-  return performance.now() - start;
-});"""
-PREDICT = """strokes => {
-  const source = drawYourselfNetwork;
-  const network = drawYourself.makeNetwork(source);
-  return times(200, () => {
-    const image = drawYourself.scan(strokes, source.look);
-    const input = drawYourself.resize(image, network.height, network.width);
-    drawYourself.softmax(network.predict(input.data).logits);
-  });
-}"""
-EXPLORE = """drawings => {
-  const explorer = document.querySelector('.kernel-explorer').explorer;
-  const kernel = times(drawings, (i) => {
-    explorer.inputs.forEach((input, k) => { input.value = Math.sin(i + k); });
-    explorer.draw();
-  });
-  const pointer = times(drawings, (i) => {
-    explorer.row = i % (explorer.height - 2);
-    explorer.column = (7 * i) % (explorer.width - 2);
-    explorer.draw();
-  });
-  return { kernel, pointer };
-}"""
+SCRIPT = Path(__file__).with_suffix(".js")
 
 
-def opened(browser: Browser, path: Path, asked: set[str] | None = None) -> Page:
-    """A file in a fresh context; `asked` takes the addresses of all files that it loads."""
-    page = browser.new_context(viewport={"width": 1280, "height": 720}).new_page()
-    if asked is not None:
-        page.on("request", lambda request: asked.add(request.url))
+def opened(browser: Browser, path: Path) -> tuple[Page, set[str]]:
+    """A page in a fresh context, and the addresses of all files that it loads."""
+    page, asked = browser.new_context(viewport={"width": 1280, "height": 720}).new_page(), set()
+    page.add_init_script(path=SCRIPT)
+    page.on("request", lambda request: asked.add(request.url))
     page.goto(path.resolve().as_uri(), wait_until="load")
-    return page
+    return page, asked
 
 
 def first_paint(browser: Browser, deck: Path) -> float:
     """Seconds from the start of the navigation until something is seen."""
-    page = opened(browser, deck)
-    milliseconds = page.evaluate(FIRST_PAINT)
+    page, _ = opened(browser, deck)
+    milliseconds = page.evaluate("pagesBenchmark.firstPaint()")
     page.context.close()
     return milliseconds / 1000
 
 
 def weight(browser: Browser, deck: Path) -> tuple[int, float]:
     """Number and megabytes of the files that a deck loads, the deck itself included; all must exist."""
-    asked: set[str] = set()
-    page = opened(browser, deck, asked)
+    page, asked = opened(browser, deck)
     page.wait_for_function("window.Reveal && Reveal.isReady()")
-    page.evaluate(LOAD_ALL)
+    page.evaluate("pagesBenchmark.loadAll()")
     page.context.close()
     files = {url2pathname(unquote(urlsplit(url).path)) for url in asked if url.startswith("file:")}
     return len(files), sum(Path(name).stat().st_size for name in files) / 1e6
@@ -113,11 +67,10 @@ def decks(browser: Browser, site: Path, runs: int) -> list[str]:
     for deck in sorted(site.glob("lectures/*.slides.html")):
         files, megabytes = weight(browser, deck)
         times = [first_paint(browser, deck) for _ in range(runs + 1)][1:]  # the first one warms up
-        rows.append(
-            {"deck": deck.name, "files": files, "MB": megabytes, "paint, s": statistics.median(times)}
-        )
+        paint = statistics.median(times)
+        rows.append({"deck": deck.name, "files": files, "MB": megabytes, "paint, s": paint})
         rows[-1] |= {"fastest": min(times), "slowest": max(times)}
-        if megabytes > MEGABYTES or rows[-1]["paint, s"] > SECONDS:
+        if megabytes > MEGABYTES or paint > SECONDS:
             failures.append(f"{deck.name} weighs more than {MEGABYTES} MB or is painted after {SECONDS} s")
     show("Decks", rows)
     return failures if rows else [f"{site} holds no deck. Render the site first: make slides"]
@@ -127,10 +80,8 @@ def scripts(browser: Browser, folder: Path, body: str, *names: str) -> Page:
     """A page of the course's own scripts, from disk."""
     tags = "".join(f'<script src="{(ASSETS / "js" / name).as_uri()}"></script>' for name in names)
     path = folder / "page.html"
-    path.write_text(
-        f'<!DOCTYPE html><meta charset="utf-8">{body}{tags}<script>{TIMES}</script>', encoding="utf-8"
-    )
-    return opened(browser, path)
+    path.write_text(f'<!DOCTYPE html><meta charset="utf-8">{body}{tags}', encoding="utf-8")
+    return opened(browser, path)[0]
 
 
 def summary(what: str, times: list[float]) -> dict[str, object]:
@@ -142,19 +93,18 @@ def summary(what: str, times: list[float]) -> dict[str, object]:
 def small_programs(browser: Browser, folder: Path, runs: int) -> list[str]:
     """Measure what follows a movement of pen or pointer; what missed its aim."""
     page = scripts(browser, folder, "", "draw-yourself-weights.js", "draw-yourself.js")
-    drawings = {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))["medians"]
-        for path in sorted((DATA / "strokes").glob("*.json"))
-    }
-    longest = max(drawings, key=lambda name: sum(map(len, drawings[name])))
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in (DATA / "strokes").glob("*.json")}
+    drawings = {name: json.loads(text)["medians"] for name, text in texts.items()}
+    longest = max(drawings, key=lambda name: (sum(map(len, drawings[name])), name))
     strokes = [[[x, 900 - y] for x, y in stroke] for stroke in drawings[longest]]
-    rows = [summary(f"Draw it yourself: {longest}", page.evaluate(PREDICT, strokes))]
+    times = page.evaluate("strokes => pagesBenchmark.predict(strokes)", strokes)
+    rows = [summary(f"Draw it yourself: {longest}", times)]
     failures = [f"a prediction takes {PREDICTION} ms or more"] * (rows[0]["median, ms"] >= PREDICTION)
 
     explorer = '<div class="kernel-explorer"></div>'
     page = scripts(browser, folder, explorer, "kernel-explorer-photo.js", "kernel-explorer.js")
-    page.evaluate(EXPLORE, 50)  # until the script is compiled
-    rounds = [page.evaluate(EXPLORE, 200) for _ in range(runs)]
+    page.evaluate("pagesBenchmark.explore(50)")  # until the script is compiled
+    rounds = [page.evaluate("pagesBenchmark.explore(200)") for _ in range(runs)]
     for name in ("kernel", "pointer"):
         each = [summary(f"kernel explorer: {name}", times[name]) for times in rounds]
         rows.append(min(each, key=lambda row: row["99 of 100"]))
