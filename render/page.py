@@ -53,10 +53,12 @@ def navbar(project: Project, page: PageFormat) -> str:
         return ""
     base = relative_root(page.output)
     title = html.escape(str(project.website.get("title", "")))
+    logo = html.escape(str(project.website["navbar"].get("logo") or "").lstrip("/"))
+    logo = f'<img class="navbar-logo" src="{base}{logo}" alt="">' if logo else ""
     parts = [
         '<nav class="navbar navbar-expand-lg" aria-label="Site">',
         '<div class="navbar-container container-fluid">',
-        f'<div class="navbar-brand-container"><a class="navbar-brand" href="{base}index.html">'
+        f'<div class="navbar-brand-container"><a class="navbar-brand" href="{base}index.html">{logo}'
         f'<span class="navbar-title">{title}</span></a></div>',
         '<ul class="navbar-nav me-auto">',
     ]
@@ -142,6 +144,8 @@ def metadata(project: Project, document: Document, page: PageFormat) -> dict[str
     values["has-title-metadata"] = bool(authors or page.get("date"))
     if page.name == "revealjs" and page.get("footer"):
         values["footer"] = str(page.get("footer"))
+    if page.get("logo"):
+        values["logo"] = relative_root(page.output) + str(page.get("logo")).lstrip("/")
     if page.name == "html" and project.website.get("page-footer"):
         values["page-footer"] = str(project.website["page-footer"])
     return values
@@ -166,7 +170,8 @@ def _owned(project: Project, document: Document, key: str, page: PageFormat | No
             path = posixpath.normpath(posixpath.join(folder, name.lstrip("/")))
             if not (project.root / path).is_file():
                 line = lines.get((key,), lines.get(("format", page.name, key)) if page else None)
-                raise RenderError(f"the file '{name}' of `{key}` does not exist", where, line)
+                named = project.config_files.get((key,), where) if where == CONFIG else where
+                raise RenderError(f"the file '{name}' of `{key}` does not exist", named, line)
             if path not in found:
                 found.append(path)
     return found
@@ -226,7 +231,7 @@ def job(project: Project, document: Document, page: PageFormat, made: Assembled)
         arguments.append("--citeproc")
     if page.get("toc"):
         arguments += ["--toc", f"--toc-depth={page.get('toc-depth') or 3}"]
-    variables = {}
+    variables = {"course-head": project.head}
     if is_deck:
         chosen = {option: page.get(name) for name, option in REVEAL_OPTIONS.items() if name in page.settings}
         variables["reveal-options"] = json.dumps(REVEAL_DEFAULTS | chosen)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -49,10 +51,17 @@ KEYS: dict[str, dict[str, tuple | None]] = {
         "pre-render": ("render/quarto_pre_render.py",),
         "post-render": ("render/quarto_post_render.py",),
     },
-    "website": _any("title favicon navbar page-footer repo-url repo-branch") | {"search": (False,)},
-    "navbar": _any("left"),
+    "website": _any("title favicon navbar page-footer repo-url repo-branch site-url") | {"search": (False,)},
+    "navbar": _any("left logo"),
     "navbar item": _any("href text"),
 }
+KEYS["settings"] = _PAGE | _any("metadata-files course-title colours minutes logo")
+# What does here what a key of Quarto's does.
+INSTEAD = {
+    "chalkboard": ": press D in a deck to draw on its slides",
+    "embed-resources": ": `make zip` packs a lecture with all that it shows",
+}
+META = re.compile(r"\{\{<\s*meta\s+([\w-]+)\s*>\}\}")
 # What Quarto does otherwise when nobody says so, and what must therefore be said.
 MUST_SAY = {"html": ("fig-format",), "revealjs": ("fig-format", "auto-stretch")}
 
@@ -91,20 +100,22 @@ def check_settings(value: dict[str, Any], lines: KeyLines, path: str) -> None:
         for key, item in mapping.items():
             only = KEYS[kind].get(key)
             if key not in KEYS[kind]:
-                refuse(f"the renderer does not know the key '{key}'{where}", (*place, key))
+                message = f"the renderer does not know the key '{key}'{where}{INSTEAD.get(key, '')}"
+                refuse(message, (*place, key))
             elif only and item not in only:
                 known = " or ".join(f"`{key}: {str(each).lower()}`" for each in only)
                 refuse(f"the renderer does not know `{key}: {item}`, only {known}", (*place, key))
         return None
 
-    is_project = path == CONFIG
-    check({key: item for key, item in value.items() if key not in ("project", "website")}, (), "page")
+    is_project = not path.endswith(".qmd")
+    rest = {key: item for key, item in value.items() if key not in ("project", "website")}
+    check(rest, (), "settings" if is_project else "page")
     for kind in ("project", "website"):
         if kind in value and not is_project:
             refuse(f"`{kind}:` belongs into {CONFIG}", (kind,))
         check(value.get(kind) or {}, (kind,), kind)
     check(value.get("execute") or {}, ("execute",), "execute")
-    if is_project and (value.get("project") or {}).get("execute-dir") != "project":
+    if path == CONFIG and (value.get("project") or {}).get("execute-dir") != "project":
         refuse("cells run in the project's folder: set `project: execute-dir: project`", ("project",), 1)
     navbar = (value.get("website") or {}).get("navbar") or {}
     check(navbar, ("website", "navbar"), "navbar")
@@ -152,21 +163,37 @@ class Project:
     root: Path
     config: dict[str, Any] = field(default_factory=dict)
     config_lines: KeyLines = field(default_factory=dict)
+    config_files: dict[tuple, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, root: Path) -> Project:
-        """Read and check `_quarto.yml`; a RenderError tells what is wrong with it."""
+        """Read and check `_quarto.yml` and its `metadata-files:`; a RenderError tells what is wrong."""
         root = root.resolve()
         path = root / CONFIG
         if not path.is_file():
             raise RenderError(f"there is no {CONFIG} in {root}; run this in the project's folder")
         value, lines = load_yaml(read_text(path, CONFIG), CONFIG)
         check_settings(value, lines, CONFIG)
-        return cls(root, value, lines)
+        project = cls(root, value, lines)
+        for name in map(str, value.get("metadata-files") or []):
+            own, lines = load_yaml(read_text(root / name, name), name)
+            check_settings(own, lines, name)
+            project.config = _merged(project.config, own)
+            project.config_lines |= lines
+            project.config_files |= dict.fromkeys(lines, name)
+        return project
 
     def problem(self, message: str, *key: str) -> RenderError:
         """An error at a key of `_quarto.yml`."""
-        return RenderError(message, CONFIG, self.config_lines.get(key))
+        return RenderError(message, self.config_files.get(key, CONFIG), self.config_lines.get(key))
+
+    @property
+    def head(self) -> str:
+        """What `colours:` and `minutes:` add to the head of each page, for style sheets and decks."""
+        colours = (f"--own-{name}: {value};" for name, value in (self.config.get("colours") or {}).items())
+        minutes = json.dumps(self.config.get("minutes") or {}).replace('"', "&quot;")
+        style = f"<style>:root {{ {' '.join(colours)} }}</style>"
+        return f'<meta name="course-minutes" content="{minutes}">\n{style}'
 
     @property
     def website(self) -> dict[str, Any]:
@@ -224,6 +251,13 @@ class Project:
         for name in own or shared or {"html": {}}:
             layers = (DEFAULTS[name], self.config, document.front, shared.get(name, {}), own.get(name, {}))
             settings = {key: value for layer in layers for key, value in layer.items()}
+
+            def meta(match: re.Match[str], known: dict[str, Any] = settings) -> str:
+                if match[1] not in known:
+                    raise document.problem(f"nothing says what `{match[0]}` is")
+                return str(known[match[1]])
+
+            settings |= {k: META.sub(meta, v) for k, v in settings.items() if isinstance(v, str)}
             settings["execute"] = {k: v for layer in layers for k, v in (layer.get("execute") or {}).items()}
             for key in MUST_SAY[name]:
                 if key not in settings:
@@ -235,6 +269,16 @@ class Project:
                 raise document.problem(message)
             result.append(PageFormat(name, settings, output))
         return result
+
+
+def _merged(one: Any, other: Any) -> Any:
+    """Two settings as Quarto joins them: mappings by key, lists one after the other, else the other one."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one | {key: _merged(one[key], item) if key in one else item for key, item in other.items()}
+    if isinstance(one, list) or isinstance(other, list):
+        parts = [each if isinstance(each, list) else [each] for each in (one, other)]
+        return parts[0] + [item for item in parts[1] if item not in parts[0]]
+    return other
 
 
 def _hidden(match: str) -> bool:

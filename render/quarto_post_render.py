@@ -9,6 +9,7 @@ where something is to be mended, and nothing else:
 - A pause (`. . .`) on pages that are not slides, where it means nothing, is left out.
 - The link that skips the navigation stands before it; Quarto puts it after, into the text.
 - An image, video or frame from another host is an error.
+- The colours and minutes of course.yml stand in the head.
 - Attributes, bold maths and Colab's badges are as `python -m render` has them (see `finish` and `colab`).
 
 What it has done once it does not do again: a second run changes nothing.
@@ -129,6 +130,8 @@ def main() -> None:
             if path.suffix != ".html":
                 continue
             text = mend(path.read_bytes().decode("utf-8"), path)  # with its line ends as they are
+            if project.head not in text:
+                text = text.replace("</head>", f"{project.head}\n</head>", 1)
             if project.website.get("repo-url") and not path.name.endswith(".slides.html"):
                 text = Repository.of(project).add_badges(text)
             write_changed(path, text.encode("utf-8"))

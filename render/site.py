@@ -346,8 +346,14 @@ class Site:
                 raise self.project.problem(message, "project", "resources")
             for path in files:
                 self._copy(path, path.relative_to(self.project.root).as_posix())
-        if favicon := str(self.project.website.get("favicon") or "").lstrip("/"):
-            self._copy(self.project.root / favicon, favicon)
+        website = self.project.website
+        pictures = (
+            website.get("favicon"),
+            (website.get("navbar") or {}).get("logo"),
+            self.project.config.get("logo"),
+        )
+        for name in (str(each).lstrip("/") for each in pictures if each):
+            self._copy(self.project.root / name, name)
 
     def _copy_style_sheet(self, sheet: str) -> None:
         source = self.project.root / sheet

@@ -51,6 +51,9 @@ window.CourseSlides = {
     const reveal = deck.getRevealElement();
     const usual = reveal.querySelector(".footer-default");
     if (usual) reveal.appendChild(usual);
+    const logo = reveal.querySelector(".slide-logo");
+    if (logo) reveal.appendChild(logo);
+    reveal.classList.toggle("has-logo", Boolean(logo));
 
     function darkness(slide, element) {
       const background = deck.getSlideBackground(slide);

@@ -192,6 +192,3 @@ def test_the_citation_file_names_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'version = "{citation["version"]}"' in project
-    settings = yaml.safe_load((ROOT / "_quarto.yml").read_text(encoding="utf-8"))
-    assert citation["title"] == settings["website"]["title"]
-    assert citation["repository-code"] == settings["website"]["repo-url"]

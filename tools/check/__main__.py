@@ -10,7 +10,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from tools.check import checks
-from tools.check.checks import CHECKS, FAILURE, OK, WARNING, Finding
+from tools.check.checks import CHECKS, FAILURE, HINT, OK, WARNING, Finding
 from tools.console import speak_utf8
 
 PATIENCE = 8.5
@@ -41,7 +41,7 @@ def report(findings: list[Finding], seconds: float) -> str:
         arrow = {"initial_indent": " " * 21 + "-> ", "subsequent_indent": " " * 24}
         lines += textwrap.wrap(finding.remedy, 96, **arrow, break_long_words=False, break_on_hyphens=False)
     count = Counter(finding.level for finding in findings)
-    verdict = f"Ready for class: {count[OK]} of {len(findings)} checks passed"
+    verdict = f"Ready for class: {count[OK] + count[HINT]} of {len(findings)} checks passed"
     if count[FAILURE]:
         verdict = f"Not ready: {count[FAILURE]} of {len(findings)} checks failed"
     if count[WARNING]:

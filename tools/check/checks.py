@@ -25,7 +25,7 @@ from course.characters import CHARACTERS
 from tools import ledger
 from tools.console import python
 
-OK, WARNING, FAILURE = "ok", "warning", "FAIL"
+OK, HINT, WARNING, FAILURE = "ok", "hint", "warning", "FAIL"
 REPOSITORY = ledger.REPOSITORY
 
 LEAST_PYTHON = (3, 11)
@@ -330,6 +330,16 @@ def check_slides(root: Path = REPOSITORY) -> str:
     if behind:
         raise Trouble(f"not rendered, or before their text changed: {', '.join(behind)}", level=WARNING)
     return f"all {len(lectures)} lectures are rendered"
+
+
+@check("Settings", "docs/make-it-yours.md shows how; nothing depends on it")
+def check_settings(root: Path = REPOSITORY) -> str:
+    """What still is the example's in course.yml, and colours that are hard to read."""
+    from tools import settings
+
+    if hints := settings.hints(root):
+        raise Trouble("course.yml: " + "; ".join(hints), level=HINT)
+    return "course.yml is yours"
 
 
 def start_probe() -> subprocess.Popen:
