@@ -80,12 +80,8 @@ class Chief(oracle_chief.OracleServicer):
 
     Results stand in `directory`/<search.name>. If an interrupted run of the same search is there, it
     goes on: finished trials stay, open ones are fitted again. It listens at `ip`:`port`; 0 is any port
-    that is free, and `port` then holds it.
-
-    Raises
-    ------
-    TuningError
-        If the address cannot be used, or the directory holds trials of another search.
+    that is free, and `port` then holds it. TuningError if the address cannot be used, or the directory holds
+    trials of another search.
     """
 
     def __init__(self, search: Search, directory: Path, ip: str, port: int):
@@ -258,12 +254,7 @@ def launch(spec: str, directory: Path, *, workers: int, kill: str | None = None)
     An interrupted run of the same search in `directory` goes on. In the end it holds KerasTuner's project,
     transcript.txt, and run.json with what was asked for and the seconds that it took. A worker that dies is
     started again under its name, and gets its trial again; `kill` names a trial whose worker is killed in
-    its midst, to see that.
-
-    Raises
-    ------
-    TuningError
-        If a worker dies again and again, or too many trials fail.
+    its midst, to see that. TuningError if a worker dies again and again, or too many trials fail.
     """
     search, started = find_search(spec), time.monotonic()
     directory.mkdir(parents=True, exist_ok=True)

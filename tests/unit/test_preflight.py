@@ -161,6 +161,7 @@ def test_settings_of_keras_are_named(tmp_path, monkeypatch, settings, words) -> 
     [
         ('{"floatx": ', "is damaged"),
         ("[1, 2]", "is damaged"),
+        ("[]", "is damaged"),
         ('{"floatx": "float128"}', "floatx is float128"),
         ('{"epsilon": 0}', "epsilon is 0"),
         ('{"image_data_format": null}', "image_data_format is None"),
@@ -439,7 +440,7 @@ def test_a_check_that_breaks_does_not_silence_the_others(monkeypatch) -> None:
     monkeypatch.setattr(checks, "start_probe", lambda: _probe(f"print('{json.dumps(MEASURED)}')"))
     findings = {finding.name: finding for finding in preflight.run(30)}
     failed(findings["Disk"], "a strange disk")
-    names = "Python Packages Keras Fonts Data Artefacts Graphviz Browser Disk Memory Slides Training"
+    names = "Python Packages Keras Fonts Data Artefacts Graphviz Browser Disk Memory Slides Settings Training"
     assert list(findings) == names.split()
 
 
@@ -464,7 +465,7 @@ def test_the_command_fails_where_graphviz_is_missing(tmp_path) -> None:
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAIL  Graphviz" in done.stdout and "FAIL  Browser" in done.stdout
-    assert "of 12 checks failed" in done.stdout
+    assert "of 13 checks failed" in done.stdout
 
 
 def test_a_python_without_any_package_is_told_what_is_missing() -> None:

@@ -64,11 +64,9 @@ def _print_result(result: Result, keep_going: bool) -> int:
     if result.folder is None:
         print("Nothing was imported.", file=sys.stderr)
         return 1
-    images = result.manifest["images"]
-    print(
-        f"{images['Train']:,} training and {images['Test']:,} test images of "
-        f"{len(result.manifest['characters']):,} characters in {result.folder}"
-    )
+    images, characters = result.manifest["images"], f"{len(result.manifest['characters']):,} characters"
+    number = f"{images['Train']:,} training and {images['Test']:,} test images"
+    print(f"{number} of {characters} in {result.folder}")
     if all(images.values()):
         print(f"Use them with: COURSE_DATA={quoted(result.folder)} make slides")
     print(TERMS)

@@ -29,21 +29,10 @@ def adopt(
     """Check a folder in the layout and write its manifest, in place or into a copy.
 
     Every picture is read, and a PNG's checksums are tested; faults are counted and reported, and nothing is
-    removed.
-
-    Parameters
-    ----------
-    folder : path
-        Holds Train and Test, each with one folder a character. Folders of other spellings are renamed.
-    out : path, optional
-        Where to copy the sound images, under the names of `folder_of`; `folder` stays as it is then.
-    characters : collection of str, optional
-        Which to copy. Only together with `out`.
-
-    Raises
-    ------
-    CasiaError
-        The folder is not in this layout, or has a manifest.json that this command did not write.
+    removed. `folder` holds Train and Test, each with one folder a character; other spellings of the two are
+    renamed. With `out` the sound images, of all or some characters, are copied there under the names of
+    `folder_of`, and `folder` stays as it is. CasiaError if it is not in this layout, or has a manifest.json
+    that this command did not write.
     """
     root = Path(os.path.abspath(folder))
     if not root.is_dir():

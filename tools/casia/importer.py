@@ -70,23 +70,9 @@ def import_gnt(
 
     An image is `out/Train/<folder_of(character)>/<file>-<index>.png` with the grey values as they are
     in the file. Damaged samples are left out, counted and reported. The same call gives the same
-    files and the same manifest.
-
-    Parameters
-    ----------
-    sources, train, test : iterable of path
-        What is imported: decided for Train or Test by its name, for Train, for Test.
-    out : path
-        The new folder; it must not exist or be empty. It appears whole or not at all.
-    characters : collection of str, optional
-        Which to import.
-
-    Raises
-    ------
-    CasiaError
-        For a request that cannot be carried out.
-    OSError
-        E.g. when the disk is full, or `out` is in the way.
+    files and the same manifest. Names decide whether `sources` are for Train or Test. `out`, which must not
+    exist or be empty, appears whole or not at all. CasiaError for a request that cannot be carried out,
+    OSError e.g. when the disk is full, or `out` is in the way.
     """
     out = Path(os.path.abspath(out))
     if unknown := [character for character in characters or () if code_of(character) is None]:

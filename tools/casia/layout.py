@@ -85,12 +85,8 @@ def character_of_folder(name: str) -> str | None:
 def whole_folder(out: Path) -> Iterator[Path]:
     """Yield a folder to fill, which becomes `out` if any image is in it; after an error nothing is left.
 
-    What a killed process left of such a folder is removed first.
-
-    Raises
-    ------
-    FileExistsError
-        `out` exists and is no empty folder, or another process is filling it.
+    What a killed process left of such a folder is removed first. FileExistsError if `out` exists and is no
+    empty folder, or another process is filling it.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} exists and is not empty; nothing was changed. Give --out a new folder.")
@@ -145,15 +141,9 @@ def write_manifest(
         {"file": re.sub(r"^[^!]*[/\\]", "", where), "byte": offset, "kind": kind, "message": message}
         for kind, where, offset, message in result.reports
     ]
-    kinds = dict(sorted(result.kinds.items()))
-    result.manifest = {
-        "made_by": MADE_BY,
-        "terms": TERMS,
-        "images": images,
-        "characters": dict(sorted(counts.items())),
-        **more,
-        "problems": {"total": result.problems, "kinds": kinds, "first": first},
-    }
+    problems = {"total": result.problems, "kinds": dict(sorted(result.kinds.items())), "first": first}
+    result.manifest = {"made_by": MADE_BY, "terms": TERMS, "images": images}
+    result.manifest |= {"characters": dict(sorted(counts.items())), **more, "problems": problems}
     write_whole(folder / MANIFEST, as_json(result.manifest))
     result.folder = out if any(images.values()) else None
     for split in SPLITS:
@@ -163,13 +153,7 @@ def write_manifest(
 
 
 def check(folder: Path) -> list[str]:
-    """Compare the images below `folder` with its checksum file; one sentence for each difference.
-
-    Raises
-    ------
-    CasiaError
-        The folder has no such file.
-    """
+    """Compare the images below `folder` with its checksum file; a sentence for each difference."""
     if not (folder / CHECKSUMS).is_file():
         command = python("tools.casia", "adopt", folder)
         raise CasiaError(f"{folder} has no manifest; make one with: {command}")

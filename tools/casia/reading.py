@@ -30,18 +30,10 @@ def read(folder: Path) -> pd.DataFrame:
     They have seen neither `Train` nor `Test` of it, so both are judged. Other characters are left
     out. Nothing is fitted, and nothing is written below the folder but what loading may keep.
 
-    Returns
-    -------
-    DataFrame
-        A row for each network and set: how many images and how many of the course's characters the
-        set has, the share of images that the network reads right, the share whose character is among
-        the five that it thinks likeliest, and its accuracy on simulated writers whom it has not seen.
-
-    Raises
-    ------
-    CasiaError
-        There is no such folder, it holds none of the characters, images cannot be read, or the
-        stored networks are missing or read other characters.
+    The table has a row for each network and set: how many images and how many of the course's characters
+    the set has, the share of images that the network reads right, the share whose character is among the
+    five that it thinks likeliest, and its accuracy on simulated writers whom it has not seen. CasiaError if
+    there is nothing to read, images cannot be read, or the networks are missing or read other characters.
     """
     names, sets, rows = sorted(CHARACTERS), {}, []
     try:

@@ -5,6 +5,7 @@ Nothing is unpacked to the disk: members are read where they lie, so no name in 
 
 import contextlib
 import hashlib
+import itertools
 import re
 import tarfile
 import zipfile
@@ -68,12 +69,8 @@ def find_members(
     """The `.gnt` files of all sources, in order; `result` is told what cannot be read or is set aside.
 
     A source is a file or folder, and "Train", "Test", or None where names decide. `stack` keeps archives
-    open for as long as their members are read.
-
-    Raises
-    ------
-    CasiaError
-        For a source that does not exist, one whose split no name tells, and a file given for both.
+    open for as long as their members are read. CasiaError for a source that does not exist, one whose split
+    no name tells, and a file given for both.
     """
     members: list[Member] = []
     for given, split in sources:
@@ -91,17 +88,16 @@ def find_members(
                 member.split = split or split_of(reversed(member.names))
                 members.append(member)
     if others := result.passed_over:
-        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
-        result.notes.append(
-            f"{len(others):,} passed over, neither .gnt files nor archives: {others[0]}{more}."
-        )
+        named = _first_of(others)
+        result.notes.append(f"{len(others):,} passed over, neither .gnt files nor archives: {named}.")
     if undecided := [member.label for member in members if member.split is None]:
-        more = f" and {len(undecided) - 1:,} more" if len(undecided) > 1 else ""
-        raise CasiaError(
-            f"No name tells whether {undecided[0]}{more} is for training or testing; "
-            "give it as --train FILE or --test FILE."
-        )
+        advice = "for training or testing; give it as --train FILE or --test FILE."
+        raise CasiaError(f"No name tells whether {_first_of(undecided)} is {advice}")
     return _named(members, result)
+
+
+def _first_of(names: Sequence[str]) -> str:
+    return names[0] + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")
 
 
 def _gnt_files(found: Member, stack: contextlib.ExitStack, result: Result) -> Iterator[Member]:
@@ -168,11 +164,9 @@ def _named(members: list[Member], result: Result) -> list[Member]:
             result.notes.append(f"{member.label} is the same file as {twin.label}; taken once.")
             continue
         base = re.sub(r"[^\w.-]+", "_", member.names[-1][:-4])[:60].strip("._") or "gnt"
-        member.prefix, number = base, 1
+        names = (base if number == 1 else f"{base}_{number}" for number in itertools.count(1))
         # Case does not count, for file systems where it doesn't.
-        while (member.split, member.prefix.lower()) in used:
-            number += 1
-            member.prefix = f"{base}_{number}"
+        member.prefix = next(name for name in names if (member.split, name.lower()) not in used)
         used.add((member.split, member.prefix.lower()))
         kept.append(member)
     return kept

@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -140,9 +141,8 @@ def check_packages(requirements: Path = REPOSITORY / "requirements.txt", root: P
     except ImportError:
         from pip._vendor.packaging.requirements import Requirement
     with _reading(requirements):
-        lines = [line.split(" #")[0].strip() for line in requirements.read_text("utf-8").splitlines()]
-        wanted = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    wanted = [each for each in wanted if not each.marker or each.marker.evaluate()]
+        wanted = map(Requirement, re.findall(r"(?m)^[^\s#][^#\n]*", requirements.read_text("utf-8")))
+        wanted = [each for each in wanted if not each.marker or each.marker.evaluate()]
     wrong = []
     for each in wanted:
         try:
@@ -172,21 +172,20 @@ def check_keras() -> str:
     path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "keras.json").expanduser()
     if not path.is_file():
         return "no settings of your own"
-    with _reading(path):
-        settings = dict(json.loads(path.read_text(encoding="utf-8")))
-    # What Keras takes, the course's own first.
-    known = {
+    known = {  # what Keras takes, the course's own first
         "floatx": ("float32", "float16", "float64"),
         "backend": ("torch", "jax", "tensorflow", "openvino"),
+        "image_data_format": ("channels_last", "channels_first"),
+        "epsilon": (1e-7,),
     }
-    known["image_data_format"] = ("channels_last", "channels_first")
-    if not isinstance(settings.setdefault("epsilon", 1e-7), float):
-        raise Trouble(f"{path}: epsilon is {settings['epsilon']}, which Keras refuses to start with")
+    with _reading(path):
+        settings = {**json.loads(path.read_text(encoding="utf-8"))}
+    other = []
     for key, values in known.items():
-        if settings.setdefault(key, values[0]) not in values:
-            raise Trouble(f"{path}: {key} is {settings[key]}, which Keras refuses to start with")
-    other = [f"{key} is {settings[key]}" for key, values in known.items() if settings[key] != values[0]]
-    other += [f"epsilon is {settings['epsilon']}"] * (settings["epsilon"] != 1e-7)
+        value = settings.get(key, values[0])
+        if value not in values and not (key == "epsilon" and isinstance(value, float)):
+            raise Trouble(f"{path}: {key} is {value}, which Keras refuses to start with")
+        other += [f"{key} is {value}"] * (value != values[0])
     return f"{path}: {', '.join(other) or 'the usual settings'}; the course sets its own"
 
 
@@ -322,12 +321,9 @@ def check_slides(root: Path = REPOSITORY) -> str:
     lectures = sorted((root / "lectures").glob("[0-9]*.qmd"))
     if not lectures:
         raise Trouble("there are no lectures in lectures/", "git checkout lectures")
-    behind = []
-    for lecture in lectures:
-        slides = root / "_site" / "lectures" / f"{lecture.stem}.slides.html"
-        if not slides.is_file() or slides.stat().st_mtime < lecture.stat().st_mtime:
-            behind.append(lecture.stem)
-    if behind:
+    rendered = {path.name: path.stat().st_mtime for path in root.glob("_site/lectures/*.slides.html")}
+    ages = ((path.stem, path.stat().st_mtime) for path in lectures)
+    if behind := [name for name, changed in ages if rendered.get(f"{name}.slides.html", 0) < changed]:
         raise Trouble(f"not rendered, or before their text changed: {', '.join(behind)}", level=WARNING)
     return f"all {len(lectures)} lectures are rendered"
 

@@ -65,13 +65,9 @@ def measure(image: np.ndarray) -> dict[str, float]:
 
 
 def compare(images: Iterable[np.ndarray], scan: str) -> pd.DataFrame:
-    """Measure images against real ones.
+    """Measure images against real ones: rows "real", "these" and "difference" of each measure.
 
-    Returns
-    -------
-    DataFrame
-        Rows "real", "these" and "difference" of each measure, a column for each percentile; the difference
-        is in per cent of the real 5th-to-95th percentile span.
+    There is a column for each percentile; differences are in per cent of the real 5th-to-95th span.
     """
     these = pd.DataFrame(map(measure, images)).quantile([p / 100 for p in PERCENTILES]).T
     these.columns = PERCENTILES

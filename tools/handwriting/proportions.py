@@ -34,10 +34,7 @@ LIMIT = 260.0  # no node moves farther along x or y, stroke-data units
 def nodes(along: np.ndarray, corner: np.ndarray) -> np.ndarray:
     """Where on a stroke its five nodes lie: both ends, its corners, and points between them.
 
-    Parameters
-    ----------
-    along, corner : ndarray (k,)
-        As in :class:`Template`, of one stroke; the result is (5,), shares of the length as well.
+    ``along`` and ``corner`` (k,) are those of :class:`Template`, of one stroke; the result is (5,).
     """
     bends = along[corner & (along > 0.02) & (along < 0.98)]
     match bends.tolist():
@@ -53,12 +50,9 @@ def nodes(along: np.ndarray, corner: np.ndarray) -> np.ndarray:
 
 
 def at_nodes(template: Template) -> tuple[np.ndarray, np.ndarray]:
-    """The nodes of all strokes.
+    """The nodes of all strokes: their shares (S, 5) as :func:`nodes` gives them, and their places.
 
-    Returns
-    -------
-    shares : ndarray (S, 5) float, as :func:`nodes` gives them
-    places : ndarray (S, 5, 2) float, stroke-data units from the middle of the character
+    Places (S, 5, 2) are stroke-data units from the middle of the character.
     """
     middle = 0.5 * (template.points.min(axis=0) + template.points.max(axis=0))
     shares, places = [], []

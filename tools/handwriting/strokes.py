@@ -34,10 +34,7 @@ class StrokeDataError(ValueError):
 def read_medians(path: Path) -> list[np.ndarray]:
     """Medians of one hanzi-writer-data file: (k, 2) float64 for each stroke, y still pointing up.
 
-    Raises
-    ------
-    StrokeDataError
-        When the file is missing, or holds no list of strokes ``[[x, y], …]`` under the key ``medians``.
+    StrokeDataError if it is missing, or holds no list of strokes ``[[x, y], …]`` under the key ``medians``.
     """
     try:
         strokes = [np.array(stroke, float) for stroke in json.loads(path.read_text("utf-8"))["medians"]]
@@ -309,12 +306,6 @@ def printed_template(character: str, medians: list[np.ndarray]) -> Template:
 
 @cache
 def load_template(character: str, folder: Path = STROKES) -> Template:
-    """Template of ``character`` from ``folder``/<character>.json.
-
-    Raises
-    ------
-    StrokeDataError
-        As :func:`read_medians`.
-    """
+    """Template of ``character`` from ``folder``/<character>.json; errors as :func:`read_medians`."""
     template = printed_template(character, read_medians(folder / f"{character}.json"))
     return replace(template, by_hand=shift_by_hand(template))
