@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from course.models.efficientnet_lite import WeightsError
-from course.models.teach import FEWEST, TeachError, load_head, teach
+from course.models.teach import FAMILIAR, FEWEST, TeachError, load_head, teach
 from course.photos import PhotoError
 
 import numpy as np
@@ -62,10 +62,14 @@ def _predict(head: str, *photos: str) -> None:
     if not photos:
         raise TeachError("name at least one photo after the head")
     taught = load_head(head)
-    for path, row in zip(photos, taught.predict(photos), strict=True):
+    for path, row, strange in zip(photos, *taught.judge(photos), strict=True):
         best = np.argsort(-row, kind="stable")[:3]
-        print(f"{path}: " + ", ".join(f"{taught.class_names[k]} {row[k]:.0%}" for k in best))
-    print("It knows these classes only, and answers with one of them whatever the photo shows.")
+        answer = ", ".join(f"{taught.class_names[k]} {row[k]:.0%}" for k in best)
+        print(f"{path}: " + ("like nothing that was taught; if it must be one: " if strange else "") + answer)
+    print(
+        "It knows these classes only. A photo is like nothing that was taught where none of the photos\n"
+        f"taught is as near to it as {FAMILIAR:.0%} of them are to another. Some strange photos pass."
+    )
 
 
 if __name__ == "__main__":

@@ -39,8 +39,9 @@ FEWEST = 5  # photos of a class
 FOLDS = 5
 SIZE = (224, 224)
 BATCH = 16
-FORMAT = 1  # of a saved head
-KEPT = ("class_names", "weights", "bias", "photos", "correct")
+FORMAT = 2  # of a saved head
+KEPT = ("class_names", "weights", "bias", "photos", "correct", "features", "least")
+FAMILIAR = 0.95  # share of the photos taught that pass as familiar, each compared with the others
 SHOWN = 10  # faulty files in one message
 
 
@@ -57,6 +58,8 @@ class Taught:
     bias: np.ndarray  # (classes,), float32
     photos: np.ndarray  # (classes,), int: the number of photos that it was taught with
     correct: int  # how many of them were named right in cross-validation
+    features: np.ndarray  # (photos, 1280), float16: what the network sees in them
+    least: float  # how near the nearest of them must be to a familiar photo, -1 to 1
     seconds: float = 0.0
     left_out: Sequence[str] = ()  # files that were not used, each with the reason
     wrong: Sequence[tuple[str, str, str, float]] = ()  # misnamed: path, truth, answer, its probability
@@ -99,8 +102,17 @@ class Taught:
 
     def predict(self, paths: Iterable[str | PathLike]) -> np.ndarray:
         """Return the probability of each class for new photos, float (n, k)."""
-        features = extract_features(load_photos(paths, SIZE))
-        return softmax(features.astype("float64") @ self.weights + self.bias, axis=1)
+        return self.judge(paths)[0]
+
+    def judge(self, paths: Iterable[str | PathLike]) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `predict` does, and whether each photo is like nothing that was taught, bool (n,).
+
+        The second is a nearest-neighbour detector (Sun et al. 2022, "Out-of-distribution detection with
+        deep nearest neighbors").
+        """
+        features = extract_features(load_photos(paths, SIZE)).astype("float64")
+        probabilities = softmax(features @ self.weights + self.bias, axis=1)
+        return probabilities, _nearness(features, self.features) < self.least
 
     def save(self, path: str | PathLike) -> Path:
         """Write the head to an .npz file, whole or not at all; TeachError if it cannot be written."""
@@ -115,6 +127,13 @@ class Taught:
         return path
 
 
+def _nearness(features: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """For each row the largest cosine with a row of `known`, both less the mean of `known`: (n,)."""
+    centred = [each - known.mean(axis=0, dtype="float64") for each in (features, known)]
+    first, second = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in centred)
+    return (first @ second.T).max(axis=1)
+
+
 def load_head(path: str | PathLike) -> Taught:
     """Read a head that `Taught.save` wrote; TeachError if the file is none, or of other weights."""
     path = Path(path)
@@ -123,7 +142,7 @@ def load_head(path: str | PathLike) -> Taught:
             if int(stored["format"]) != FORMAT:
                 raise ValueError(f"format {int(stored['format'])} is not {FORMAT}")
             backbone = str(stored["backbone"])
-            names, weights, bias, photos, correct = (stored[name] for name in KEPT)
+            names, weights, bias, photos, correct, features, least = (stored[name] for name in KEPT)
         if weights.shape != (efficientnet_lite.HEAD_CHANNELS, len(names)) or bias.shape != names.shape:
             raise ValueError(f"weights of the shape {weights.shape} for {len(names)} classes")
     except FileNotFoundError:
@@ -134,7 +153,7 @@ def load_head(path: str | PathLike) -> Taught:
         ) from error
     if backbone != efficientnet_lite.WEIGHTS_SHA256:
         raise TeachError(f"{path} was taught on another version of the network; teach again")
-    return Taught(names.tolist(), weights, bias, photos, int(correct))
+    return Taught(names.tolist(), weights, bias, photos, int(correct), features, float(least))
 
 
 # --- reading the folder ------------------------------------------------------------------------
@@ -148,12 +167,11 @@ def find_photos(folder: str | PathLike) -> tuple[dict[str, list[Path]], list[str
     """
     try:
         images, passed_over = find_images(folder)
-    except FileNotFoundError:
-        raise TeachError(f"the folder {folder} does not exist") from None
-    except NotADirectoryError:
-        raise TeachError(f"{folder} is a file; name the folder that holds a folder for each class") from None
     except OSError as error:
-        raise TeachError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
+        raise TeachError(
+            f"{error.filename or folder} cannot be read ({error.strerror}); name the folder that holds a "
+            "folder for each class"
+        ) from error
     except ValueError as error:
         raise TeachError(str(error)) from error
     wanted = f"wanted are two or more folders in it, one for each class, each with at least {FEWEST} photos"
@@ -265,12 +283,16 @@ def teach(folder: str | PathLike, *, seed: int = 123, skip: bool = False) -> Tau
     wrong = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
 
     weights, bias = _layer(head)
+    kept = features.astype("float16")
+    others = [_nearness(kept[[i]], np.delete(kept, i, axis=0))[0] for i in range(len(kept))]
     return Taught(
         class_names,
         weights,
         bias,
         photos=np.bincount(y),
         correct=int((answers == y).sum()),
+        features=kept,
+        least=float(np.quantile(others, 1 - FAMILIAR)),
         seconds=time.perf_counter() - started,
         left_out=left_out,
         wrong=[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -62,9 +63,30 @@ def test_it_learns_and_predicts(taught, tmp_path) -> None:
     path = taught.save(tmp_path / "out" / "head.npz")
     again = load_head(path)
     np.testing.assert_array_equal(again.predict(new), probabilities)
+    for before, after in zip(taught.judge(new), again.judge(new), strict=True):
+        np.testing.assert_array_equal(before, after)
     assert again.accuracy == taught.accuracy
     assert [each.name for each in path.parent.iterdir()] == ["head.npz"]
-    assert path.stat().st_size < 50_000
+    assert path.stat().st_size < 60_000
+
+
+def test_photos_like_nothing_that_was_taught_are_told(tmp_path, capsys) -> None:
+    """Of photos of the two classes most pass, of the two others most are turned away."""
+    root = eight_each(tmp_path / "photos")
+    taught = teach(root)
+    used = {path.name for path in root.rglob("*.jpg")}
+    same = [
+        path for name in ("animal", "tool") for path in (PHOTOS / name).glob("*.jpg") if path.name not in used
+    ]
+    other = [path for name in ("monument", "energy") for path in (PHOTOS / name).glob("*.jpg")]
+    assert taught.judge(same)[1].mean() < 0.3 < 0.5 < taught.judge(other)[1].mean()
+    noise = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (300, 300, 3), dtype="uint8")).save(noise)
+    known = next(iter(root.rglob("*.jpg")))
+    assert main(["--predict", str(taught.save(tmp_path / "head.npz")), str(noise), str(known)]) == 0
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert f"{noise}: like nothing that was taught; if it must be one: " in first
+    assert second.startswith(f"{known}: {known.parent.name} ")
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -113,7 +135,7 @@ def test_the_command_teaches_saves_and_predicts(folder, capsys) -> None:
     assert f"python -m tools.teach --predict {folder / 'head.npz'}" in done.stdout
     photo = sorted((PHOTOS / "tool").glob("*.jpg"))[-1]
     assert main(["--predict", str(folder / "head.npz"), str(photo)]) == 0
-    assert f"{photo}: tool " in capsys.readouterr().out
+    assert re.search(rf"{re.escape(str(photo))}: (like nothing .*: )?tool ", capsys.readouterr().out)
     # Teaching again does not stumble over its own file.
     assert main([str(folder), "--seed", "7"]) == 0
 
@@ -127,9 +149,9 @@ def fails(arguments, capsys) -> str:
 
 
 def test_folders_that_are_wrong(tmp_path, folder, capsys) -> None:
-    assert "does not exist" in fails([tmp_path / "none"], capsys)
+    assert "cannot be read" in fails([tmp_path / "none"], capsys)
     (tmp_path / "file.txt").write_text("x", encoding="utf-8")
-    assert "is a file" in fails([tmp_path / "file.txt"], capsys)
+    assert "a folder for each class" in fails([tmp_path / "file.txt"], capsys)
     (tmp_path / "empty").mkdir()
     assert "No class folders" in fails([tmp_path / "empty"], capsys)
     assert "one sub-folder per class" in fails([folder / "animal"], capsys)
