@@ -22,7 +22,7 @@ from course.data import handwriting_folder
 from course.interactive import explore
 from course.loaders import load_images_from_directory
 from course.models.reading import reading_network
-from course.plots import use_course_style
+from course.plots import name_size, names_in_plots, use_course_style
 
 use_course_style()
 
@@ -310,13 +310,13 @@ for depth in range(1, len(stack) + 1):
 # %% [markdown]
 # ### Read the pictures
 #
-# These are the first channels of the network's layers for one character. Move both sliders. Which
-# channels look for the edges of strokes, and on which side? How deep can you go and still read the
-# character yourself?
+# These are the first channels of the network's layers for one image. Move both sliders. Which
+# channels look for edges, and on which side? How deep can you go and still tell what the image shows?
 
 # %%
 convolutions = [layer for layer in network.layers if isinstance(layer, layers.Conv2D)]
 looking = keras.Model(network.inputs, [layer.output for layer in convolutions])
+names = names_in_plots(class_names)
 
 
 def show_feature_maps(image, depth):
@@ -326,7 +326,7 @@ def show_feature_maps(image, depth):
     for axis, picture in zip(axes, [X[image, ..., 0], *maps.transpose(2, 0, 1)]):
         axis.imshow(picture, cmap="gray")
         axis.set_axis_off()
-    axes[0].set_title(class_names[y[image]])
+    axes[0].set_title(names[y[image]], fontsize=name_size(names, 1, 17))
     axes[1].set_title(f"{maps.shape[0]} × {maps.shape[1]}", fontsize=12)
     plt.show()
 

@@ -3,9 +3,9 @@
 #
 # *Goes with lecture 4. One hour.*
 #
-# A network reads scanned forms for you. It is fitted already. Your part is what an actuary is paid
-# for: measure it fairly, believe it as far as it deserves, price its errors, and notice when
-# the forms change.
+# A network reads images, such as scanned forms, for you. It is fitted already. Your part is what an actuary
+# is paid for: measure it fairly, believe it as far as it deserves, price its errors, and notice when
+# what it reads changes.
 #
 # The check below each task says what is wrong, so run it early and often. It gives no marks.
 
@@ -24,7 +24,7 @@ from course.data import handwriting_folder, notebook_folder
 from course.interactive import explore
 from course.loaders import load_images_from_directory
 from course.models.reading import reading_network
-from course.plots import use_course_style
+from course.plots import names_in_plots, use_course_style
 from course.speed import fast_convolutions
 
 use_course_style()
@@ -37,8 +37,8 @@ X_notebook, y_notebook, _ = load_images_from_directory(
     notebook_folder(), class_names=class_names, skip_unknown=True)
 X_train, X_val, y_train, y_val = train_test_split(X, y, test_size=0.2, random_state=123)
 
-kind = "scans from your own folder" if os.environ.get("COURSE_DATA") else "simulated handwriting"
-print(f"{len(class_names)} characters, {kind}")
+kind = "pictures from your own folder" if os.environ.get("COURSE_DATA") else "simulated handwriting"
+print(f"{len(class_names)} classes, {kind}")
 
 # %%
 network = reading_network(X_train, y_train, class_names)
@@ -58,15 +58,15 @@ def softmax(logits):
 # %% [markdown]
 # ## Task 1: a fair average (8 minutes)
 #
-# Some characters have few images. The plain accuracy averages over images, so it hardly notices if
-# they are all misread. The **balanced accuracy** gives each character the same weight: the share
-# of its images that is read right, averaged over the characters that occur in the truth.
+# Some classes have few images. The plain accuracy averages over images, so it hardly notices if
+# they are all misread. The **balanced accuracy** gives each class the same weight: the share
+# of its images that is read right, averaged over the classes that occur in the truth.
 #
-# Think first: for which characters is the plain accuracy the right number to report, and for whom?
+# Think first: when is the plain accuracy the right number to report, and for whom?
 #
 # <details><summary>Hint</summary>
 #
-# `pd.Series(correct).groupby(...)`. By what do you group: by what the character is, or by what it
+# `pd.Series(correct).groupby(...)`. By what do you group: by what the image shows, or by what it
 # was taken for?
 # </details>
 
@@ -111,7 +111,7 @@ for name, truth, logits in (
 
 # %%
 def read_one_with_bugs(network, image, class_names):
-    """The likeliest character and its probability."""
+    """The likeliest class and its probability."""
     logits = network.predict(image, verbose=0)
     best = logits.argmax()
     probability = np.exp(logits[best]) / np.exp(logits).sum()
@@ -135,7 +135,7 @@ def read_one_with_bugs(network, image, class_names):
 
 # %% task="read_one"
 def read_one(network, image, class_names):
-    """The likeliest character and its probability, a float."""
+    """The likeliest class and its probability, a float."""
     # --- solution ---
     scores = network.predict(image[np.newaxis], verbose=0)
     chances = softmax(scores.astype(float))[0]
@@ -167,20 +167,20 @@ def read_one(network, image, class_names):
 # %% check="read_one"
 check.read_one(read_one)
 
-character, probability = read_one(network, X_test[0], class_names)
+name, probability = read_one(network, X_test[0], class_names)
 plt.figure(figsize=(2.2, 2.8))
 plt.imshow(X_test[0], cmap="gray")
-plt.title(f"{character} ({probability:.0%})")
+plt.title(f"{names_in_plots([name])[0]}\n({probability:.0%})")
 plt.axis("off");
 
 # %% [markdown]
 # ## Task 3: which two? (10 minutes)
 #
-# Predict first: which two of these characters will the network confuse most often? Write your guess
-# down; the cell prints the characters.
+# Predict first: which two of these classes will the network confuse most often? Write your guess
+# down; the cell prints their names.
 
 # %%
-print(" ".join(class_names))
+print("  ".join(class_names))
 
 # %% [markdown]
 # Then find out. A pair counts both ways: the first taken for the second, and the second for the
@@ -299,8 +299,11 @@ def fit_temperature(logits, truth, temperatures):
 # %% check="temperature"
 check.temperature(fit_temperature)
 
-best_temperature = fit_temperature(logits_val, y_val, np.round(np.arange(0.5, 3.01, 0.05), 2))
+grid = np.round(np.arange(0.5, 10.01, 0.05), 2)
+best_temperature = fit_temperature(logits_val, y_val, grid)
 print(f"Chosen on the validation set: T = {best_temperature:.2f}")
+if best_temperature in (grid.min(), grid.max()):
+    print("That is an end of the grid: the best temperature lies beyond it.")
 
 
 def show_temperature(temperature):
@@ -318,17 +321,17 @@ def show_temperature(temperature):
     plt.show()
 
 
-explore(show_temperature, temperature=(float(best_temperature), 0.5, 3.0, 0.05))
+explore(show_temperature, temperature=(float(best_temperature), grid.min(), grid.max(), 0.05))
 
 # %% [markdown]
 # ## Task 5: whom to ask (12 minutes)
 #
-# A person reads a character for 1, an error that goes through costs `cost_of_error`. Take the
+# A person reads an image for 1, an error that goes through costs `cost_of_error`. Take the
 # confidence $c$ for the probability that the network is right. Then reading alone costs $(1 - c)
 # \times$ `cost_of_error` on average. There is one more thing, as in every office: the people can
-# read no more than the share `capacity` of all characters.
+# read no more than the share `capacity` of all images.
 #
-# Write the rule: which characters go to a person?
+# Write the rule: which images go to a person?
 #
 # <details><summary>Hint</summary>
 #
@@ -338,7 +341,7 @@ explore(show_temperature, temperature=(float(best_temperature), 0.5, 3.0, 0.05))
 
 # %% task="refer"
 def refer(confidence, cost_of_error, capacity):
-    """Which characters go to a person: a boolean array.
+    """Which images go to a person: a boolean array.
 
     confidence: shape (n,), all different. cost_of_error: above 1. capacity: a share, 0 to 1.
     """
@@ -383,7 +386,7 @@ def show_costs(cost_of_error, capacity):
     fig, axis = plt.subplots(figsize=(8, 2.4))
     bars = axis.barh(list(costs), list(costs.values()), color=["C0", "C3", "C2"])
     axis.bar_label(bars, fmt=" %.2f")
-    axis.set(xlabel="Mean cost per character (one person's reading = 1)",
+    axis.set(xlabel="Mean cost per image (one person's reading = 1)",
              title=f"{asked.mean():.1%} go to a person")
     plt.show()
 
@@ -396,8 +399,8 @@ explore(show_costs, cost_of_error=(20, 2, 100), capacity=(0.1, 0.0, 1.0, 0.01))
 # ## Task 6: sound the alarm (10 minutes)
 #
 # Nobody tells you when the forms change: a new branch, a new pen, a learner's hand. What you see at
-# once is how many characters fall below the threshold. You expect a share `p` of them, from
-# the validation set. Write a control: after each character, count the referrals $k$ among the first
+# once is how many images fall below the threshold. You expect a share `p` of them, from
+# the validation set. Write a control: after each image, count the referrals $k$ among the first
 # $n$. Sound the alarm at the first $n$ for which **so many or more** would come up with a
 # probability of at most `level` if nothing had changed.
 #
@@ -409,7 +412,7 @@ explore(show_costs, cost_of_error=(20, 2, 100), capacity=(0.1, 0.0, 1.0, 0.01))
 
 # %% task="alarm"
 def alarm(referred, p, level):
-    """The number of characters read when the alarm sounds, counted from 1; 0 if it never does.
+    """The number of images read when the alarm sounds, counted from 1; 0 if it never does.
 
     referred: boolean array, shape (n,), in the order of reading.
     """
@@ -458,20 +461,20 @@ for name, logits, truth in (
     below = probabilities.max(axis=1) < threshold
     alone_wrong = (probabilities.argmax(axis=1) != truth[order])[~below]
     n = alarm(below, expected, 0.001)
-    said = f"alarm after {n} characters" if n else "no alarm"
+    said = f"alarm after {n} images" if n else "no alarm"
     share = f"{alone_wrong.mean():.1%}" if len(alone_wrong) else "none read alone,"
     print(f"{name}: expected to refer {expected:.1%}, referred {below.mean():.1%}; {said}; "
           f"{share} wrong among those read alone")
 
 # %% [markdown]
-# **To discuss.** You look after every character at a level of 0.001. Is the probability of a false
+# **To discuss.** You look after every image at a level of 0.001. Is the probability of a false
 # alarm in a year then 0.001? And what would you do first when the alarm sounds: retrain, change
 # the threshold, or look?
 
 # %% [markdown] solution=true
-# No. Each look is one more chance to be unlucky, so over many characters a false alarm is likely
+# No. Each look is one more chance to be unlucky, so over many images a false alarm is likely
 # at any fixed level. A sequential test, or a level that shrinks with the number of looks, keeps
-# the promise. Look first: draw the characters that were referred. Lowering the threshold would
+# the promise. Look first: show the images that were referred. Lowering the threshold would
 # hide the signal, and retraining needs labels of the new population, which a person has to make
 # anyway. Until then let people read more of it: the price of doubt is known, that of unseen errors
 # is not.

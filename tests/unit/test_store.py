@@ -467,6 +467,12 @@ def test_own_data_leave_what_is_shipped_alone(door, stored, tmp_path, monkeypatc
     assert making(capsys) == "", "switching back needs no refit"
 
 
+def test_what_is_found_asks_for_no_setting_of_own_data(door, stored, monkeypatch) -> None:
+    # A page that shows it need not run again when such a setting changes.
+    monkeypatch.setattr(artefacts, "own_data", lambda: pytest.fail("nobody needs to know"))
+    door.call()
+
+
 def test_two_sets_of_own_data_have_two_folders(cache, monkeypatch) -> None:
     monkeypatch.setenv("COURSE_NOTEBOOK", "mine")
     for values in (np.arange(3.0), np.arange(4.0)):
