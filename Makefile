@@ -27,7 +27,7 @@ export PYTHONUTF8 := 1
 JOBS ?= 2
 LECTURES := $(sort $(wildcard lectures/*.qmd))
 
-.PHONY: help setup slides pdf test test-quick test-slow test-site notebooks lab train tune data bench check links browser quarto newest ready clean
+.PHONY: help setup slides pdf test test-quick test-slow test-site notebooks lab students train tune data bench check links browser quarto newest ready clean
 
 help:
 	@echo "make slides   render every lecture to _site/"
@@ -39,6 +39,7 @@ help:
 	@echo "make ready    bring everything generated up to date before a commit"
 	@echo "make notebooks  write every lecture and exercise as a notebook"
 	@echo "make lab      open your copies of exercises and notebooks, in my-work/, in JupyterLab"
+	@echo "make students  write what students get, without solutions, to _build/students/; BRANCH=1 commits it"
 	@echo "make train    refit every model in cache/"
 	@echo "make tune     run lecture 5's search as a chief and WORKERS=2 workers; OUT=<folder> keeps it"
 	@echo "make data     rebuild the simulated handwriting; CASIA=<folder> OUT=<folder> imports real scans"
@@ -53,13 +54,19 @@ help:
 # One line, readable by any Python, that ends make when it is too old.
 PYTHON_IS_NEW = "$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11) and 'This course needs Python 3.11 or later, but %s is %d.%d. Install a newer one, or name it: make PYTHON=<path> $(MAKECMDGOALS)' % ((sys.executable,) + sys.version_info[:2]))"
 
+# Generated files never conflict when versions are merged: git keeps this clone's, `make ready` makes them anew.
+# (.gitattributes names the files. A folder that is no clone does without.)
+MERGE = git config merge.generated.driver true 2>/dev/null || true
+
 setup: $(READY)
+	@$(MERGE)
 
 $(READY): requirements.txt requirements-tests.txt pyproject.toml
 	@$(PYTHON_IS_NEW)
 	@echo "Setting up .venv (once; a few minutes, about 2 GB) ..."
 	@"$(PYTHON)" -m venv .venv
 	@"$(RUN)" -m pip install --quiet --disable-pip-version-check -e ".[tests]"
+	@$(MERGE)
 	@"$(RUN)" -c "import pathlib; pathlib.Path('$(READY)').touch()"
 
 slides: $(READY)
@@ -87,6 +94,7 @@ test-site: $(READY)
 # Whatever is made from something else, and quickly: what takes long has a command of its own. The front
 # page's network is the one of lecture 4, which the slides may just have fitted.
 ready: $(READY)
+	@$(MERGE)
 	@"$(RUN)" -m ruff format --quiet .
 	@"$(RUN)" -m ruff check --quiet --fix .
 	@"$(RUN)" -m tools.kernel_explorer
@@ -103,6 +111,9 @@ notebooks: $(READY)
 
 lab: $(READY)
 	@"$(RUN)" -m tools.lab
+
+students: notebooks
+	@"$(RUN)" -m tools.students $(if $(BRANCH),--branch)
 
 # Lecture 3 comes last: it looks into the network that lecture 4 fits.
 train: $(READY)

@@ -17,8 +17,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 
-from course.store.files import write_whole
-
+from render.files import write_changed
 from render.notebook import is_worked, origin
 from tools.console import speak_utf8
 
@@ -56,7 +55,7 @@ def prepare(folder: Path, root: Path = ROOT) -> list[str]:
         source, target = root / name, folder / name
         data = source.read_bytes()
         for image in IMAGE.findall(data.decode("utf-8")):
-            _write(folder / image, (root / image).read_bytes())
+            write_changed(folder / image, (root / image).read_bytes())
         if is_worked(source):
             place, new = keep(source, target)
             if new:
@@ -66,15 +65,15 @@ def prepare(folder: Path, root: Path = ROOT) -> list[str]:
         if target.is_file() and is_worked(target):
             if version not in (record.get(name), origin(target.read_bytes())):
                 place = _place(target, "newer", lambda each: not is_worked(each))
-                _write(place, data)
+                write_changed(place, data)
                 told.append(
                     f"{name} has changed since you began. Yours is as you left it; "
                     f"the newer version is {_shown(place)}."
                 )
-        elif _write(target, data) and record.get(name, version) != version:
+        elif write_changed(target, data) and record.get(name, version) != version:
             told.append(f"{name} has changed; you had not worked in it, so {_shown(target)} is new.")
         record[name] = version
-    write_whole(record_file, json.dumps(record, indent=1) + "\n")
+    write_changed(record_file, json.dumps(record, indent=1).encode("utf-8"))
     return told
 
 
@@ -88,7 +87,7 @@ def keep(path: Path, target: Path) -> tuple[Path, bool]:
     """
     data = path.read_bytes()
     place = _place(target, "kept", lambda each: each.read_bytes() == data or not is_worked(each))
-    return place, _write(place, data)
+    return place, write_changed(place, data)
 
 
 def write_notebooks(made: dict[Path, bytes], root: Path = ROOT) -> None:
@@ -100,7 +99,7 @@ def write_notebooks(made: dict[Path, bytes], root: Path = ROOT) -> None:
             beside = path.with_name(f"{path.stem}.kept.ipynb")
             place, _ = keep(path, root / WORK / path.relative_to(root) if inside else beside)
             note = f"; somebody had worked in it, and that version lies in {_shown(place)}"
-        print(f"{os.path.relpath(path)}: {'written' if _write(path, data) else 'unchanged'}{note}")
+        print(f"{os.path.relpath(path)}: {'written' if write_changed(path, data) else 'unchanged'}{note}")
 
 
 def _place(target: Path, word: str, fits: Callable[[Path], bool]) -> Path:
@@ -108,14 +107,6 @@ def _place(target: Path, word: str, fits: Callable[[Path], bool]) -> Path:
     endings = itertools.chain(["", f".{word}"], (f".{word}-{number}" for number in itertools.count(2)))
     places = (target.with_name(f"{target.stem}{ending}.ipynb") for ending in endings)
     return next(each for each in places if not each.is_file() or fits(each))
-
-
-def _write(path: Path, data: bytes) -> bool:
-    """Write a file that does not hold the data yet; returns whether that was so."""
-    changed = not path.is_file() or path.read_bytes() != data
-    if changed:
-        write_whole(path, data)
-    return changed
 
 
 def _shown(path: Path) -> str:

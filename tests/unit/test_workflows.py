@@ -85,15 +85,16 @@ def test_a_mistake_is_found(tmp_path, name) -> None:
 def test_all_parts_are_there() -> None:
     assert {path.stem for path in WORKFLOWS} >= {"test", "render", "publish", "preview", "weekly"}
     events = {path.stem: read(path)["on"] for path in WORKFLOWS}
-    assert {"push", "pull_request"} <= set(events["test"])
+    assert set(events["test"]) == {"schedule", "workflow_dispatch"}
     assert "schedule" in events["weekly"] and "pull_request" in events["preview"]
     assert events["publish"]["push"] == {"branches": ["main"]}
 
 
 def test_tests_run_on_every_system_and_python() -> None:
-    matrix = jobs(read(ROOT / ".github/workflows/test.yml"))["test"]["strategy"]["matrix"]
-    assert {name.split("-")[0] for name in matrix["system"]} == {"ubuntu", "macos", "windows"}
-    assert matrix["python"] == [f"3.{minor}" for minor in range(LEAST_PYTHON[1], LAST_PYTHON[1] + 1)]
+    matrix = jobs(read(ROOT / ".github/workflows/test.yml"))["test"]["strategy"]["matrix"]["include"]
+    assert {each["system"].split("-")[0] for each in matrix} == {"ubuntu", "macos", "windows"}
+    pythons = [f"3.{minor}" for minor in range(LEAST_PYTHON[1], LAST_PYTHON[1] + 1)]
+    assert [each["python"] for each in matrix if each["system"] == "ubuntu-latest"] == pythons
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'requires-python = ">={".".join(map(str, LEAST_PYTHON))}"' in project
 
@@ -106,11 +107,45 @@ def test_the_published_site_is_the_tested_site() -> None:
     assert commands.index("make slides") < tests
     for number, step in enumerate(steps):
         if "upload" in commands[number]:
-            assert tests < number and step["with"]["path"] == steps[tests]["env"]["COURSE_SITE"]
+            assert tests < number
+            assert step["with"]["path"] == steps[tests]["env"]["COURSE_SITE"] or (
+                step["with"]["name"] == "students"
+            )
     assert "continue-on-error" not in steps[tests]
     publish = jobs(read(ROOT / ".github/workflows/publish.yml"))
     assert publish["render"]["uses"] == "./.github/workflows/render.yml"
-    assert publish["publish"]["needs"] == "render"
+    assert publish["publish"]["needs"] == publish["students"]["needs"] == "render"
+
+
+def test_a_push_runs_one_job_that_shows_all() -> None:
+    """One environment is set up, for the quick tests, the site and its tests, and what students get."""
+    pushed = [path.name for path in WORKFLOWS if {"push", "pull_request"} & set(read(path)["on"])]
+    assert pushed == ["preview.yml", "publish.yml"]
+    steps = jobs(read(ROOT / ".github/workflows/render.yml"))["render"]["steps"]
+    commands = [step["run"] for step in steps if step.get("run", "").startswith("make ")]
+    assert commands == [
+        f"make {each}"
+        for each in ("check", "test-quick", "quarto", "slides", "pdf", "test-site", "students BRANCH=1")
+    ]
+
+
+def test_the_month_that_is_counted_is_that_of_the_workflows() -> None:
+    """docs/workflows.md names each job, multiplies and adds up right, and stays within what is free."""
+    text = (ROOT / "docs/workflows.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    rows = [row for row in rows if len(row) == 6 and row[2].replace(".", "").isdigit()]
+    total = 0
+    for job, _, runs, minutes, factor, month in rows:
+        assert round(float(runs) * float(minutes) * float(factor)) == int(month), job
+        total += int(month)
+    assert f"**{total:,}**" in text and total < 2_000
+    named = [row[0] for row in rows]
+    for path in WORKFLOWS:
+        for job in jobs(read(path)).values():
+            name = job.get("name", "").partition("${{")[0].rstrip(", ")
+            assert not name or any(each.startswith(name) for each in named), f"{path.name}: {name}"
+    for each in jobs(read(ROOT / ".github/workflows/test.yml"))["test"]["strategy"]["matrix"]["include"]:
+        assert any(row.startswith(f"{each['system']}, Python") for row in named), each
 
 
 def test_slow_tests_run_weekly() -> None:
@@ -141,7 +176,10 @@ def test_every_folder_of_tests_is_in_a_lane() -> None:
 def test_steps_run_what_a_person_types() -> None:
     """Each command is `make <target>` of the Makefile, or installs a program of the system."""
     ran = set()
+    pushing = jobs(read(ROOT / ".github/workflows/publish.yml"))["students"]["steps"]
     for name, step in all_steps():
+        if step in pushing:
+            continue  # it runs git alone, see below
         for line in step.get("run", "").splitlines():
             line = re.sub(r"^\w+\) |;;$", "", line.strip()).strip()  # an arm of `case`
             if line.startswith("make "):
@@ -163,6 +201,7 @@ def test_steps_run_what_a_person_types() -> None:
         "make pdf",
         "make newest",
         "make links",
+        "make students BRANCH=1",
     } <= ran
 
 
@@ -182,18 +221,22 @@ def test_actions_are_pinned_to_a_version() -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_rights_are_the_least(path) -> None:
-    """A workflow may read; only the job that publishes may do more, and it runs no code of ours."""
+    """A workflow may read; only the jobs that publish may do more, and they run no code of ours."""
+    may = {"publish": {"pages": "write", "id-token": "write"}, "students": {"contents": "write"}}
     workflow = read(path)
     assert workflow["permissions"] == {"contents": "read"}
     assert "pull_request_target" not in workflow["on"]
     for name, job in jobs(workflow).items():
         rights = job.get("permissions", {})
         if any(right == "write" for right in rights.values()):
-            assert (path.name, name) == ("publish.yml", "publish")
-            assert rights == {"pages": "write", "id-token": "write"}
-            assert all("run" not in step for step in job["steps"])
+            assert path.name == "publish.yml" and rights == may[name]
+            ran = [line for step in job["steps"] for line in step.get("run", "").splitlines()]
+            assert [line.split()[:2] for line in ran] == [["git", "fetch"], ["git", "push"]] * (
+                name == "students"
+            )
+            assert "force" not in str(ran) and "+refs" not in str(ran)
         for step in job.get("steps", ()):
-            if step.get("uses", "").startswith("actions/checkout@"):
+            if step.get("uses", "").startswith("actions/checkout@") and "contents" not in rights:
                 assert step["with"]["persist-credentials"] is False
             # What others may name (branches, titles) never becomes part of a command.
             assert "${{" not in step.get("run", "")
