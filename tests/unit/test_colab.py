@@ -84,13 +84,6 @@ def test_address_stands_in_one_place():
     assert f"repository-code: {repository.url}\n" in citation
 
 
-def test_the_ref_is_the_release():
-    """What the notebooks fetch is the tag of the version in pyproject.toml."""
-    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-    version = re.search(r'^version = "(.+)"', text, flags=re.MULTILINE)[1]
-    assert Repository.of(project()).ref == f"v{version}"
-
-
 @pytest.mark.parametrize("url", ["", "https://example.org/a/b", "https://github.com/owner", "a b"])
 def test_bad_addresses_are_refused(tmp_path, url):
     (tmp_path / "_quarto.yml").write_text(
