@@ -1,10 +1,11 @@
 """Your own handwriting: a sheet to print and write on, and a reader for photos of it.
 
 `python -m tools.sheet` makes the sheet, `python -m tools.sheet read PHOTO` cuts photos of it into
-images in the layout of the lecture's notebook set. The same from Python:
+images in the layout of the lecture's notebook set and lets its networks read them. The same from Python:
 
 >>> make_sheet("sheet.pdf", "大太犬")
 >>> save_readings(read_photo("photo.jpg"), "data/mine")
+>>> networks, misread = tools.sheet.scores.score("data/mine")
 """
 
 from .drawing import make_sheet

@@ -1,4 +1,4 @@
-"""`python -m tools.sheet`: make the sheet, or read photos of it."""
+"""`python -m tools.sheet`: make the sheet, or read photos of it and score the networks on them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _photos(names: list[str]) -> list[str]:
 def _read(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tools.sheet read",
-        description="Cut photos or scans of the sheet into one image a box.",
+        description="Cut photos or scans of the sheet into one image a box, and let networks read them.",
     )
     add = parser.add_argument
     add("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, TIFF, ...")
@@ -60,12 +60,12 @@ def _read(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     readings, failed = [], []
 
-    def report(error: SheetError) -> None:
+    def refused(error: SheetError) -> None:
         failed.append(error)
         print(error, file=sys.stderr)
 
     for photo in _photos(options.photos):
-        for reading in read_photo(photo, options.characters, report):
+        for reading in read_photo(photo, options.characters, refused):
             print(reading, flush=True)
             if reading.written:
                 readings.append(reading)
@@ -77,6 +77,12 @@ def _read(arguments: list[str]) -> int:
         pages = "1 page" if len(failed) == 1 else f"{len(failed)} pages"
         print(f"{pages} could not be read, see above.", file=sys.stderr)
     if count:
+        from .scores import report  # it takes seconds to load what it needs
+
+        try:
+            print(report(options.out))
+        except SheetError as error:
+            print(error, file=sys.stderr)
         print(f"Run the lecture on them: COURSE_NOTEBOOK={quoted(options.out)} make slides")
     return 1 if failed else 0
 
