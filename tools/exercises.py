@@ -31,6 +31,7 @@ PART = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 DOTS = "...  # your answer"
+CHECKS_IMPORTED = re.compile(r"^from course\.checks import .+", re.MULTILINE)
 TASK_HEADING = re.compile(r"^## Task (?P<number>\d+): .+ \((?P<minutes>\d+) minutes\)$", re.MULTILINE)
 KNOWN_METADATA = {"task", "check", "wrong", "says", "solution", "tags"}
 
@@ -86,6 +87,7 @@ def exercise_cells(
     title, _, rest = cells[0].source.partition("\n")
     first = f"{title}{': solution' if solution else ''}\n{rest}".rstrip()
     made = frame(repository, f"{SOLUTIONS if solution else FOLDER}/{name}.ipynb", first, "title")
+    imported = CHECKS_IMPORTED.search("\n".join(cell.source for cell in cells))
     section, number = "start", 0
     for cell in cells[1:]:
         text, metadata = cell.source, cell.metadata
@@ -101,6 +103,8 @@ def exercise_cells(
             identifier = f"{task}-answer"
         elif task := metadata.get("check"):
             identifier = f"{task}-check"
+            # So that the check is there after a restart, and says what is missing.
+            text = f"{imported[0]}\n\n{text}" if imported else text
             if not solution:
                 # So that "Run all" shows every check's message and not only the first.
                 tags.append("raises-exception")

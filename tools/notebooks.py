@@ -92,8 +92,10 @@ def lecture_cells(project: Project, document: Document, folder: Path) -> list[di
 def frame(repository: Repository, path: str, title: str, identifier: str) -> list[dict[str, Any]]:
     """The first cells of the notebook at `path`: the badge, its title, and the set-up cell."""
     image = posixpath.relpath(BADGE, posixpath.dirname(path))
+    badge = f"[![Open in Colab]({image})]({repository.colab(path)})"
+    advice = "On Colab, begin with *File > Save a copy in Drive*: what you write is lost otherwise."
     return [
-        notebook_cell("markdown", f"[![Open in Colab]({image})]({repository.colab(path)})", "badge"),
+        notebook_cell("markdown", f"{badge}\n\n{advice}", "badge"),
         notebook_cell("markdown", title, identifier),
         notebook_cell("code", repository.setup(), "setup"),
     ]

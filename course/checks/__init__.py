@@ -5,20 +5,26 @@
     check.output_size(output_size)
 
 A check is a plain function that takes the answer. It prints one line when the answer is right, and else
-raises `CheckFailed`, whose message says what is wrong. It recomputes what it needs from properties of a right
-answer, or compares salted hashes, so that its text does not give the answer away.
+raises `CheckFailed`, whose message says what is wrong; either way it says how many tasks are done. It
+recomputes what it needs from properties of a right answer, or compares salted hashes, so that its text does
+not give the answer away.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import hashlib
 import inspect
+import io
+import linecache
 import math
 import numbers
+import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,12 +36,18 @@ class CheckFailed(AssertionError):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback, which would be ours, not the student's."""
         # Wrapped here, since notebooks break long lines in the middle of words.
-        return textwrap.wrap(f"✗ {self}", 88, break_on_hyphens=False)
+        lines = f"✗ {self}".splitlines()
+        return [part for line in lines for part in textwrap.wrap(line, 88, break_on_hyphens=False)]
 
 
-def fail(message: str) -> None:
-    """Raise CheckFailed with this message, one or more full sentences."""
-    raise CheckFailed(message)
+def fail(message: str, *, when: Any = True) -> None:
+    """Raise CheckFailed with this message, one or more full sentences, when something is amiss."""
+    if when:
+        raise CheckFailed(message)
+
+
+# Of each exercise's tasks, by number: was the answer right when it was last checked?
+_done: dict[str, dict[int, bool]] = {}
 
 
 def task(number: int, name: str) -> Callable:
@@ -46,21 +58,62 @@ def task(number: int, name: str) -> Callable:
     a parameter `rng`, it gets a random generator there, the same in every run.
     """
 
+    head = f"Task {number}, {name}"
+
     def decorate(function: Callable) -> Callable:
+        draws = "rng" in inspect.signature(function).parameters
+        done = _done.setdefault(function.__module__, {})
+        done[number] = False
+
         @functools.wraps(function)
         def check(*answers: Any) -> None:
-            head, draws = f"Task {number}, {name}", "rng" in inspect.signature(function).parameters
-            if _is_blank(answers):
-                fail(f"{head}: still blank. Put your answer in place of the three dots, then run both cells.")
+            done[number] = False
             try:
-                note = function(*answers, **({"rng": np.random.default_rng(2026)} if draws else {}))
+                blank = "still blank. Put your answer in place of the three dots, then run both cells."
+                fail(blank, when=_is_blank(answers))
+                with _first_lines():
+                    note = function(*answers, **({"rng": np.random.default_rng(2026)} if draws else {}))
             except CheckFailed as problem:
-                raise CheckFailed(f"{head}: {problem}") from None
-            print(f"✓ {head}: right." + (f" {note}" if note else ""))
+                raise CheckFailed(f"{head}: {problem}\n{_progress(done)}") from None
+            except KeyboardInterrupt as problem:
+                problem._render_traceback_ = lambda: [f"✗ {head}: interrupted."]
+                raise
+            done[number] = True
+            print(f"✓ {head}: right.{' ' if note else ''}{note or ''}\n{_progress(done)}")
 
         return check
 
     return decorate
+
+
+def _progress(done: Mapping[int, bool]) -> str:
+    left = ", ".join(str(number) for number, right in sorted(done.items()) if not right)
+    return f"{sum(done.values())} of {len(done)} tasks done{left and f'; left: {left}'}."
+
+
+class _Beginning(io.StringIO):
+    """Keeps the beginning of what is printed, and counts all of it."""
+
+    length = 0
+
+    def write(self, text: str) -> int:
+        self.length += len(text)
+        return super().write(text[: max(0, 600 - self.tell())])
+
+
+@contextlib.contextmanager
+def _first_lines() -> Iterator[None]:
+    """Print the first lines of what an answer prints, and how much that leaves out."""
+    printed = _Beginning()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            yield
+    finally:
+        shown = "".join(printed.getvalue().splitlines(keepends=True)[:6])
+        if more := printed.length - len(shown):
+            shown = f"{shown.rstrip()}\n[… {more:,} more characters that your answer printed]"
+        if shown:
+            print(shown.rstrip())
 
 
 def _is_blank(answer: Any) -> bool:
@@ -82,8 +135,7 @@ def call(function: Callable, *arguments: Any, on_copies: bool = True) -> tuple[s
     In words, large arguments are the names of their parameters. Without `on_copies` it gets the arguments
     themselves, to change, or since they can't be copied. CheckFailed if it raises or returns nothing.
     """
-    if not callable(function):
-        fail(f"The answer should be a function, but is {brief(function)}.")
+    fail(f"The answer should be a function, but is {brief(function)}.", when=not callable(function))
     texts = [brief(each) for each in arguments]
     names = getattr(getattr(function, "__code__", None), "co_varnames", ())
     for k, (name, argument) in enumerate(zip(names, arguments)):
@@ -96,7 +148,8 @@ def call(function: Callable, *arguments: Any, on_copies: bool = True) -> tuple[s
         result = function(*(copy.deepcopy(arguments) if on_copies else arguments))
     except Exception as error:
         # Whatever a student's code raises, it is the student who should read it.
-        raise CheckFailed(f"{shown} stops with {type(error).__name__}: {error}") from None
+        said = textwrap.shorten(str(error), 300, placeholder=" …")
+        raise CheckFailed(f"{shown} stops with {type(error).__name__}: {said}") from None
     if result is None or result is ...:
         fail(f"{shown} returns nothing. Is it still blank, or is the `return` missing?")
     return shown, result
@@ -166,10 +219,8 @@ def as_array(value: Any, shape: tuple[int, ...] | None, what: str, dtype: str | 
         fail(f"{what} should hold numbers, but is {brief(value)}.")
     if dtype is not None and np.asarray(value).dtype != dtype:
         fail(f"{what} should be an array of {dtype}, but is one of {np.asarray(value).dtype}.")
-    if shape is not None and array.shape != shape:
-        fail(f"{what} should have shape {shape}, but has {array.shape}.")
-    if not np.isfinite(array).all():
-        fail(f"{what} holds values that are not finite.")
+    fail(f"{what} should have shape {shape}, but has {array.shape}.", when=shape not in (None, array.shape))
+    fail(f"{what} holds values that are not finite.", when=not np.isfinite(array).all())
     return array
 
 
@@ -179,8 +230,7 @@ def as_number(value: Any, what: str) -> float:
         value = value.item()
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         fail(f"{what} should be a number, but is {brief(value)}.")
-    if not math.isfinite(value):
-        fail(f"{what} should be finite, but is {value}.")
+    fail(f"{what} should be finite, but is {value}.", when=not math.isfinite(value))
     return float(value)
 
 
@@ -229,32 +279,41 @@ def at_least(k: int, n: int, p: float) -> float:
 # --- answers that are a word or a number ---------------------------------------------------
 
 
-def normal_form(answer: Any) -> str:
-    """The text that is hashed: equal for 3, 3.0 and np.int64(3), for "A" and " a "."""
-    if isinstance(answer, Mapping):
-        answer = sorted(map(normal_form, answer.items()))
-    if isinstance(answer, (list, tuple, np.ndarray)):
-        return "(" + ",".join(map(normal_form, answer)) + ")"
-    if isinstance(answer, numbers.Real) and not isinstance(answer, bool):
-        return format(float(answer), ".6g")
-    return " ".join(str(answer).split()).casefold()
-
-
 def digest(name: str, answer: Any) -> str:
-    """The hash of an answer, salted with the name of the question: 16 hexadecimal digits.
+    """The hash of a word or a number, salted with the name of the question: 16 hexadecimal digits.
 
-    scrypt is slow on purpose: trying many answers takes longer than thinking about one.
+    It is the same for 3, 3.0 and np.int64(3), for "A" and " a ". scrypt is slow on purpose: trying many
+    answers takes longer than thinking about one.
     """
-    salt, text = b"course.checks:" + name.encode(), normal_form(answer).encode()
+    if isinstance(answer, numbers.Real) and not isinstance(answer, bool):
+        answer = format(float(answer), ".6g")
+    salt, text = b"course.checks:" + name.encode(), " ".join(str(answer).split()).casefold().encode()
     return hashlib.scrypt(text, salt=salt, n=2**14, r=8, p=1, maxmem=2**26, dklen=8).hex()
 
 
 def compare(name: str, answer: Any, right: str, hints: Mapping[str, str], otherwise: str) -> None:
-    """Compare a word, a number or a collection of them with the digest of the right answer.
-
-    `hints` say what is wrong with others, by their digest. `python -m course.checks NAME ANSWER…` prints
-    digests; the name is one for each question.
-    """
+    """Compare a word or a number with the digest of the right one; `hints` are for others, by theirs."""
     found = digest(name, answer)
-    if found != right:
-        fail(hints.get(found, otherwise))
+    fail(hints.get(found, otherwise), when=found != right)
+
+
+# --- in a notebook -------------------------------------------------------------------------
+
+
+def _in_a_line(show: Callable) -> Callable:
+    """A notebook's `showtraceback`, but in a line where a check's cell misses a name, as after a restart."""
+
+    def show_error(*arguments: Any, **options: Any) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, NameError):
+            # A name that is wrong inside an answer is in the answer's cell, and is shown as ever.
+            cell = linecache.getlines(traceback.extract_tb(error.__traceback__)[-1].filename)
+            if any(line.startswith("from course.checks import ") for line in cell):
+                error._render_traceback_ = lambda: [f"✗ Run the cells above first ({error.name} is missing)."]
+        show(*arguments, **options)
+
+    return show_error
+
+
+if "IPython" in sys.modules and (_shell := sys.modules["IPython"].get_ipython()):
+    _shell.showtraceback = _in_a_line(_shell.showtraceback)

@@ -16,8 +16,7 @@ def shapes(answers, questions, photos):
             fail(f"({name}) has more axes than you say. A slice keeps its axis, unmentioned ones stay.")
         if len(answer) > len(right):
             fail(f"({name}) has fewer axes than you say. A number as index removes its axis, a mean too.")
-        if sorted(answer) == sorted(right):
-            fail(f"({name}) has these lengths, but in another order.")
+        fail(f"({name}) has these lengths, but in another order.", when=sorted(answer) == sorted(right))
         fail(f"({name}) is not {answer}. The number of axes is right, not all lengths are.")
 
 
@@ -69,8 +68,7 @@ def only(function, rng):
         image = rng.integers(1, 256, size=(5, 4, 3), dtype="uint8")
         given = image.copy()
         shown, answer = call(function, given, channel, on_copies=False)
-        if not np.array_equal(given, image):
-            fail("The image that came in is changed. Work on an array of its own.")
+        fail("The given image is changed. Use an array of its own.", when=not np.array_equal(given, image))
         answer = as_array(answer, image.shape, shown)
         if not np.array_equal(answer[:, :, channel], image[:, :, channel]):
             fail(f"In {shown} plane {channel} is not that of the image. Channels are the last axis.")
@@ -120,5 +118,4 @@ def memory(gigabytes, largest_batch, rng):
             fail(f"{shown} is {batch:,}, about four times too many. A float32 has more than one byte.")
         if one * batch > space * (1 + 1e-12):
             fail(f"{shown} is {batch:,}, which does not fit: it needs {one * batch:.2f} GB.")
-        if one * (batch + 1) < space * (1 - 1e-12):
-            fail(f"{shown} is {batch:,}, but one more would still fit.")
+        fail(f"{shown} is {batch:,}, but one more would fit.", when=one * (batch + 1) < space * (1 - 1e-12))

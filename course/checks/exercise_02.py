@@ -72,8 +72,7 @@ def blur(function, rng):
         sheet, inside, edge = f"A sheet of {level} everywhere becomes", answer[1:-1, 1:-1], answer[0, 0]
         if (inside != level).any():
             fail(f"{sheet} {inside[0, 0]:g} inside. Nine pixels are more than a uint8 can hold: an overflow.")
-        if (answer != level).any():
-            fail(f"{sheet} {edge:g} at the edge. What stands in for the missing pixels?")
+        fail(f"{sheet} {edge:g} at the edge. What fills in missing pixels?", when=(answer != level).any())
     for level in (14, 200):
         dot = np.zeros((7, 7), dtype="uint8")
         dot[3, 3] = level
@@ -100,18 +99,14 @@ def kernel(weights):
     weights = as_array(weights, (3, 3), "The kernel")
     blank, nothing = weights.sum(), 1e-9 * np.abs(weights).max()
     left, middle, right = blank - weights.sum(axis=0)
-    if not weights.any():
-        fail("A kernel of zeros sees nothing at all.")
-    if abs(blank) > nothing:
-        fail(f"On blank paper the output is {blank:g}, not 0.")
+    fail("A kernel of zeros sees nothing at all.", when=not weights.any())
+    fail(f"On blank paper the output is {blank:g}, not 0.", when=abs(blank) > nothing)
     for output, place in zip(blank - weights.sum(axis=1), ("upper", "middle", "lower")):
-        if abs(output) > nothing:
-            fail(f"A horizontal stroke under the {place} row gives {output:g}, not 0.")
+        fail(f"A horizontal stroke in the {place} row gives {output:g}, not 0.", when=abs(output) > nothing)
     outputs = f"A vertical stroke gives {left:g}, {middle:g}, {right:g} under left, middle, right column."
     if middle < min(left, right):
         fail(f"{outputs} Think about the sign: ink is 0, so the weights that count are those beside it.")
-    if middle <= max(left, right):
-        fail(f"{outputs} To one side it should not be as large as under the middle.")
+    fail(f"{outputs} To one side it should be smaller than in the middle.", when=middle <= max(left, right))
     return f"Left, middle, right: {left:g}, {middle:g}, {right:g}."
 
 

@@ -56,8 +56,7 @@ def pool(function, rng):
 def _built(build, inputs: tuple, outputs: int):
     """The Keras model that a student's function builds, with its input and output of these shapes."""
     shown, model = call(build)
-    if not isinstance(model, keras.Model):
-        fail(f"{shown} should return a Keras model, not {brief(model)}.")
+    fail(f"{shown} should return a Keras model, not {brief(model)}.", when=not isinstance(model, keras.Model))
     if model.input_shape != (None, *inputs) or model.output_shape != (None, outputs):
         shapes = f"from {model.input_shape} to {model.output_shape}"
         fail(f"{shown} leads {shapes}, and should lead from {(None, *inputs)} to {(None, outputs)}.")
@@ -68,8 +67,7 @@ def _built(build, inputs: tuple, outputs: int):
 def mend(build, rng):
     """A function that returns a compiled classifier, by how outputs and loss go together."""
     model = _built(build, (28, 28, 1), 10)
-    if not getattr(model, "compiled", False):
-        fail("The model is not compiled.")
+    fail("The model is not compiled.", when=not getattr(model, "compiled", False))
     widths = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     if min(widths, default=10) < 10:
         fail(f"A dense layer has {min(widths)} unit(s): a bottleneck for all that is seen in the image.")
@@ -156,6 +154,5 @@ def budget(build):
             fail(f"{total:,} {kind} are more than {allowed:,}. The layer {name} has {spent[name]:,} of them.")
         totals.append(f"{total:,} {kind}")
     seen = _field(network)
-    if seen < 30:
-        fail(f"A number before the flattening sees {seen} pixels, not 30. Strides and pooling make it more.")
+    fail(f"Before flattening a number sees {seen} pixels, not 30. Strides and pooling add.", when=seen < 30)
     return f"{', '.join(totals)}, and each number sees {seen} pixels."

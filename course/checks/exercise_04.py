@@ -26,8 +26,7 @@ def balanced(function, rng):
         truth = rng.integers(0, 5, size=40)
         predicted = np.where(rng.random(40) < 0.6, truth, rng.integers(0, 5, size=40))
         value = ask(truth, predicted)
-        if not 0 <= value <= 1:
-            fail(f"It gives {value:g}, which is no share.")
+        fail(f"It gives {value:g}, which is no share.", when=not 0 <= value <= 1)
         copied = truth == truth[0]
         copies = (np.append(each, each[copied]) for each in (truth, predicted))
         if not np.isclose(value, ask(*copies)):
@@ -56,17 +55,14 @@ def read_one(function, rng):
             answer = call(function, SimpleNamespace(predict=predict), np.ones((8, 6, 1)), names)[1]
         character, chance = as_tuple(answer, 2, "It should return two things, a character and a probability")
         chance = np.asarray(chance, dtype=float)
-        if chance.size != 1:
-            fail(f"The probability should be one number, but has shape {chance.shape}.")
+        fail(f"The probability should be one number, but has shape {chance.shape}.", when=chance.size != 1)
         return character, chance.item()
 
     logits = rng.permutation([3.0, 0.5, 0.0, -1.0, -2.0, 1.5])
     character, chance = ask(logits)
     largest = names[int(np.argmax(logits))]
-    if character != largest:
-        fail(f"It reads {character!r}, where the largest logit belongs to {largest!r}.")
-    if not 0 <= chance <= 1:
-        fail(f"The probability is {chance:.3g}: that is the logit, not a probability.")
+    fail(f"It reads {character!r}; the largest logit belongs to {largest!r}.", when=character != largest)
+    fail(f"The probability is {chance:.3g}: that is the logit, not a probability.", when=not 0 <= chance <= 1)
     # Of two classes with all others hopeless, the odds are the exponential of the difference.
     gap, two = rng.uniform(0.5, 2), np.full(6, -60.0)
     two[[1, 4]] = [gap, 0]

@@ -49,8 +49,7 @@ def rate(function, rng):
         steps = np.diff(np.log(rates)) / np.diff(u)
         if not np.allclose(steps, steps[0], rtol=1e-4):
             fail("Equal steps in u should multiply the rate by equal factors, and they do not.")
-        if not np.isclose(top, high, rtol=1e-6):
-            fail(f"As u nears 1, {shown} nears {top:.3g}.")
+        fail(f"As u nears 1, {shown} nears {top:.3g}.", when=not np.isclose(top, high, rtol=1e-6))
 
 
 @task(3, "how many trials")
@@ -62,8 +61,7 @@ def budget(function):
 
     for share, chance in itertools.product((0.3, 0.2, 0.1, 0.05, 0.02, 0.5), (0.5, 0.8, 0.9, 0.95, 0.99)):
         shown, value = number_from(function, share, chance)
-        if value != int(value) or value < 0:
-            fail(f"{shown} is {value:g}, and should be a whole number of trials.")
+        fail(f"{shown} is {value:g}, not a whole number of trials.", when=value != int(value) or value < 0)
         if found(value) >= chance - 1e-12 and (value == 0 or found(value - 1) < chance - 1e-12):
             continue
         if value == int(np.ceil(chance / share)):
@@ -91,8 +89,7 @@ def leak(function, rng):
         value = as_number(value, "The deviance")
         if setting == names[leaked]:
             fail("The test set chooses. Then it can no longer judge: its score was picked for being small.")
-        if setting == names[lucky]:
-            fail("One lucky seed decides. That setting is poor from every other seed.")
+        fail("One lucky seed decides. The setting is poor from every other.", when=setting == names[lucky])
         if setting != names[honest]:
             fail(f"It chooses {setting!r}. By its mean on the set for choosing, {names[honest]!r} is better.")
         mistakes = {

@@ -87,11 +87,9 @@ def _build(function, channels: int, filters: int, stride: int) -> tuple[keras.Mo
     x = keras.Input((8, 8, channels))
     shown, y = call(function, x, filters, stride, on_copies=False)  # a copy belongs to no graph
     shown += f" with {channels} channels in x"
-    if not isinstance(y, keras.KerasTensor):
-        fail(f"{shown} should return a Keras tensor, not {brief(y)}.")
+    fail(f"{shown} should return a Keras tensor, not {brief(y)}.", when=not isinstance(y, keras.KerasTensor))
     wanted = (None, -(-8 // stride), -(-8 // stride), filters)
-    if y.shape != wanted:
-        fail(f"{shown} returns shape {y.shape}, not {wanted}. Which convolutions take the stride?")
+    fail(f"{shown} has shape {y.shape}, not {wanted}. Which layers take the stride?", when=y.shape != wanted)
     model = keras.Model(x, y)
     threes = _convolutions(model, 3)
     for layer in threes:
@@ -103,8 +101,7 @@ def _build(function, channels: int, filters: int, stride: int) -> tuple[keras.Mo
 def block(function, rng):
     """A function (x, filters, stride) -> Keras tensor, by what it does when its kernels are 0."""
     plain, threes = _build(function, 4, 4, 1)
-    if len(threes) != 2:
-        fail(f"It has {len(threes)} convolutions with kernel 3 and should have two.")
+    fail(f"It has {len(threes)} convolutions with kernel 3 and should have two.", when=len(threes) != 2)
     if _convolutions(plain, 1):
         fail("With equal shapes the shortcut should be the input itself, so that a signal passes unchanged.")
     norms = [layer for layer in plain.layers if isinstance(layer, keras.layers.BatchNormalization)]
@@ -113,8 +110,7 @@ def block(function, rng):
     images = rng.normal(size=(2, 8, 8, 4)).astype("float32")
     out = plain.predict(images, verbose=0)
     zeros, passed = "With kernels of zero", np.maximum(images, 0)
-    if not out.any():
-        fail(f"{zeros} nothing comes through. Where is the shortcut?")
+    fail(f"{zeros} nothing comes through. Where is the shortcut?", when=not out.any())
     if np.allclose(out, images, atol=1e-4):
         fail(f"{zeros} negative values come out too. The last ReLU stands before the sum, not after it.")
     if not np.allclose(out, passed, atol=1e-4):
@@ -126,8 +122,7 @@ def block(function, rng):
         kernel[1, 1] = sign * np.eye(4)
         layer.set_weights([kernel])
     out = plain.predict(images, verbose=0)
-    if np.abs(out).max() < 0.1:
-        fail("There is no ReLU between the two convolutions. Without it they are one linear map.")
+    fail("No ReLU between the two convolutions makes them one linear map.", when=np.abs(out).max() < 0.1)
     if not np.allclose(out, passed, atol=0.05):
         fail("Between the two convolutions stands something else than a batch normalisation and a ReLU.")
     for channels, filters, stride in ((4, 6, 1), (4, 4, 2), (4, 8, 2)):
@@ -135,8 +130,7 @@ def block(function, rng):
         ones = _convolutions(wide, 1)
         if len(ones) != 1 or ones[0].use_bias:
             fail("Where shapes differ, the shortcut should be one 1 × 1 convolution without bias.")
-        if not wide.predict(images, verbose=0).any():
-            fail("Where shapes differ, nothing comes through the shortcut.")
+        fail("Where shapes differ, nothing comes through.", when=not wide.predict(images, verbose=0).any())
 
 
 @task(5, "score as the contest did")

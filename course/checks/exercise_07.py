@@ -52,18 +52,13 @@ def freeze(function, rng):
         upper = [free["head"], *(free[f"conv{k}"] for k in range(number + 1, 5))]
         norms = any(free[f"norm{k}"] for k in range(1, 5))
         sizes = [weight.numpy().size for weight in model.trainable_weights]
-        if lower and not any(upper):
-            fail(f"{shown} freezes the wrong side: the layers above {name} and not those below.")
-        if lower:
-            fail(f"{shown} leaves layers below {name} free.")
-        if norms:
-            fail(f"{shown} leaves a BatchNormalization free. It must not train, wherever it stands.")
+        fail(f"{shown} freezes the wrong side: above {name}, not below.", when=lower and not any(upper))
+        fail(f"{shown} leaves layers below {name} free.", when=lower)
+        fail(f"{shown} leaves a BatchNormalization free. It must not train, wherever it stands.", when=norms)
         if asleep and not all(upper):
             fail(f"{shown} leaves asleep what was frozen before. What shall train has to be woken up.")
-        if not all(upper):
-            fail(f"{shown} freezes layers above {name}.")
-        if not free[name]:
-            fail(f"{shown} freezes {name} itself. Only what lies below it shall freeze.")
+        fail(f"{shown} freezes layers above {name}.", when=not all(upper))
+        fail(f"{shown} freezes {name} itself. Only what lies below it shall freeze.", when=not free[name])
         mistakes = {"That is the number of arrays. Count the numbers in them.": len(sizes)}
         otherwise = f"It freezes rightly, and {sum(sizes):,} numbers can still train."
         expect(shown, value, sum(sizes), mistakes, otherwise)
@@ -96,10 +91,8 @@ def folds(function, rng):
         shown, answer = call(function, remember, X, y, split, on_copies=False)
         if seen_again:
             fail(f"Row {seen_again[0]} was predicted by a model that had seen it.")
-        if len(set(asked)) < n:
-            fail(f"{n - len(set(asked))} of {n} rows are never predicted.")
-        if len(asked) > n:
-            fail(f"Some rows are predicted more than once: {len(asked)} predictions of {n} rows.")
+        fail(f"{n - len(set(asked))} of {n} rows are never predicted.", when=len(set(asked)) < n)
+        fail(f"Rows are predicted more than once: {len(asked)} predictions of {n} rows.", when=len(asked) > n)
         by_fold = "The predictions come in the order of the folds. Put them into the order of the rows."
         otherwise = "Some predictions are not those that the model gave for these rows."
         expect("", as_array(answer, (n,), shown), wanted, {by_fold: wanted[np.array(asked)]}, otherwise)
@@ -112,16 +105,14 @@ def limit(function):
     for (right, n), level in itertools.product(cases, (0.025, 0.1)):
         shown, value = number_from(function, right, n, level)
         shown += f" is {value:.4f}"
-        if not 0 <= value <= 1:
-            fail(f"{shown}, which is no accuracy. The normal approximation fails for small numbers.")
+        fail(f"{shown}, no accuracy. The normal approximation fails for so few.", when=not 0 <= value <= 1)
 
         def is_level(k: int) -> bool:
             return abs(at_least(k, n, value) - level) < 0.02 * level + 1e-4
 
         if is_level(right):
             continue
-        if value > right / n + 1e-9:
-            fail(f"{shown}, above the share that was right: an upper limit.")
+        fail(f"{shown}, above the share that was right: an upper limit.", when=value > right / n + 1e-9)
         if right < n and is_level(right + 1):
             fail(f"{shown}, where more than {right} right have that probability. We ask for so many or more.")
         if right == n and value > 0.999:
@@ -129,8 +120,7 @@ def limit(function):
         chance = f"{right} or more right answers have the probability {at_least(right, n, value):.4f}"
         fail(f"{shown}, and there {chance}, not {level}. (The normal approximation does not do here.)")
     shown, nothing = number_from(function, 0, 12, 0.05)
-    if not np.isclose(nothing, 0, atol=1e-4):
-        fail(f"With nothing right it promises {nothing:.3f}.")
+    fail(f"With nothing right it promises {nothing:.3f}.", when=not np.isclose(nothing, 0, atol=1e-4))
 
 
 @task(5, "another portfolio")
@@ -142,7 +132,6 @@ def mix(function, rng):
         likely = [rng.dirichlet(np.ones(classes) + 6 * np.eye(classes)[k]) for k in range(classes)]
         table = np.array([rng.multinomial(*each) for each in zip(rows, likely)]) + np.eye(classes, dtype=int)
         shares = rng.dirichlet(np.ones(classes))
-        shown, value = number_from(function, table, shares)
         # Rewrite the table for a million photos in the new mix; then count who is right.
         anew = np.array([row * (share * 1e6 / sum(row)) for row, share in zip(table, shares)])
         right = anew.trace() / anew.sum()
@@ -155,7 +144,7 @@ def mix(function, rng):
             "You divide by the columns, by what photos were taken for. How well a class is recognised "
             "stands in its row.": turned.trace(),
         }
-        expect(shown, value, right, mistakes, f"In the new mix a share of {right:.4f} would be right.")
+        otherwise = f"In the new mix a share of {right:.4f} would be right."
+        expect(*number_from(function, table, shares), right, mistakes, otherwise)
     perfect = np.diag(rng.integers(1, 9, size=4))
-    faultless = number_from(function, perfect, np.full(4, 0.25))
-    expect(*faultless, 1, {}, "Without errors it should be 1 in every mix.", rtol=1e-5)
+    expect(*number_from(function, perfect, np.full(4, 0.25)), 1, {}, "Without errors it should be 1.", 1e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import types
@@ -26,10 +28,12 @@ from course.checks import (
 
 import IPython
 import matplotlib
+import nbformat
 import numpy as np
 import pytest
 
-from tests.exercise_runs import REPOSITORY
+from render.client import NotebookClient
+from tests.exercise_runs import REPOSITORY, errors
 
 
 @task(7, "an example")
@@ -42,7 +46,8 @@ def example(answer):
 
 def test_a_check_praises_once_and_returns_nothing(capsys):
     assert example(3) is None
-    assert capsys.readouterr().out == "✓ Task 7, an example: right. Nicely done.\n"
+    said = "✓ Task 7, an example: right. Nicely done.\n1 of 1 tasks done.\n"
+    assert capsys.readouterr().out == said
 
 
 def test_a_check_that_asks_for_it_draws_the_same_numbers_in_every_run(capsys):
@@ -52,7 +57,7 @@ def test_a_check_that_asks_for_it_draws_the_same_numbers_in_every_run(capsys):
 
     draws(1)
     draws(1)
-    first, again = capsys.readouterr().out.splitlines()
+    first, _, again, _ = capsys.readouterr().out.splitlines()
     assert first == again and first.startswith("✓ Task 1, draws: right. 1 0.")
 
 
@@ -65,10 +70,114 @@ def test_every_kind_of_blank_is_called_blank(blank):
 def test_the_message_replaces_the_traceback():
     with pytest.raises(CheckFailed) as problem:
         example(-1)
-    assert str(problem.value) == "Task 7, an example: It should be positive."
-    assert problem.value._render_traceback_() == ["✗ Task 7, an example: It should be positive."]
+    assert str(problem.value).splitlines()[0] == "Task 7, an example: It should be positive."
+    shown = problem.value._render_traceback_()
+    assert shown[0] == "✗ Task 7, an example: It should be positive." and len(shown) == 2
     long = CheckFailed("word " * 60)._render_traceback_()
     assert len(long) > 1 and max(map(len, long)) <= 88
+
+
+@pytest.fixture
+def three(monkeypatch):
+    """The checks of three tasks, each of which wants a function that gives True."""
+    monkeypatch.setattr(checks, "_done", {})
+
+    def of(number):
+        return task(number, "a question")(lambda function: fail("No.", when=not call(function)[1]))
+
+    return {number: of(number) for number in (1, 2, 3)}
+
+
+def said_by(check, answer, capsys):
+    try:
+        check(answer)
+    except CheckFailed as problem:
+        return capsys.readouterr().out + "\n".join(problem._render_traceback_())
+    return capsys.readouterr().out.rstrip("\n")
+
+
+def test_every_check_says_how_many_tasks_are_done(three, capsys):
+    """Also when a task that was solved is broken again, in any order."""
+    right, wrong = (lambda: True), (lambda: False)
+    for number, answer, progress in (
+        (2, right, "1 of 3 tasks done; left: 1, 3."),
+        (1, ..., "1 of 3 tasks done; left: 1, 3."),
+        (1, right, "2 of 3 tasks done; left: 3."),
+        (3, right, "3 of 3 tasks done."),
+        (3, right, "3 of 3 tasks done."),
+        (2, wrong, "2 of 3 tasks done; left: 2."),
+        (1, ..., "1 of 3 tasks done; left: 1, 2."),
+    ):
+        assert said_by(three[number], answer, capsys).splitlines()[-1] == progress
+
+
+def test_what_an_answer_prints_is_cut(three, capsys):
+    def chatty():
+        for k in range(256):
+            print("value", k)
+        sys.stderr.write("a warning " * 50)
+        return False
+
+    lines = said_by(three[1], chatty, capsys).splitlines()
+    assert lines[:2] == ["value 0", "value 1"] and len(lines) < 10
+    assert re.fullmatch(r"\[… [\d,]{5,} more characters that your answer printed\]", lines[6])
+    assert lines[7:] == ["✗ Task 1, a question: No.", "0 of 3 tasks done; left: 1, 2, 3."]
+
+    def endless_line():
+        print("x" * 100_000, end="")
+        sys.stderr.write("y" * 100_000)
+        return True
+
+    said = said_by(three[1], endless_line, capsys)
+    assert len(said) < 1_000 and "\n[… 199,400 more characters" in said
+    assert said_by(three[1], lambda: print("a") or print("b", end="") or True, capsys).splitlines()[:2] == [
+        "a",
+        "b",
+    ]
+
+    def lengthy():
+        raise ValueError("word " * 10_000)
+
+    assert len(said_by(three[1], lengthy, capsys)) < 1_000
+
+
+def test_a_notebook_says_in_a_line_what_is_missing_and_that_it_was_interrupted():
+    """In a kernel: after a restart, within an answer, and with an interrupt in the midst of a check."""
+    head = "from course.checks import exercise_01 as check\n\n"
+    cells = {
+        "restart": f"{head}check.brighten(brighten)\n",
+        "own": "brighten = brihgten",
+        "imports": f"import numpy as np\n{head}",
+        "answer": "def brighten(image, amount):\n    return imgae + amount",
+        "within": f"{head}check.brighten(brighten)",
+        "noisy": "import warnings\ndef brighten(image, amount):\n"
+        "    [(print(k), warnings.warn(f'{k}')) for k in range(256)]\n    return image",
+        "noise": f"{head}check.brighten(brighten)",
+        "later": f"{head}print('so far')\nprint(softmax)",
+        "interrupting": "import os, signal, time\ndef brighten(image, amount):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(9)",
+        "interrupted": f"{head}check.brighten(brighten)",
+        "after": "1",
+    }
+    if os.name == "nt":
+        del cells["interrupting"], cells["interrupted"]
+    read = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells.values()])
+    NotebookClient(read, timeout=100, allow_errors=True).execute(cwd=REPOSITORY)
+    shown = {
+        name: [re.sub(r"\x1b\[[\d;]*m", "", "\n".join(each.traceback)) for each in errors(cell)]
+        for name, cell in zip(cells, read.cells)
+    }
+    assert shown["restart"] == ["✗ Run the cells above first (brighten is missing)."]
+    assert "name 'brihgten' is not defined" in shown["own"][0] and "✗" not in shown["own"][0]
+    assert "NameError: name 'imgae' is not defined" in shown["within"][0].replace("\n", " ")
+    noise = read.cells[list(cells).index("noise")].outputs
+    streams = [each.text for each in noise if each.output_type == "stream"]
+    assert len(streams) == 1 and len(streams[0].splitlines()) < 9 and "more characters" in streams[0]
+    assert shown["noise"][0].startswith("✗ Task 3, the bug: ")
+    assert shown["later"] == ["✗ Run the cells above first (softmax is missing)."]
+    if "interrupted" in cells:
+        assert shown["interrupted"] == ["✗ Task 3, the bug: interrupted."]
+    assert not shown["after"]
 
 
 def test_call_protects_its_arguments_and_names_what_went_wrong():
@@ -169,9 +278,19 @@ def test_counts_are_whole():
 def test_equal_answers_have_equal_hashes():
     assert digest("q", 3) == digest("q", 3.0) == digest("q", np.int64(3))
     assert digest("q", " Yes ") == digest("q", "yes") != digest("q", True)
-    assert digest("q", (1, "B")) == digest("q", [1, "b"]) == digest("q", np.array([1, "b"]))
-    assert digest("q", {"a": 1, "b": 2}) == digest("q", {"b": 2, "a": 1})
     assert digest("q", 3) != digest("other", 3), "the name is the salt"
+
+
+def test_hashes_go_by_six_digits():
+    assert digest("q", 0.1 + 0.2) == digest("q", 0.3)
+    assert digest("q", 1.23456) != digest("q", 1.23457)
+
+
+def test_the_guide_s_command_prints_a_hash():
+    guide = (REPOSITORY / "exercises" / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"`\.venv/bin/python -c \"(.+?)\"`", guide)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    assert done.stdout.split() == [digest("discount", 40)], done.stderr
 
 
 def test_compare_hints_at_known_mistakes():
@@ -183,32 +302,10 @@ def test_compare_hints_at_known_mistakes():
         compare("q", 6, right, {wrong: "One too many."}, "Count again.")
 
 
-def test_hashes_for_authors():
-    done = subprocess.run(
-        [sys.executable, "-m", "course.checks", "q", "4", "yes", "(1, 2)"],
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-        encoding="utf-8",
-    )
-    expected = [
-        f"{digest('q', answer)} {text}" for answer, text in ((4, "4"), ("yes", "yes"), ((1, 2), "(1, 2)"))
-    ]
-    assert done.stdout.splitlines() == expected, done.stderr
-    assert subprocess.run(
-        [sys.executable, "-m", "course.checks"], capture_output=True, cwd=REPOSITORY
-    ).returncode
-
-
 def test_checks_need_no_keras():
     """An exercise on tensors starts at once: importing its checks brings neither Keras nor torch."""
     code = "import sys, course.checks.exercise_01\nsys.exit(bool({'keras', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
-
-
-def test_no_hash_is_lost():
-    assert checks.normal_form(0.1 + 0.2) == checks.normal_form(0.3)
-    assert checks.normal_form(1.23456) != checks.normal_form(1.23457)
 
 
 def test_explore_without_widgets_draws_once_and_says_how_to_go_on(capsys, monkeypatch):

@@ -20,6 +20,7 @@ import nbformat
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from jupyter_client.manager import start_new_kernel
 
 from render.colab import BADGE, Repository
 from render.project import Project
@@ -51,8 +52,9 @@ def test_badge_opens_this_notebook(path):
     repository = Repository.of(project())
     name = path.relative_to(REPOSITORY).as_posix()
     read = nbformat.read(path, as_version=4)
-    badge = re.fullmatch(r"\[!\[Open in Colab\]\((.+?)\)\]\((.+)\)", read.cells[0].source)
-    assert badge, "the first cell is no badge"
+    first = r"\[!\[Open in Colab\]\((.+?)\)\]\((.+)\)\n\nOn Colab, .*\*File > Save a copy in Drive\*.*"
+    badge = re.fullmatch(first, read.cells[0].source)
+    assert badge, "the first cell is no badge with the advice to save a copy"
     assert (path.parent / badge[1]).resolve() == REPOSITORY / BADGE
     assert badge[2] == repository.colab(name)
     inside = unquote(badge[2]).split(f"/blob/{repository.ref}/")[1]
@@ -68,7 +70,7 @@ def test_every_lecture_and_exercise_has_a_notebook():
 
 
 def test_address_stands_in_one_place():
-    """Only _quarto.yml names the repository; what is generated from it does, and nothing else."""
+    """Only course.yml names the repository; what is generated from it does, and nothing else."""
     repository = Repository.of(project())
     listed = subprocess.run(
         ["git", "grep", "-lF", repository.url],
@@ -79,7 +81,7 @@ def test_address_stands_in_one_place():
     ).stdout.split()
     generated = {path.relative_to(REPOSITORY).as_posix() for path in notebooks()}
     # The format of CITATION.cff has the address in it; it must be the same.
-    assert set(listed) - generated <= {"_quarto.yml", "CITATION.cff"}
+    assert set(listed) - generated <= {"course.yml", "CITATION.cff"}
     citation = (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
     assert f"repository-code: {repository.url}\n" in citation
 
@@ -149,13 +151,18 @@ def test_packages_with_odd_versions_constrain_nothing(monkeypatch):
         distribution(None, None),
     ]
     monkeypatch.setattr(colab.importlib.metadata, "distributions", lambda: found)
-    assert colab._installed() == ["build==2.1.0+cu12.post1.dev", "numpy==2.4.6", "torch==2.13.0+cpu"]
+    assert colab._installed() == {
+        "build": "build==2.1.0+cu12.post1.dev",
+        "numpy": "numpy==2.4.6",
+        "torch": "torch==2.13.0+cpu",
+    }
 
 
 @pytest.fixture
 def pip(monkeypatch):
     """What pip is asked to install, and what it answers: the words of each refusal, or nothing."""
     monkeypatch.setattr(colab, "NEEDED", {"os": "numpy", "no_such_module": "pillow", "nor_this": "scipy"})
+    monkeypatch.setattr(colab, "REPLACED", ())
     runs = []
     answers = {}
 
@@ -202,18 +209,91 @@ def test_without_a_network_one_sentence_says_so(pip):
     assert len(runs) == 1
 
 
-def test_the_cell_says_in_a_sentence_that_the_course_could_not_be_fetched(tmp_path):
-    cell = Repository.of(project()).setup()
-    code = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('google.colab')\n" + cell
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.{(tmp_path / 'none').as_uri()}.insteadOf",
-        "GIT_CONFIG_VALUE_0": Repository.of(project()).url,
-    }
-    done = run(sys.executable, code, tmp_path, environment)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert re.fullmatch(r"The course could not be fetched \(.+\): check the network.*\n", done.stderr)
+@pytest.fixture
+def old(pip, monkeypatch):
+    """A machine with another version of Keras than ours, installed and perhaps imported."""
+    runs, answers = pip
+
+    def of(installed, imported=None):
+        monkeypatch.setattr(colab, "NEEDED", {"os": "numpy"})
+        monkeypatch.setattr(colab, "REPLACED", ("keras",))
+        monkeypatch.setitem(sys.modules, "keras", imported and types.SimpleNamespace(__version__=imported))
+        here = colab._installed() | {"keras": f"keras=={installed}"}
+        monkeypatch.setattr(colab, "_installed", lambda: dict(here))
+        return runs, answers
+
+    return of
+
+
+@pytest.mark.parametrize("version", ["3.13.2", "3.9.0", "3.15.0", "2.19"])
+def test_what_is_too_old_is_replaced_and_named(old, capsys, monkeypatch, version):
+    runs, answers = old(version)
+    kept = []
+    run_pip = colab.subprocess.run
+
+    def listed(command, **options):
+        constraints = Path(command[command.index("--constraint") + 1]).read_text(encoding="utf-8")
+        kept.append([line.split("==")[0] for line in constraints.splitlines()])
+        return run_pip(command, **options)
+
+    monkeypatch.setattr(colab.subprocess, "run", listed)
+    answers["keras~"] = "ERROR: conflict"  # then any that is new enough
+    colab.prepare()
+    assert runs == [["keras~"], ["keras~"], ["keras>=3.15.1~"]] and "keras" not in kept[0] and "numpy" in kept[0]
+    said = capsys.readouterr().out
+    assert said.startswith(f"keras=={version} is too old for the course, so it is replaced.\n")
+    assert said.endswith("The course is ready.\n")
+
+
+@pytest.mark.parametrize("version", ["3.15.1", "3.16.0", "4.0.0"])
+def test_what_is_new_enough_stays(old, capsys, version):
+    runs, _ = old(version, imported=version)
+    colab.prepare()
+    assert not runs and capsys.readouterr().out == "The course is ready. Nothing had to be installed.\n"
+
+
+def test_what_was_imported_before_it_was_replaced_asks_for_a_restart(old, capsys):
+    """Also where the cell runs a second time without one."""
+    for installed in ("3.13.2", "3.15.1"):
+        old(installed, imported="3.13.2")
+        with pytest.raises(RuntimeError, match=r"^keras is still in use .* restart the session"):
+            colab.prepare()
+        assert "ready" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("could not read Username for 'https://github.com': terminal prompts disabled", "is private or not"),
+        ("repository 'https://github.com/a/b/' not found", "is private or not there, tell your lecturer"),
+        ("couldn't find remote ref v9", "has no version "),
+        ("unable to access 'https://github.com/': Could not resolve host: github.com", "check the network"),
+    ],
+)
+def test_the_cell_says_in_a_sentence_what_to_do_and_ends_run_all(tmp_path, said, advice):
+    """In a kernel, as a front end sends all cells at once: one line, and no later cell runs."""
+    git = tmp_path / ("git.bat" if os.name == "nt" else "git")
+    quoted = f"echo fatal: {said} 1>&2" if os.name == "nt" else f"cat >&2 <<'END'\nfatal: {said}\nEND"
+    git.write_text(f"{quoted}\nexit 128\n" if os.name == "nt" else f"#!/bin/sh\n{quoted}\nexit 128\n")
+    git.chmod(0o755)
+    colab_is_here = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('google.colab')\n"
+    cells = [colab_is_here + Repository.of(project()).setup(), "import course", "course.colab"]
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    manager, client = start_new_kernel(cwd=str(tmp_path), env=os.environ | {"PATH": path})
+    try:
+        sent = [client.execute(cell) for cell in cells]
+        replies = {}
+        while not replies.keys() >= {*sent}:
+            reply = client.get_shell_msg(timeout=60)
+            replies[reply["parent_header"]["msg_id"]] = reply["content"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    first, *later = (replies[each] for each in sent)
+    assert first["status"] == "error" and [each["status"] for each in later] == ["aborted", "aborted"]
+    (line,) = first["traceback"]
+    assert re.fullmatch(r"The course could not be fetched: [^\n]+\.", line)
+    assert advice in line and said in line
 
 
 def run(python, code, folder, environment):
@@ -263,12 +343,12 @@ def test_badge_follows_each_link_to_a_notebook():
 
 def test_badges_are_on_the_rendered_notes(tmp_path):
     """`python -m render` puts them on notes and not on slides."""
-    config = (REPOSITORY / "_quarto.yml").read_text(encoding="utf-8")
+    config = (REPOSITORY / "course.yml").read_text(encoding="utf-8")
     (tmp_path / "lectures").mkdir()
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "assets" / "images").mkdir(parents=True)
     (tmp_path / "assets" / "images" / "open-in-colab.svg").write_text("<svg/>", encoding="utf-8")
-    (tmp_path / "notebooks" / "01-a.ipynb").write_text("{}", encoding="utf-8")
+    (tmp_path / "notebooks" / "01-a.ipynb").write_text('{"cells": []}', encoding="utf-8")
     (tmp_path / "_quarto.yml").write_text(
         "project:\n  type: website\n  execute-dir: project\n  render: ['/lectures/*.qmd']\n"
         "  resources: ['notebooks/*.ipynb', 'assets/images/*.svg']\nwebsite:\n  title: T\n"

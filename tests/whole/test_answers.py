@@ -24,6 +24,7 @@ def test_checks_tell_right_from_wrong(source):
         right, blank = split_answer(answer.source)
         said = walk.attempt(right, check)
         assert re.match(r"✓ Task \d+, .+: right\.", said), f"{name}: the solution fails"
+        assert "beyond" not in said, f"{name}: {said}"
         with pytest.raises(CheckFailed) as problem:
             walk.attempt(blank, check)
         assert re.search("blank|three dots", str(problem.value)), f"{name}: {problem.value}"
