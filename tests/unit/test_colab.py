@@ -239,7 +239,9 @@ def test_what_is_too_old_is_replaced_and_named(old, capsys, monkeypatch, version
     monkeypatch.setattr(colab.subprocess, "run", listed)
     answers["keras~"] = "ERROR: conflict"  # then any that is new enough
     colab.prepare()
-    assert runs == [["keras~"], ["keras~"], ["keras>=3.15.1~"]] and "keras" not in kept[0] and "numpy" in kept[0]
+    assert (
+        runs == [["keras~"], ["keras~"], ["keras>=3.15.1~"]] and "keras" not in kept[0] and "numpy" in kept[0]
+    )
     said = capsys.readouterr().out
     assert said.startswith(f"keras=={version} is too old for the course, so it is replaced.\n")
     assert said.endswith("The course is ready.\n")
