@@ -88,14 +88,12 @@ class Chief(oracle_chief.OracleServicer):
         self.lines: list[str] = []  # all that was said
         self.folder, self.failure, self.started = directory / search.name, "", time.monotonic()
         self.ingredients = ingredients(search)
-        stored = self.folder / INGREDIENTS
+        stored, other = self.folder / INGREDIENTS, f"{self.folder} holds the trials of another search"
         if (self.folder / "oracle.json").exists():
             before = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {}
             if differ := _differences(before, self.ingredients):
-                raise TuningError(
-                    f"{self.folder} holds the trials of another search: they differ in {differ}. "
-                    "Choose another directory, or undo the change."
-                )
+                advice = "Choose another directory, or undo the change."
+                raise TuningError(f"{other}: they differ in {differ}. {advice}")
         with contextlib.redirect_stdout(None):
             self.tuner = search.make_tuner(directory)
         super().__init__(self.tuner.oracle)
@@ -166,8 +164,9 @@ class Chief(oracle_chief.OracleServicer):
         words = trial.status.lower()
         if trial.status == "COMPLETED":
             best = oracle.get_best_trials(1)[0]
-            score = f"{oracle.objective.name} {trial.score:.4f}"
-            words = f"{score} (best {best.score:.4f}, trial {best.trial_id})"
+            words = (
+                f"{oracle.objective.name} {trial.score:.4f} (best {best.score:.4f}, trial {best.trial_id})"
+            )
         ended = sum(one.status in ("COMPLETED", "FAILED") for one in oracle.trials.values())
         self.say(f"trial {trial.trial_id} by {worker}: {words}; {ended} of {oracle.max_trials} done")
         return protos.get_service().EndTrialResponse()
@@ -306,27 +305,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tools.tune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    search = "the function that returns the Search; default: %(default)s"
-    out = "directory to work in and to go on in; default: a temporary one, deleted in the end"
-    kill = "kill the worker of this trial in its midst, such as 03, to see that the search goes on"
-    parser.add_argument("--search", default=DEFAULT, metavar="MODULE:FUNCTION", help=search)
-    parser.add_argument("--workers", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, help=out)
-    parser.add_argument("--kill", metavar="TRIAL", help=kill)
+    add = parser.add_argument
+    add("--search", default=DEFAULT, metavar="MODULE:FUNCTION", help="what returns it; default: %(default)s")
+    add("--workers", type=int, default=2, help="default: %(default)s")
+    add("--out", type=Path, help="directory to work and to go on in; default: a temporary one")
+    add("--kill", metavar="TRIAL", help="kill the worker of this trial, such as 03, to see the search go on")
     options = parser.parse_args(arguments)
     if options.workers < 1:
         parser.error(f"a search needs at least one worker, not {options.workers}")
     missing = [name for name in VARIABLES if not os.environ.get(name)]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if 0 < len(missing) < len(VARIABLES):
-            all_three = f"a chief or worker needs all three of {', '.join(VARIABLES)}"
-            raise TuningError(f"{' and '.join(missing)} must be set as well: {all_three}.")
-        if missing:
+        if not missing:
+            join(find_search(options.search), options.out)
+        elif len(missing) == len(VARIABLES):
             both(options.search, options.out, options.workers, options.kill)
         else:
-            join(find_search(options.search), options.out)
-    except (TuningError, ValueError) as error:
+            all_three = f"a chief or worker needs all three of {', '.join(VARIABLES)}"
+            raise TuningError(f"{' and '.join(missing)} must be set as well: {all_three}.")
+    except (TuningError, ValueError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

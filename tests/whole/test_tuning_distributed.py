@@ -316,11 +316,14 @@ def test_wrong_searches_are_named(spec_text, word):
         find_search(spec_text)
 
 
-def test_the_command_names_what_is_wrong(monkeypatch, capsys):
+def test_the_command_names_what_is_wrong(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(tune.signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit):
         tune.main(["--workers", "0"])
     assert "at least one worker" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert tune.main(["--out", str(tmp_path / "file")]) == 1
+    assert "exists" in (said := capsys.readouterr().err) and "file'" in said
     as_worker(monkeypatch, 1)
     monkeypatch.delenv("KERASTUNER_ORACLE_PORT")
     assert tune.main([]) == 1
