@@ -12,7 +12,7 @@ import pytest
 
 from tools.handwriting import StrokeDataError, archive, compare, generate, person
 from tools.handwriting.__main__ import main
-from tools.handwriting.pens import draw
+from tools.handwriting.scan import draw
 from tools.handwriting.strokes import STROKES, load_template
 from tools.handwriting.template import BENT, HENG, ROLES, SHU
 from tools.handwriting.writers import make_learner, make_writer, write
@@ -260,7 +260,7 @@ def test_characters_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (None, "does not exist"),
+        (None, "No such file"),
         ("", "Cannot read"),
         ('{"medians": [[[0, 0]', "Cannot read"),
         ("[]", "Cannot read"),

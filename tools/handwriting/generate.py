@@ -15,8 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tools.casia.layout import whole_folder
-from tools.handwriting.pens import draw
-from tools.handwriting.scan import SCANS, expose, page
+from tools.handwriting.scan import SCANS, draw, expose, page
 from tools.handwriting.strokes import STROKES, load_template, read_medians
 from tools.handwriting.template import Template
 from tools.handwriting.writers import Writer, make_learner, make_writer, write

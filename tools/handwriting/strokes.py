@@ -38,13 +38,9 @@ def read_medians(path: Path) -> list[np.ndarray]:
     """
     try:
         strokes = [np.array(stroke, float) for stroke in json.loads(path.read_text("utf-8"))["medians"]]
-    except FileNotFoundError:
-        raise StrokeDataError(
-            f"There are no stroke data for '{path.stem}': {path} does not exist. Give --strokes a "
-            "folder of hanzi-writer-data JSON files that has this character."
-        ) from None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise StrokeDataError(f"Cannot read the medians of {path}: {error}.") from None
+        advice = "Give --strokes a folder of hanzi-writer-data JSON files that has this character."
+        raise StrokeDataError(f"Cannot read the medians of {path}: {error}. {advice}") from None
     for number, stroke in enumerate(strokes, start=1):
         listed = stroke.shape[1:] == (2,) and np.ptp(stroke, axis=0).any()
         if not listed or not np.abs(stroke).max() < 4096:  # nor is nan
@@ -283,25 +279,13 @@ def printed_template(character: str, medians: list[np.ndarray]) -> Template:
     close = [_dense(stroke, 12.0)[0] for stroke in strokes]
     apart = np.array([[cdist(one, other).min() for other in close] for one in close])
     boxes = _find_boxes(strokes, kind)
-    parts, roles = _components(_Strokes(close, apart, np.array(kind), np.array(length), boxes))
-    return Template(
-        character=character,
-        points=points,
-        stroke=number,
-        along=np.concatenate(along),
-        corner=np.concatenate(corners),
-        first=first,
-        last=last,
-        hook=np.array(hook),
-        kind=np.array(kind),
-        free=(away.min(axis=1) > 62.0).reshape(2, -1).T,
-        outer=np.array(outer),
-        length=np.array(length),
-        parts=parts,
-        role=roles,
-        boxes=boxes,
-        by_hand=np.zeros_like(points),
-    )
+    kind, length = np.array(kind), np.array(length)
+    parts, roles = _components(_Strokes(close, apart, kind, length, boxes))
+    of_points = {"stroke": number, "along": np.concatenate(along), "corner": np.concatenate(corners)}
+    of_points |= {"points": points, "by_hand": np.zeros_like(points)}
+    of_strokes = {"first": first, "last": last, "hook": np.array(hook), "kind": kind, "length": length}
+    of_strokes |= {"free": (away.min(axis=1) > 62.0).reshape(2, -1).T, "outer": np.array(outer)}
+    return Template(character, **of_points, **of_strokes, parts=parts, role=roles, boxes=boxes)
 
 
 @cache
