@@ -5,7 +5,7 @@ Aim: 500 images a second with two.
 
 from course.characters import CHARACTERS
 
-from benchmarks._common import seconds, show
+from benchmarks._common import options, seconds, show
 from tools.handwriting.generate import perform, plan
 
 IMAGES = len(CHARACTERS) * 100
@@ -13,6 +13,7 @@ IMAGES = len(CHARACTERS) * 100
 
 def main() -> None:
     """Print the table."""
+    options(__doc__)
     tasks, rows = plan(CHARACTERS, 100, 0, seed=1), []
     for workers, aim in ((1, None), (2, 500)):
         taken = seconds(lambda: [None for _ in perform(tasks, workers)])

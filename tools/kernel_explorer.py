@@ -6,6 +6,7 @@ Pages opened from disk may not fetch a file and may not read the pixels of an im
 levels travel inside a script. `tests/unit/test_kernel_explorer_photo.py` fails when the photo has changed.
 """
 
+import argparse
 import base64
 import hashlib
 import json
@@ -39,5 +40,6 @@ def script(path: Path = PHOTO) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tools.kernel_explorer", description=__doc__).parse_args()
     write_whole(SCRIPT, script())
     print(f"{SCRIPT.name}: {SCRIPT.stat().st_size / 1000:.0f} kB", file=sys.stderr)

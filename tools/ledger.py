@@ -220,8 +220,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--write", nargs="?", const="", metavar="FOLDER", help=write)
     options = parser.parse_args(arguments)
     speak_utf8()
-    for name in [] if options.write is None else write_hashes(options.write):
-        print(f"hash written: {name}")
+    if options.write is not None:
+        if not any(each.startswith(options.write) for item in load()[1] for each in patterns(item)):
+            parser.error(f"no item of {LEDGER} lies in {options.write}; name it as there, such as cache/")
+        for name in write_hashes(options.write):
+            print(f"hash written: {name}")
     found = problems()
     for problem in found:
         print(problem, file=sys.stderr)

@@ -15,6 +15,7 @@ title and what it shows, its alternative text, are taken from the ledger: write 
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import re
@@ -151,11 +152,15 @@ def with_photos(ledger: str, items: list[dict[str, str]]) -> str:
 
 def main() -> None:
     """Make photos, credits and ledger entries from the unpacked package that is named."""
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
+    how = {"description": __doc__, "formatter_class": argparse.RawDescriptionHelpFormatter}
+    parser = argparse.ArgumentParser(prog="python -m tools.photos", **how)
+    parser.add_argument("package", type=Path, help="the folder that dpkg-deb made")
+    folder = parser.parse_args().package / "usr/share/gcompris-qt/rcc"
+    if not folder.is_dir():
+        parser.error(f"{folder} does not exist; name the folder of the unpacked package")
     ledger = LEDGER.read_text(encoding="utf-8")
     known = {str(item["path"]): item for item in tomllib.loads(ledger)["item"]}
-    items = make_photos(Path(sys.argv[1]) / "usr/share/gcompris-qt/rcc", known)
+    items = make_photos(folder, known)
     write_whole(REPOSITORY / "data/photos/CREDITS.md", credits_page(items))
     write_whole(LEDGER, with_photos(ledger, items))
     print(f"{len(items)} photos. Now run: python -m tools.ledger --write")

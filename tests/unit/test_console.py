@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import shlex
 import subprocess
 import sys
@@ -42,3 +43,28 @@ def test_the_python_that_runs_is_named(monkeypatch, tmp_path) -> None:
     assert python("tools.teach", "a b") == quoted(sys.executable, "-m", "tools.teach", "a b")
     monkeypatch.chdir(tmp_path)
     assert python("tools.teach") == quoted(Path("my venv", "python"), "-m", "tools.teach")
+
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = [
+    path
+    for path in sorted((*(ROOT / "tools").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")))
+    if '__name__ == "__main__"' in path.read_text(encoding="utf-8") and path.name != "probe.py"
+]
+
+
+def test_every_command_reads_its_options_and_so_helps() -> None:
+    """One that looks at sys.argv itself, or not at all, does its work where somebody asks for help."""
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in COMMANDS}
+    assert len(texts) > 20
+    known = ("ArgumentParser(", "options(__doc__")
+    assert [name for name, text in texts.items() if not any(word in text for word in known)] == []
+
+
+@pytest.mark.parametrize("name", ["photos", "kernel_explorer"])
+def test_commands_without_options_help_and_write_nothing(name, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("course.store.files.write_whole", lambda *_: pytest.fail("it wrote a file"))
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "tools" / f"{name}.py"), run_name="__main__")
+    assert ended.value.code == 0 and f"python -m tools.{name}" in capsys.readouterr().out

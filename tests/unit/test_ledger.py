@@ -31,6 +31,16 @@ def test_the_command_agrees() -> None:
     assert re.fullmatch(r"\d+ items cover \d+ files of the repository\.\n", done.stdout)
 
 
+def test_a_folder_that_no_item_lies_in_is_named(capsys) -> None:
+    for folder in ("/nowhere", "./data"):
+        with pytest.raises(SystemExit) as ended:
+            ledger.main(["--write", folder])
+        assert (
+            ended.value.code == 2
+            and f"no item of {ledger.LEDGER} lies in {folder}" in capsys.readouterr().err
+        )
+
+
 def test_known_assets_are_seen_as_such() -> None:
     names = set(ledger.assets())
     assert {
