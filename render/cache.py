@@ -11,8 +11,10 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import stat
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +25,12 @@ from .execute import Execution, Step, environment
 from .files import write_atomically
 
 FOLDER = ".render-cache"
-IGNORED = frozenset({"__pycache__", "Thumbs.db", "desktop.ini", "node_modules", "_site", "_build", "_freeze"})
+# By-products of programs, whose coming and going means nothing.
+IGNORED = frozenset(
+    """__pycache__ Thumbs.db desktop.ini .DS_Store node_modules _site _build _freeze .git .venv .quarto
+    .render-cache .ipynb_checkpoints .ipython .jupyter .ruff_cache .pytest_cache .idea .vscode""".split()
+)
+PASSING = re.compile(r"\.(?:~lock|#|.+\.(?:sw[a-p]|[0-9a-f]{8})$)")  # of editors, and `write_atomically`
 # Folders of the system, whose files come and go with it; what they hold counts by packages or not at all.
 SYSTEM = tuple(
     os.path.join(folder, "")
@@ -106,7 +113,7 @@ def digest_of_files(paths: Iterable[Path]) -> str:
 
 
 def _files_in(folder: str, deep: bool = False) -> list[str]:
-    """Files and folders in a folder, hidden and by-product ones left out; with `deep`, all below it."""
+    """Files and folders in a folder, by-products left out; with `deep`, all below it."""
     found = []
     for parent, folders, files in os.walk(folder):
         found += [os.path.join(parent, name) for name in sorted([*files, *folders]) if not _ignored(name)]
@@ -115,7 +122,7 @@ def _files_in(folder: str, deep: bool = False) -> list[str]:
 
 
 def _ignored(name: str) -> bool:
-    return name.startswith(".") or name in IGNORED
+    return name in IGNORED or bool(PASSING.match(name))
 
 
 def _below(path: str, folder: str) -> tuple[str, ...] | None:
@@ -244,7 +251,7 @@ class Store:
 
     def key(self, steps: list[Step], figures: tuple) -> str:
         """The part of what a result depends on that is known before the cells run."""
-        packages = ("KERAS_", "MPL", "OMP_")  # variables that packages read
+        packages = ("KERAS_", "MPL", "OMP_", "TZ")  # variables that packages read
         return digest_of(
             {
                 "steps": [[each.source, each.allow_error, each.expressions] for each in steps],
@@ -252,6 +259,7 @@ class Store:
                 "environment": {
                     name: value for name, value in self.environment.items() if name.startswith(packages)
                 },
+                "clock": time.tzname,
                 "python": [platform.python_version(), platform.machine(), platform.system()],
                 "renderer": digest_of_files(EXECUTING),
             }
@@ -291,7 +299,7 @@ class Store:
         """
         ingredients = Ingredients.of(execution.record, self.root)
         manifest = ingredients.manifest(self)
-        used = execution.record["listed"] | execution.record["read"]
+        used = execution.record["listed"] | execution.record["read"] | execution.record["found"]
         for path in manifest:
             if not os.path.isfile(path) or path in execution.record["written"]:
                 continue

@@ -7,12 +7,14 @@ emits, so that one style sheet serves both engines.
 from __future__ import annotations
 
 import base64
+import html
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from .check import class_list
+from .check import APART, class_list
 from .execute import ANSI, setting
 from .project import PageFormat
 from .qmd import INLINE, VIDEO, Cell, Document, Markdown, inside_fences
@@ -20,9 +22,17 @@ from .qmd import INLINE, VIDEO, Cell, Document, Markdown, inside_fences
 IMAGE_SUFFIX = {"image/svg+xml": "svg"} | {f"image/{kind}": kind for kind in ("png", "jpeg", "gif", "webp")}
 MIME_ORDER = ["text/markdown", "text/html", *IMAGE_SUFFIX, "text/latex", "text/plain"]
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+# In maths what is no number is words, whose signs TeX has names for.
+PLAIN_NUMBER = re.compile(r"[-+\u2212]?(?:\d[\d.,]*|\.\d+)")
+TEX_SIGNS = re.compile(r"[\\^~_$%&#{}]")
+TEX_NAMES = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+WORDS_IN_MATHS = re.compile(r"\\(?:text[a-z]*|mbox)\{[^{}]*$")
+INSIDE_ATTRIBUTE = re.compile(r"\{[^{}\n]*?(?P<name>[\w-]+)=([\"'])(?:\\.|(?!\2).)*$")
+INSIDE_TAG = re.compile(r"<[A-Za-z][^<>]*$")
 BLOCK_HTML = re.compile(
     r"<(?:table|div|p|[uo]l|dl|pre|style|script|h\d|figure|details|section)\b", re.IGNORECASE
 )
+ESCAPED_SHORTCODE = re.compile(r"\{(\{\{+<.*?>\}\}+)\}")
 UNEXECUTED = re.compile(r"^(\s*`{3,})\{\{(\w+[^}]*)\}\}\s*$")
 NO_GLYPH = re.compile(r"Glyph \d+ .*missing from.*")
 
@@ -76,11 +86,13 @@ def _prose(document: Document, block: Markdown, executed: dict[str, Any] | None)
 
     def result(match: re.Match[str]) -> str:
         value = next(values)
-        if value["kind"] == "html" and BLOCK_HTML.search(value["value"]):
+        place = _place(match)
+        block_html = value["kind"] == "html" and (place or BLOCK_HTML.search(value["value"]))
+        if block_html or (value["kind"] == "latex" and place not in ("", "maths")):
             line = next(line for line in block.lines if match[0].splitlines()[0] in line.text)
-            message = f"`{value['expression']}` is a table or another block: show it by a cell of its own"
+            message = f"`{value['expression']}` is no text that can stand here: show it by a cell of its own"
             document.report(message, line.number)
-        shown = inline_markdown(value["kind"], value["value"])
+        shown = inline_markdown(value["kind"], value["value"], place)
         before = match.string[: match.start()].rpartition("\n")[2]
         begins = not re.sub(r"(?:[-*+>|]|\d+[.)])\s", "", before).strip()
         # A number that begins a line, and a point, would be a list.
@@ -88,15 +100,23 @@ def _prose(document: Document, block: Markdown, executed: dict[str, Any] | None)
         return f"[{shown}]{{}}" if is_item and value["kind"] in ("number", "text") else shown
 
     pieces: list[str] = []
-    run = ""
-    for line in (*block.lines, None):
-        if line is None or line.verbatim:
-            pieces.append(INLINE.sub(result, run))
-            pieces.append(line.text + "\n" if line else "")
-            run = ""
-        else:
-            run += line.text + "\n"
+    for verbatim, lines in itertools.groupby(block.lines, lambda line: line.verbatim):
+        run = "".join(line.text + "\n" for line in lines)
+        pieces.append(run if verbatim else INLINE.sub(result, run))
     return "".join(pieces)
+
+
+def _place(match: re.Match[str]) -> str:
+    """What an inline expression stands in, if not in text: "maths", "words" in maths, "code", "tag" …"""
+    # Other expressions are no code of the text; their quotes and signs mean nothing here.
+    shaded = INLINE.sub(lambda each: "x" * len(each[0]), match.string)
+    start, before = match.start(), shaded[: match.start()]
+    apart = next((each[0][0] for each in APART.finditer(shaded) if each.start() <= start < each.end()), "")
+    if apart == "$":
+        return "words" if WORDS_IN_MATHS.search(before) else "power" if before[-1] in "^_" else "maths"
+    if attribute := INSIDE_ATTRIBUTE.search(before):
+        return "title" if attribute["name"] == "title" else "attribute"
+    return {"`": "code"}.get(apart, "tag" if INSIDE_TAG.search(before) else "")
 
 
 def _without_quarto(text: str) -> str:
@@ -112,18 +132,33 @@ def _without_quarto(text: str) -> str:
     def replaced(line: str) -> str:
         return UNEXECUTED.sub(r'\1 {.markdown unexecuted="\2"}', VIDEO.sub(video, line))
 
-    lines = text.split("\n")
+    lines = ESCAPED_SHORTCODE.sub(r"\1", text).split("\n")
     return "\n".join(line if inside else replaced(line) for line, inside in zip(lines, inside_fences(lines)))
 
 
-def inline_markdown(kind: str, value: str) -> str:
-    """The Markdown of an inline result: what is text is shown as it is, whatever signs are in it."""
-    if kind == "text":
-        return PUNCTUATION.sub(r"\\\1", " ".join(value.split()))
+def inline_markdown(kind: str, value: str, place: str = "") -> str:
+    """The Markdown of an inline result: what is text is shown as it is, whatever signs are in it.
+
+    `place` is where it stands, as `_place` has it.
+    """
+    words = " ".join(value.split())
+    if place in ("maths", "power", "words"):
+        if kind in ("markdown", "latex"):
+            return re.sub(r"^\$+(?:\\displaystyle)?|\$+$", "", words)
+        if not PLAIN_NUMBER.fullmatch(words):
+            words = TEX_SIGNS.sub(lambda sign: TEX_NAMES.get(sign[0], f"\\{sign[0]}"), words)
+            words = words if place == "words" else rf"\text{{{words}}}"
+        return f"{{{words}}}" if place == "power" else words
+    if place == "code":
+        return words
+    if place == "tag":
+        return html.escape(words)
     if kind == "html":
         ticks = fence_for(value)
-        return f"{ticks} {' '.join(value.split())} {ticks}{{=html}}"
-    return value
+        return f"{ticks} {words} {ticks}{{=html}}"
+    shown = PUNCTUATION.sub(r"\\\1", words) if kind == "text" and place != "attribute" else value
+    # Between quotes pandoc takes the marks off; a title is then read as Markdown.
+    return PUNCTUATION.sub(r"\\\1", shown) if place in ("title", "attribute") else shown
 
 
 def attribute(name: str, value: Any) -> str:

@@ -10,19 +10,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .project import OUTPUT_LOCATIONS
+from .project import CODE, OUTPUT_LOCATIONS, Kind, fault
 from .qmd import VIDEO, Cell, Document, Line, Markdown
 
-CELL_OPTIONS: dict[str, tuple | None] = {
-    "eval": (True, False),
-    "echo": (True, False),
-    "warning": (True, False),
-    "error": (True, False),
-    "include": (True, False),
+CELL_OPTIONS: dict[str, Kind] = {
+    **dict.fromkeys(("eval", "echo", "warning", "error", "include"), (True, False)),
     "output": (True, False, "asis"),
     "output-location": OUTPUT_LOCATIONS,
-    **dict.fromkeys(("label", "classes", "tags", "fig-cap", "fig-alt")),
-    **dict.fromkeys(("code-fold", "code-summary", "code-line-numbers")),
+    "label": "a text",
+    **dict.fromkeys(("classes", "tags", "fig-cap", "fig-alt"), "a text or a list of texts"),
+    **CODE,
 }
 CALLOUTS = "note|tip|warning|important|caution"
 # Classes to which Quarto gives a meaning or a look, beside those that are made here.
@@ -61,6 +58,11 @@ TOKEN = re.compile(
 )
 DIV = re.compile(r"^\s*:{3,}\s*(?P<name>\.?[\w-]+)\s*:*\s*$")
 FENCED = re.compile(r"^[ \t]*(`{3,}|~{3,}).*?(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL)
+# Of a pipe table the line below the head, and what in a row is no mark between two cells.
+DELIMITER = re.compile(r"^[\s>]*(?=.*\|)\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$")
+CELL_ENDS = re.compile(r"\\.|^[\s>]*\|?|\|?\s*$")
+# Of code that is shown, all but the shortcodes, which Quarto fills in there too.
+SHADED = re.compile(r"((?<!\{)\{\{<(?!\s*include\b).*?>\}\})|[^\n]")
 # What is no text: comments, code and maths.
 APART = re.compile(
     r"<!--.*?-->|(?<!`)(`+)(?!`)(?:(?!\1|\n\n).)+?\1(?!`)(?!\{=)|\$\$.*?\$\$"
@@ -108,8 +110,8 @@ def _check_cell(document: Document, cell: Cell) -> None:
     for name in class_list(cell):
         if CLASSES.fullmatch(name):
             document.report(_class(name), cell, "classes")
-    for number, text in enumerate(cell.source.splitlines(), cell.code_line):
-        if SHORTCODE.search(text):
+    for number, text in zip(cell.numbers, cell.source.splitlines()):
+        if "{{<" in text:
             document.report(f"{cell.name}: shortcodes are not known in code", number)
 
 
@@ -119,9 +121,8 @@ def _problem_of(name: str, value: Any) -> str:
         return f"the option '{name}' is not known: give figsize=(width, height) in the code"
     if name not in CELL_OPTIONS:
         return f"the renderer does not know the option '{name}'"
-    only = CELL_OPTIONS[name]
-    if only and not any(type(value) is type(each) and value == each for each in only):
-        return f"`{name}` must be one of {', '.join(str(each).lower() for each in only)}, not {value!r}"
+    if message := fault(name, value, CELL_OPTIONS[name]):
+        return message
     if name == "label" and NUMBERED_LABEL.match(str(value)):
         return _numbered(value)
     if name == "label" and not LABEL.fullmatch(str(value)):
@@ -144,16 +145,35 @@ def _class(name: str) -> str:
 
 
 def check_markdown(document: Document, block: Markdown) -> None:
-    """Check a run of Markdown; comments, code and maths are passed over."""
-    text = "\n".join("" if line.verbatim else line.text for line in block.lines)
-    text = APART.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
-    for line, shown in zip(block.lines, text.split("\n"), strict=True):
-        for problem in _problems(shown):
+    """Check a run of Markdown; of code and maths the shortcodes alone, of comments nothing."""
+
+    def shade(text: str) -> str:
+        comment = text.startswith("<!--")
+        return SHADED.sub(lambda match: "" if comment else match[1] or " ", text)
+
+    text = "\n".join(shade(line.text).strip() if line.verbatim else line.text for line in block.lines)
+    rows = APART.sub(lambda match: shade(match[0]), text).split("\n")
+    for line, shown, surplus in zip(block.lines, rows, _surplus(rows), strict=True):
+        if surplus:
+            message = "this row has more cells than its table has columns; pandoc would drop them"
+            document.report(message, line.number)
+        for problem in _problems(shown, is_video=bool(VIDEO.match(shown)) and not line.verbatim):
             document.report(problem, line.number)
 
 
-def _problems(text: str) -> Iterator[str]:
-    for shortcode in () if VIDEO.match(text) else SHORTCODE.finditer(text):
+def _surplus(rows: list[str]) -> Iterator[bool]:
+    """Whether each line is a row of a pipe table that has more cells than the table has columns."""
+    columns = 0
+    for row, below in zip(rows, [*rows[1:], ""]):
+        if DELIMITER.match(below):
+            columns = 1 + CELL_ENDS.sub("", below).count("|")
+        elif not row.strip(" >"):
+            columns = 0
+        yield bool(columns) and CELL_ENDS.sub("", row).count("|") >= columns
+
+
+def _problems(text: str, is_video: bool) -> Iterator[str]:
+    for shortcode in () if is_video else SHORTCODE.finditer(text):
         yield f"the renderer does not know shortcodes such as '{shortcode[1]}'"
     for reference in CROSS_REFERENCE.finditer(text):
         yield f"the renderer does not know cross-references such as @{reference[1]}: use words"

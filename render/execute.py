@@ -237,7 +237,7 @@ def _cell_error(document: Document, block: Cell, cell: Any, error: Any) -> Rende
     failed = [output for output in cell.outputs if output.output_type == "error"]
     traceback = ANSI.sub("", "\n".join(line for output in failed for line in output.traceback))
     places = re.findall(r"Cell In\[\d+\], line (\d+)", traceback)
-    line = block.code_line + int(places[0]) - 1 if places else block.line
+    line = block.numbers[int(places[0]) - 1] if places else block.line
     message = f"{block.name} failed: {error.ename}: {ANSI.sub('', error.evalue)}\n\n{traceback}"
     return document.problem(message, line)
 

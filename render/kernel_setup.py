@@ -10,14 +10,19 @@ import ast
 import importlib.abc
 import importlib.util
 import json
+import locale
 import os
 import re
 import sys
 import time
 
-_seen = {kind: {} for kind in ("read", "listed", "written")}  # paths, with the time of the first use
+# Paths with the time of the first use; "found" are those that were not there at first.
+_seen = {kind: {} for kind in ("read", "listed", "written", "found")}
 _entries = set()
+_absent = set()  # paths that were asked for, and were not there
 _variables = dict(os.environ)
+_LOCALE = locale.setlocale(locale.LC_ALL)
+_stat = os.stat  # which is watched later
 _asked = {}  # environment variables that our own code asked for, as they were at the start
 _unseen = set()  # what was used that cannot be checked
 _accounted = []  # manifests that the store opens next; it tells the entries that it uses
@@ -50,6 +55,18 @@ def _note(kind, path):
             _seen[kind][path] = time.time()
             if kind == "read" and _asker(2):
                 _direct.add(path)
+            if not _is_there(path):
+                _absent.add(path)
+        elif path in _absent and _is_there(path):
+            _absent.discard(path)
+            _seen["found"][path] = time.time()
+
+
+def _is_there(path):
+    try:
+        return bool(_stat(path))
+    except (OSError, ValueError):
+        return False
 
 
 def _asker(depth, shell=False):
@@ -196,59 +213,52 @@ def inline(value):
     return json.dumps(["text", data["text/plain"]])
 
 
-_MAGIC = ("run_line_magic", "run_cell_magic")
+def _uses_opencv_files(sources):
+    """Whether code names something of OpenCV that reads or writes files, or hides what it names."""
+    sources, nodes, unread, names = list(sources), [], [], {"cv2"}
+    for source in sources:
+        try:
+            found = list(ast.walk(ast.parse(source)))
+        except SyntaxError:
+            unread.append(source)
+            continue
+        nodes += found
+        for node in found:
+            if isinstance(node, ast.Import):
+                names |= {each.asname or "cv2" for each in node.names if each.name.split(".")[0] == "cv2"}
+            elif isinstance(node, ast.ImportFrom):
+                ours = (node.module or "").split(".")[0] == "cv2"
+                if ours and any(each.name == "*" or _takes_files(each.name) for each in node.names):
+                    return True
+                names |= {each.asname or each.name for each in node.names if ours or each.name == "cv2"}
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "").endswith("_magic"):
+                # What `%time` and `%%time` run is a text in the code that IPython makes of it.
+                sources += [str(each.value) for each in node.args if isinstance(each, ast.Constant)]
+    known = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and names & {*ast.unparse(node).split(".")[:2]}:
+            if _takes_files(node.attr):
+                return True
+        elif isinstance(node, ast.Name) and node.id == "cv2" and id(node) not in known:
+            return True
+    return any(re.search(rf"\b(?:{'|'.join(names)})\b", source) for source in unread)
 
 
 def _takes_files(name):
     return bool(OPENCV_FILES.search(name)) and not name.isupper()  # IMREAD_GRAYSCALE is a number
 
 
-def _uses_opencv_files(sources):
-    """Whether code names something of OpenCV that reads or writes files, or hides what it names."""
-    trees, names = [], set()
-    for source in sources:
-        try:
-            trees.append(ast.parse(source))
-        except SyntaxError:
-            if "cv2" in source:
-                return True
-    for node in (node for tree in trees for node in ast.walk(tree)):
-        if isinstance(node, ast.Import):
-            names |= {each.asname or "cv2" for each in node.names if each.name.split(".")[0] == "cv2"}
-        elif isinstance(node, ast.ImportFrom):
-            ours = (node.module or "").split(".")[0] == "cv2"
-            if ours and any(each.name == "*" or _takes_files(each.name) for each in node.names):
-                return True
-            names |= {each.asname or each.name for each in node.names if ours or each.name == "cv2"}
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in _MAGIC:
-            # What `%time` and `%%time` run is a text in the code that IPython makes of it.
-            texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
-            if any(
-                re.search(r"\bcv2\b|\b(?:" + "|".join(names or {"cv2"}) + r")\.", text) and _takes_files(text)
-                for text in texts
-            ):
-                return True
-    for tree in trees:
-        known = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and names & {*ast.unparse(node).split(".")[:2]}:
-                if _takes_files(node.attr):
-                    return True
-            elif isinstance(node, ast.Name) and node.id == "cv2" and id(node) not in known:
-                return True
-    return False
-
-
 def report():
     """The record as JSON text.
 
-    Paths `read`, `listed` and `written`, each with the time of its first use; lists of `modules` (paths of
-    Python files), `packages` (names by which others were imported), `direct` (what of the paths the
-    project's own code read) and `entries` ([manifest, name]); `environment` {name: value or null}; and
-    `unseen`, "" or what was used that this record does not see.
+    Paths `read`, `listed`, `written` and `found`, each with the time of its first use; lists of `modules`
+    (paths of Python files), `packages` (names by which others were imported), `direct` (what of the paths
+    the project's own code read, or names) and `entries` ([manifest, name]); `environment` {name: value or
+    null}; and `unseen`, "" or what was used that this record does not see.
     """
     from IPython import get_ipython
 
+    record = {kind: dict(paths) for kind, paths in _seen.items()}
     modules, packages, sources = set(), set(), list(get_ipython().user_ns.get("In", ()))
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)
@@ -262,13 +272,19 @@ def report():
             folder = re.split(r"(?:site|dist)-packages.", path)[-1].split(os.sep)[0].split(".")[0]
             if not path.endswith(".py") and folder not in SEEN:
                 _unseen.add(f"what {folder} reads")
-        elif path.startswith(_root + os.sep) and path.endswith(".py") and "cv2" in sys.modules:
+        elif path.startswith(_root + os.sep) and path.endswith(".py"):
             with open(path, encoding="utf-8") as file:
                 sources.append(file.read())
     if "cv2" in sys.modules and _uses_opencv_files(sources):
         _unseen.add("what cv2 reads")
     if any(name.rpartition(".")[2].startswith("popen_") for name in sys.modules):
         _unseen.add("what another process reads")
-    record = {"modules": sorted(modules), "packages": sorted(packages), "entries": sorted(_entries)}
-    record |= {"direct": sorted(_direct), "environment": _asked, "unseen": " and ".join(sorted(_unseen))}
-    return json.dumps(_seen | record)
+    text = "\n".join(sources)
+    if locale.setlocale(locale.LC_ALL) != _LOCALE or re.search(r"\b(locale|babel)\b", text):
+        names = "LANG LANGUAGE LC_ALL LC_COLLATE LC_CTYPE LC_MONETARY LC_NUMERIC LC_TIME".split()
+        _asked.update({name: _variables.get(name) for name in names})
+    named = {*re.findall(r"(?<=[\"'/\\])[^\"'/\\\n]+(?=[\"'])", text)}
+    own = [path for path in record["read"] if os.path.basename(path) in named and os.path.isfile(path)]
+    record |= {"modules": sorted(modules), "packages": sorted(packages), "entries": sorted(_entries)}
+    record |= {"direct": sorted({*own, *_direct}), "environment": _asked}
+    return json.dumps(record | {"unseen": " and ".join(sorted(_unseen))})

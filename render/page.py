@@ -19,7 +19,7 @@ import babel.dates
 import yaml
 
 from .cells import Assembled
-from .project import CONFIG, PageFormat, Project
+from .project import CONFIG, PageFormat, Project, listed
 from .qmd import Document, RenderError
 
 HERE = Path(__file__).parent
@@ -102,11 +102,6 @@ def written_date(value: Any, document: Document, page: PageFormat) -> str:
     return babel.dates.format_date(day, "long", str(page.get("lang")).replace("-", "_"))
 
 
-def listed(value: Any) -> list[Any]:
-    """A setting that may be one value or a list as a list."""
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
 def metadata(project: Project, document: Document, page: PageFormat) -> dict[str, Any]:
     """What pandoc's metadata file holds: front matter, and settings for filter and template."""
     title, words = page.get("title"), words_of(document, page)
@@ -125,13 +120,8 @@ def metadata(project: Project, document: Document, page: PageFormat) -> dict[str
         "link-citations": True,
     }
     values |= {name: str(page.get(name)) for name in ("title", "subtitle") if page.get(name) is not None}
-    people = {name: listed(page.get(name)) for name in ("author", "institute")}
-    for name, given in people.items():
-        if any(isinstance(each, (dict, list)) for each in given):
-            message = f"`{name}` must be a name or a list of names"
-            document.report(message, document.front_lines.get((name,)))
     # As in Quarto each author has one institute, the last one all that are left.
-    authors, institutes = ([str(each) for each in given] for given in people.values())
+    authors, institutes = ([str(each) for each in listed(page.get(name))] for name in ("author", "institute"))
     ends = [*range(1, len(authors)), len(institutes)]
     values["by-author"] = [
         {"name": name, "institutes": institutes[number:end]}
@@ -211,6 +201,7 @@ def job(project: Project, document: Document, page: PageFormat, made: Assembled)
         "--mathml",
         "--wrap=preserve",
         "--eol=lf",
+        "--verbose",  # tells of raw TeX that is dropped
         f"--template={HERE / 'templates' / (page.name + '.html')}",
         f"--syntax-highlighting={HERE / 'static' / 'code.theme'}",
         f"--lua-filter={HERE / 'page.lua'}",
@@ -251,6 +242,12 @@ def job(project: Project, document: Document, page: PageFormat, made: Assembled)
 _UTF8_NAMES = {"LC_ALL": "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"}
 
 
+# TeX that is not said to be for other formats, and no macro, which pandoc itself puts into maths.
+DROPPED = re.compile(
+    r'Not rendering Raw\w+ \(Format "tex"\) "((?!\\\\(?:(?:re)?new(?:com|env)|provide|def|let|Declare)).*)"'
+)
+
+
 def convert(document: Document, job: Job) -> str:
     """The HTML that pandoc makes of a page; a RenderError says what pandoc or the filter refused."""
     import pypandoc
@@ -271,8 +268,11 @@ def convert(document: Document, job: Job) -> str:
         if ".lua:" in reason:
             reason = reason.split(".lua:", 1)[1].split(": ", 1)[-1]
         raise document.problem(reason.strip() or "pandoc failed without a message")
-    for message in re.split(r"^\[WARNING\] *", messages, flags=re.MULTILINE)[1:]:
-        if "translation" not in message:  # pandoc's own words, of which no page has any
+    for level, message in re.findall(r"^\[(\w+)\] *((?:.|\n(?!\[))*)", messages, flags=re.MULTILINE):
+        if dropped := DROPPED.match(message):
+            text = re.sub(r"\\(.)", lambda sign: " " if sign[1] == "n" else sign[1], dropped[1])
+            _report_warning(document, job, f"no page shows TeX such as '{text.strip()}'")
+        elif level == "WARNING" and "translation" not in message:  # its own words, of which no page has any
             _report_warning(document, job, " ".join(message.split()))
     return done.stdout.decode("utf-8")
 

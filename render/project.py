@@ -15,51 +15,95 @@ CONFIG = "_quarto.yml"
 OUTPUT_LOCATIONS = ("default", "slide", "fragment", "column", "column-fragment")
 
 
-def _any(names: str) -> dict[str, None]:
-    return dict.fromkeys(names.split())
+def listed(value: Any) -> list[Any]:
+    """A setting that may be one value or a list as a list."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
-# The keys that mean something here, by where they stand, with the only values that they may have;
-# None stands for any value. All others are refused, so that nothing is dropped in silence.
-_PAGE = _any(
-    """title subtitle author institute date lang pagetitle format execute bibliography csl css toc toc-depth
-    include-in-header include-before-body include-after-body incremental slide-level output-ext
-    fig-width fig-height fig-dpi code-fold code-summary code-line-numbers"""
-) | {
-    "theme": ("default", "white"),
-    "html-math-method": ("mathml",),
-    "fig-format": ("svg", "png"),
-    "jupyter": ("python3",),
-    "output-location": OUTPUT_LOCATIONS,
-    "number-sections": (False,),
-    "code-copy": (False,),
-    "link-external-newwindow": (False,),
+def _number(value: Any, least: float = 0, kinds: tuple = (int, float)) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool) and value >= least
+
+
+def _texts(value: Any) -> bool:
+    return not any(each is None or isinstance(each, (dict, list)) for each in listed(value))
+
+
+# The kinds of values that settings have, in words.
+KINDS = {
+    "true or false": lambda value: isinstance(value, bool),
+    "a number": _number,
+    "a number above 0": lambda value: _number(value, 1e-9),
+    "a whole number": lambda value: _number(value, 0, (int,)),
+    "a number or a part such as 100%": lambda value: _number(value) or bool(re.match(r"\d+%", str(value))),
+    "a text": lambda value: not isinstance(value, (dict, list)),
+    "a text or a list of texts": _texts,
+    "`key: value` lines": lambda value: value is None or isinstance(value, dict),
 }
-KEYS: dict[str, dict[str, tuple | None]] = {
+Kind = str | tuple  # a name in KINDS or in KEYS, or the only values that there may be
+
+
+def _are(kind: str, names: str) -> dict[str, Kind]:
+    return dict.fromkeys(names.split(), kind)
+
+
+CODE = {"code-fold": (True, False, "show")} | _are("a text", "code-summary code-line-numbers")
+# The keys that mean something here, by where they stand. All others are refused, so that nothing is dropped
+# in silence.
+_PAGE = (
+    CODE
+    | _are("a text", "title subtitle date lang pagetitle output-ext")
+    | _are("a text or a list of texts", "author institute bibliography csl css")
+    | _are("a text or a list of texts", "include-in-header include-before-body include-after-body")
+    | _are("true or false", "toc incremental")
+    | _are("a whole number", "toc-depth slide-level")
+    | _are("a number above 0", "fig-width fig-height fig-dpi")
+    | {
+        "execute": "execute",
+        "format": "format",
+        "theme": ("default", "white"),
+        "html-math-method": ("mathml",),
+        "fig-format": ("svg", "png"),
+        "jupyter": ("python3",),
+        "output-location": OUTPUT_LOCATIONS,
+        "number-sections": (False,),
+        "code-copy": (False,),
+        "link-external-newwindow": (False,),
+    }
+)
+KEYS: dict[str, dict[str, Kind]] = {
     "page": _PAGE,
+    "settings": _PAGE
+    | _are("`key: value` lines", "colours minutes")
+    | {"project": "project", "website": "website", "metadata-files": "a text or a list of texts"}
+    | _are("a text", "course-title logo"),
+    "format": {"html": "html", "revealjs": "revealjs"},
     "html": _PAGE | {"minimal": (False,), "format-links": (False,), "toc-location": ("right",)},
     "revealjs": _PAGE
-    | _any("width height margin hash history transition controls progress footer")
+    | _are("a number or a part such as 100%", "width height margin")
+    | _are("true or false", "hash history controls progress")
+    | _are("a text", "transition footer")
     | {"menu": (False,), "auto-stretch": (False,), "slide-number": ("c/t", "c", False)},
-    "execute": dict.fromkeys("eval echo warning error output include enabled".split(), (True, False))
+    "execute": _are("true or false", "eval echo warning error output include enabled")
     | {"freeze": (False, "auto")},
-    "project": _any("output-dir render resources")
+    "project": _are("a text or a list of texts", "render resources")
     | {
+        "output-dir": "a text",
         "type": ("website",),
         "execute-dir": ("project",),
         # What these do for Quarto is done here anyway.
         "pre-render": ("render/quarto_pre_render.py",),
         "post-render": ("render/quarto_post_render.py",),
     },
-    "website": _any("title favicon navbar page-footer repo-url repo-branch site-url") | {"search": (False,)},
-    "navbar": _any("left logo"),
-    "navbar item": _any("href text"),
+    "website": _are("a text", "title favicon page-footer repo-url repo-branch site-url")
+    | {"navbar": "navbar", "search": (False,)},
+    "navbar": {"left": "navbar item", "logo": "a text"},
+    "navbar item": _are("a text", "href text"),
 }
-KEYS["settings"] = _PAGE | _any("metadata-files course-title colours minutes logo")
 # What does here what a key of Quarto's does.
 INSTEAD = {
     "chalkboard": ": press D in a deck to draw on its slides",
     "embed-resources": ": `make zip` packs a lecture with all that it shows",
+    **dict.fromkeys(("project", "website"), f": it belongs into {CONFIG}"),
 }
 META = re.compile(r"\{\{<\s*meta\s+([\w-]+)\s*>\}\}")
 # What Quarto does otherwise when nobody says so, and what must therefore be said.
@@ -86,55 +130,55 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+def fault(key: str, value: Any, kind: Kind) -> str:
+    """What is wrong with the value of a setting; "" if nothing is."""
+    if isinstance(kind, str):
+        right, known = KINDS[kind](value), kind
+    else:
+        right = any(type(value) is type(each) and value == each for each in kind)
+        known = ", ".join(str(each).lower() for each in kind)
+    return "" if right else f"`{key}` must be {known}, not {value!r}"
+
+
 def check_settings(value: dict[str, Any], lines: KeyLines, path: str) -> None:
     """Check every key of `_quarto.yml` or of a page's front matter; the error tells each with its line."""
     problems: list[RenderError] = []
 
-    def refuse(message: str, place: tuple, otherwise: int | None = None) -> None:
-        problems.append(RenderError(message, path, lines.get(place, lines.get(place[:-1], otherwise))))
+    def refuse(message: str, place: tuple) -> None:
+        problems.append(RenderError(message, path, lines.get(place, lines.get(place[:-1], 1))))
 
-    def check(mapping: Any, place: tuple, kind: str) -> None:
+    def check(mapping: Any, place: tuple, section: str) -> None:
         where = f" under `{': '.join(map(str, place))}:`" if place else ""
         if not isinstance(mapping, dict):
             return refuse(f"this must be `key: value` lines{where}", place)
         for key, item in mapping.items():
-            only = KEYS[kind].get(key)
-            if key not in KEYS[kind]:
+            kind = KEYS[section].get(key)
+            if kind is None:
                 message = f"the renderer does not know the key '{key}'{where}{INSTEAD.get(key, '')}"
                 refuse(message, (*place, key))
-            elif only and item not in only:
-                known = " or ".join(f"`{key}: {str(each).lower()}`" for each in only)
-                refuse(f"the renderer does not know `{key}: {item}`, only {known}", (*place, key))
+            elif kind not in KEYS:
+                if message := fault(key, item, kind):
+                    refuse(message, (*place, key))
+            elif kind == "navbar item":
+                for number, each in enumerate(listed(item)):
+                    check(each, (*place, key, number), kind)
+            else:
+                check(item or {}, (*place, key), kind)
         return None
 
-    is_project = not path.endswith(".qmd")
-    rest = {key: item for key, item in value.items() if key not in ("project", "website")}
-    check(rest, (), "settings" if is_project else "page")
-    for kind in ("project", "website"):
-        if kind in value and not is_project:
-            refuse(f"`{kind}:` belongs into {CONFIG}", (kind,))
-        check(value.get(kind) or {}, (kind,), kind)
-    check(value.get("execute") or {}, ("execute",), "execute")
-    if path == CONFIG and (value.get("project") or {}).get("execute-dir") != "project":
-        refuse("cells run in the project's folder: set `project: execute-dir: project`", ("project",), 1)
-    navbar = (value.get("website") or {}).get("navbar") or {}
-    check(navbar, ("website", "navbar"), "navbar")
-    for index, item in enumerate(navbar.get("left") or []):
-        check(item, ("website", "navbar", "left", index), "navbar item")
-    for name, settings in format_block(value).items():
-        if name not in DEFAULTS:
-            refuse(f"the format '{name}' is not known, only html and revealjs", ("format", name))
-            continue
-        check(settings, ("format", name), name)
-        check(settings.get("execute") or {}, ("format", name, "execute"), "execute")
+    rest = {"format": format_block(value)} if "format" in value else {}
+    check(value | rest, (), "page" if path.endswith(".qmd") else "settings")
+    project = value.get("project")
+    if path == CONFIG and not (isinstance(project, dict) and project.get("execute-dir") == "project"):
+        refuse("cells run in the project's folder: set `project: execute-dir: project`", ("project",))
     raise_all(problems)
 
 
 def format_block(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What stands under `format:`, by format."""
     value = settings.get("format") or {}
-    if isinstance(value, str):
-        value = {value: {}}
+    if not isinstance(value, dict):
+        value = {str(value): {}}
     return {name: {} if each in (None, "default") else each for name, each in value.items()}
 
 

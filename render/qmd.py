@@ -130,14 +130,14 @@ class Cell:
     """One executable Python cell: what its `#|` lines say, where, and its code without them.
 
     `number` counts cells from 1, `line` is that of the opening fence, which `indent` (white space)
-    stands before where the cell is inside a list.
+    stands before where the cell is inside a list. `numbers` has the line of each line of the code.
     """
 
     number: int
     options: dict[str, Any]
     source: str
     line: int
-    code_line: int
+    numbers: list[int]
     indent: str = ""
     places: dict[str, int] = field(default_factory=dict)
 
@@ -219,23 +219,25 @@ def parse(path: Path, root: Path) -> Document:
             raise document.problem("the front matter is not closed by a line `---`", 1)
         document.front, document.front_lines = load_yaml("\n".join(lines[1 : ends[0]]), name, 2)
         start = ends[0] + 1
-    _read_blocks(document, list(_with_included(document, root, path, lines, start)))
+    _read_blocks(document, list(_with_included(document, root, lines, start)))
     return document
 
 
-def _with_included(
-    document: Document, root: Path, path: Path, lines: list[str], start: int = 0
-) -> Iterator[Line]:
-    """The lines of a file from `start`, those of the files that it includes in their places."""
-    number = start + len(document.included) * INCLUDED
-    for text, inside in zip(lines[start:], inside_fences(lines[start:])):
-        number += 1
+def _with_included(document: Document, root: Path, lines: list[str], start: int = 0) -> Iterator[Line]:
+    """The lines of a file from `start`, those of the files that it includes in their places.
+
+    As Quarto has it, inside of code too, each with an empty line after it, and with names that are relative
+    to the page, wherever the line stands.
+    """
+    first = start + len(document.included) * INCLUDED + 1
+    for number, text in enumerate(lines[start:], first):
         match = INCLUDE.match(text)
-        if inside or not match:
+        if not match:
             yield Line(text, number)
             continue
         name = match["name"].strip("\"'")
-        other = (root / name.lstrip("/") if name.startswith("/") else path.parent / name).resolve()
+        folder = root if name.startswith("/") else document.path.parent
+        other = (folder / name.lstrip("/")).resolve()
         if not other.is_relative_to(root.resolve()) or not other.is_file():
             raise document.problem(f"the included file '{name}' does not exist", number)
         shown = other.relative_to(root.resolve()).as_posix()
@@ -245,7 +247,8 @@ def _with_included(
         inner = read_text(other, shown).rstrip("\n").split("\n")
         if inner[0].rstrip() == "---":
             raise document.problem(f"'{name}' has a front matter, which would replace this page's", number)
-        yield from _with_included(document, root, other, inner)
+        yield from _with_included(document, root, inner)
+        yield Line("", number)
 
 
 def inside_fences(lines: Iterable[str]) -> Iterator[bool]:
@@ -321,7 +324,7 @@ def _cell(document: Document, number: int, lines: list[Line], indent: str) -> Ce
         options=options,
         source="\n".join(texts[count:]).rstrip("\n "),
         line=first,
-        code_line=first + 1 + count,
+        numbers=[line.number for line in lines[1 + count :]],
         indent=indent,
         places={key[0]: place + offset for key, place in places.items() if len(key) == 1},
     )

@@ -273,7 +273,7 @@ class Site:
             if line.verbatim:
                 continue
             if not mark.startswith(":::"):
-                if plain(mark) in plain(re.sub(r"`[^`]*`", "", line.text)):
+                if plain(mark) in plain(re.sub(r"`[^`]*`|\{{3}<.*?>\}{3}", "", line.text)):
                     return document.report(f"`{mark}` became text", line.number)
             elif div := re.match(r"\s*:{3,}\s*(.*)", line.text):
                 depth += 1 if div[1] else -1

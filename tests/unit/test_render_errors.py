@@ -82,6 +82,14 @@ REFUSED = [
     ("a\n\n{{< include gone.qmd >}}\n", 3, "'gone.qmd'"),
     ("a\n\n{{< include page.qmd >}}\n", 3, "includes itself"),
     (cell("echo: true", "y = '{{< meta title >}}'"), 3, "shortcodes"),
+    # Quarto fills these in where code is shown, too.
+    ("Text and `{{< meta x >}}`\n", 1, "'meta'"),
+    ("a\n\n```\n{{< video x.mp4 >}}\n```\n", 4, "'video'"),
+    ("<!-- {{< meta x >}} -->\n\n{{< include part.qmd >}} in text\n", 3, "'include'"),
+    # pandoc would drop the last cell of each.
+    ("| a | b |\n|---|---|\n| `x|y` | $|z|$ |\n| 1 \\| 2 | 3 | 4 |\n", 4, "more cells"),
+    ("> | a | b | c |\n> |---|:-:|\n> | 1 | 2 |\n", 1, "more cells"),
+    ("a | b\n--|--\n1 | 2 | 3\n", 3, "more cells"),
     ("```{=typst}\nx\n```\n", 1, "'typst'"),
     ("```{r}\n1\n```\n", 1, "'r'"),
     ("```{python echo=FALSE}\n1\n```\n", 1, "braces"),
@@ -93,7 +101,7 @@ REFUSED = [
     ("---\ntitle: x\nexecute:\n  cache: true\n---\n", 4, "cache"),
     ("---\nexecute:\n  echo: fenced\n---\n", 3, "fenced"),
     ("---\nwebsite:\n  title: x\n---\n", 2, "_quarto.yml"),
-    ("---\nauthor:\n  - name: x\n---\n", 2, "list of names"),
+    ("---\nauthor:\n  - name: x\n---\n", 2, "list of texts"),
     ("---\ncss: gone.css\n---\n", 2, "'gone.css'"),
     ("---\nnumber-sections: true\n---\n", 2, "number-sections"),
     ("---\ntheme: [white, own.scss]\n---\n", 2, "theme"),
@@ -103,6 +111,72 @@ REFUSED = [
     (under("revealjs", "auto-stretch: true"), 4, "auto-stretch"),
     (under("revealjs", "logo: a.png"), 4, "'logo'"),
 ]
+
+
+# Values of another kind than their setting has: where they may stand, and what they must be.
+NUMBERS = ("fig-width", "fig-height", "fig-dpi", "toc-depth", "slide-level")
+KINDS = [
+    *((name, value, "a") for name in NUMBERS for value in ("wide", "true", "-1", "[1, 2]", "{a: 1}", "")),
+    *((name, value, "true or false") for name in ("toc", "incremental") for value in ("sure", "1", "[true]")),
+    *(
+        (name, value, "a text")
+        for name in ("title", "date", "lang", "output-ext")
+        for value in ("[a]", "{a: b}")
+    ),
+    *((name, value, "texts") for name in ("author", "css", "bibliography") for value in ("{a: b}", "[[a]]")),
+    ("code-fold", "maybe", "true, false, show"),
+    ("code-summary", "[a]", "a text"),
+    ("execute", "[echo]", "key: value"),
+    ("execute", "{echo: loud}", "true or false"),
+    ("format", "[html, pdf]", "html"),
+    ("format", "{html: wide}", "key: value"),
+    ("format", "{html: {toc: deep}}", "true or false"),
+    ("format", "{revealjs: {width: wide}}", "100%"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "known"), KINDS)
+def test_a_value_of_another_kind_is_refused_with_its_line(tmp_path, name, value, known):
+    with pytest.raises(RenderError) as caught:
+        check(tmp_path, f"---\nsubtitle: x\n{name}: {value}\n---\n")
+    assert str(caught.value).startswith("page.qmd:3: ") and known in str(caught.value), str(caught.value)
+    rest = CONFIG[: CONFIG.index("\nformat:") + 1] if name == "format" else CONFIG
+    with pytest.raises(RenderError) as caught:
+        project_with(tmp_path, "x\n", f"{name}: {value}\n{rest}")
+    assert str(caught.value).startswith("_quarto.yml:1: ") and known in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "label: [a]",
+        "fig-cap: {a: b}",
+        "fig-alt: [[a]]",
+        "classes: {a: b}",
+        "code-summary: [a]",
+        "code-fold: 3",
+    ],
+)
+def test_an_option_of_another_kind_is_refused_with_its_line(tmp_path, option):
+    with pytest.raises(RenderError, match=rf"^page.qmd:2: cell 1.*`{option.split(':')[0]}` must be"):
+        check(tmp_path, cell(option))
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ("website: [a]\n", "website"),
+        ("website:\n  navbar: top\n", "navbar"),
+        ("website:\n  navbar:\n    left: [a]\n", "left"),
+        ("website:\n  title: [a]\n", "title"),
+        ("project: website\n", "project"),
+        ("minutes: 3\n", "minutes"),
+    ],
+)
+def test_a_section_of_another_kind_is_refused(tmp_path, config, named):
+    rest = CONFIG if "project" not in config else CONFIG[CONFIG.index("fig-format") :]
+    with pytest.raises(RenderError, match=rf"^_quarto.yml:\d: .*{named}"):
+        project_with(tmp_path, "x\n", config + rest)
 
 
 @pytest.mark.parametrize(("page", "line", "named"), REFUSED)
@@ -142,7 +216,7 @@ def test_what_quarto_does_otherwise_by_default_must_be_said(tmp_path, said):
 @pytest.mark.parametrize(
     "page",
     [
-        "Code such as `{.lightbox}`, `@fig-x` and `{{< meta x >}}` is only shown.\n",
+        "Code such as `{.lightbox}`, `@fig-x` and `{{{< meta x >}}}` is only shown.\n",
         "<!-- a comment, {.lightbox} in it,\nand {{< meta x >}} -->\n",
         "## Title {.fancy visibility=hidden auto-animate=true}\n",
         "[words]{.odd} ::: {.nowhere}\n",
@@ -152,7 +226,7 @@ def test_what_quarto_does_otherwise_by_default_must_be_said(tmp_path, said):
         "---\ndate: today\nauthor: [A, B]\n---\n",
         "[^1] and text.^[A note.]\n\n[^1]: Note\n",
         '::: {.callout-tip collapse="true"}\n## T\nx\n:::\n',
-        "```python\n::: {.lightbox}\n{{< meta x >}}\n```\n",
+        "```python\n::: {.lightbox}\n{{{< meta x >}}}\n```\n",
         "Math $x_{a=b}$ and a set {1, 2}.\n",
         '## T {.smaller background-color="#fff"}\n',
         "::: {.fragment .fade-in fragment-index=1}\nx\n:::\n",
@@ -192,6 +266,26 @@ def test_an_included_file_is_read_in_its_place_and_named(tmp_path):
     assert [each.split(" ")[0] for each in caught.value.told()] == ["_part.qmd:4:", "page.qmd:5:"]
 
 
+def test_an_include_is_read_everywhere_and_its_name_is_relative_to_the_page(tmp_path):
+    """As Quarto has it: inside of code, cells and other included files, with an empty line after it."""
+    for name, text in (
+        ("parts/a.qmd", "A.\n\n{{< include parts/b.py >}}\n"),
+        ("parts/b.py", "b = 1\n1 / 0\n"),
+    ):
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    page = "{{< include parts/a.qmd >}}\n```\n{{< include parts/b.py >}}\n```\n" + cell(
+        "echo: true", "{{< include parts/b.py >}}"
+    )
+    project = project_with(tmp_path, page)
+    document = parse(tmp_path / "page.qmd", project.root)
+    lines = [line.text for line in document.markdown_lines]
+    assert lines == ["A.", "", "b = 1", "1 / 0", "", "", "```", "b = 1", "1 / 0", "", "```", ""]
+    found = document.cells[0]
+    assert found.source == "b = 1\n1 / 0"
+    assert str(document.problem("x", found.numbers[1])) == "parts/b.py:2: x"
+
+
 def test_text_that_is_not_utf8(tmp_path):
     project_with(tmp_path, "x\n")
     (tmp_path / "page.qmd").write_bytes("a\nNaïve\n".encode("latin-1"))
@@ -214,7 +308,7 @@ def test_cells_keep_their_lines_and_options(tmp_path):
     page = "---\ntitle: T\n---\n\n- item\n\n  ```{python}\n  # | label: a\n\n  y = 1\n  ```\n"
     (tmp_path / "page.qmd").write_text(page, encoding="utf-8")
     found = parse(tmp_path / "page.qmd", tmp_path).cells[0]
-    assert (found.line, found.code_line, found.source, found.indent) == (7, 10, "y = 1", "  ")
+    assert (found.line, found.numbers, found.source, found.indent) == (7, [10], "y = 1", "  ")
     assert found.name == "cell 1 (a)" and found.places == {"label": 8}
 
 

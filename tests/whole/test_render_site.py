@@ -189,7 +189,7 @@ def test_results_are_reused_and_never_stale(site, tmp_path, render, monkeypatch)
     assert "two ['a', 'b']" in page.read_text(encoding="utf-8")
 
 
-NOTHING = dict.fromkeys(("read", "listed", "written", "environment"), {}) | dict.fromkeys(
+NOTHING = dict.fromkeys(("read", "listed", "written", "found", "environment"), {}) | dict.fromkeys(
     ("modules", "packages", "direct", "entries"), []
 )
 NOTHING |= {"unseen": ""}
