@@ -33,7 +33,8 @@ SHIPPED = (
     *("course/", "cache/", "data/", "assets/fonts/", "tools/check/", "tools/sheet/", RELEASED),
     *(".gitattributes", ".gitignore", "CITATION.cff", "LICENSE", "requirements.txt"),
     *("assets/images/open-in-colab.svg", "assets/images/draw-yourself.svg", "docs/own-handwriting.md"),
-    *("assets/ledger.toml", "assets/js/draw-yourself-weights.js"),  # `make check` compares with these
+    # `make check` compares with these
+    *("assets/ledger.toml", "assets/manifest.json", "assets/js/draw-yourself-weights.js"),
     *("render/__init__.py", "render/files.py", "render/notebook.py"),
     *(f"tools/{name}.py" for name in ("__init__", "console", "lab", "ledger", "teach")),
 )

@@ -142,9 +142,7 @@ def test_both_project_files_agree(made) -> None:
     assert said in (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "command", ["tools.lab --prepare", "tools.sheet --help", "tools.teach --help", "tools.check --help"]
-)
+@pytest.mark.parametrize("command", ["tools.lab --prepare", "tools.sheet --help", "tools.check --help"])
 def test_their_commands_run_from_the_archive(unpacked, command) -> None:
     environment = os.environ | {"PYTHONPATH": str(unpacked), "PYTHONUTF8": "1"}
     python = [sys.executable, "-m", *command.split()]
