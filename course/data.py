@@ -1,9 +1,8 @@
 """Where the handwriting is: the shipped, simulated set, or any folder of the same layout.
 
-The shipped set is one archive in `data/`, unpacked on first use. The environment variable
-COURSE_DATA names a folder that takes its place (real CASIA, say), and COURSE_NOTEBOOK one
-that takes the place of the learner's notebook. A relative path counts from the current
-folder, or from the repository when it is not there.
+The environment variable COURSE_DATA names a folder in place of the shipped archive (real CASIA, say, or your
+own pictures), and COURSE_NOTEBOOK one in place of the learner's notebook. A relative path counts from the
+current folder, or from the repository when it is not there.
 """
 
 import os
@@ -30,10 +29,9 @@ def handwriting_folder() -> Path:
 def notebook_folder() -> Path:
     """The folder of the learner's notebook: other hands than the training set's.
 
-    That is COURSE_NOTEBOOK where it is set; else the Notebook folder of COURSE_DATA; else the
-    shipped notebook if it has any of the classes in Train; else, with a printed line, Test.
-    Load it with `skip_unknown=True`, since it may hold classes that Train lacks. Errors are
-    those of `handwriting_folder`.
+    That is COURSE_NOTEBOOK where it is set; else the Notebook folder of COURSE_DATA; else the shipped
+    notebook if it has any of the classes in Train; else, with a printed line, Test. Load it with
+    `skip_unknown=True`: it may hold classes that Train lacks. Errors are those of `handwriting_folder`.
     """
     if own := _own_folder("COURSE_NOTEBOOK", "<class>/<picture>", (".",)):
         return own

@@ -1,8 +1,7 @@
 """Read folders of labelled images: `<folder>/<class>/<image>`, one sub-folder per class.
 
-`load_images_from_directory` does what the plain loop over `preprocess_image` does, to the
-last pixel, and keeps a packed copy of the result, so that loading the same folder again takes
-a fraction of a second. The packed copy is made anew whenever a file is added, removed or changed.
+`load_images_from_directory` does what the plain loop over `preprocess_image` does, to the last pixel, and
+keeps a packed copy, made anew whenever a file changes, so that loading again takes a fraction of a second.
 """
 
 import itertools
@@ -30,9 +29,8 @@ if TYPE_CHECKING:  # pandas is only imported by the two functions that return it
 def class_folders(root_folder: str | Path) -> list[tuple[str, Path]]:
     """The class folders of `root_folder` as (label, path), sorted by the label's code points.
 
-    Hidden folders and the ones that operating systems leave behind are passed over. FileNotFoundError,
-    NotADirectoryError or ValueError if the folder, which is named, is missing, is a file, has no class
-    folders, or has two that spell the same label.
+    Hidden folders and those of systems are passed over. FileNotFoundError, NotADirectoryError or ValueError
+    if the folder, which is named, is missing, is a file, has no class folders, or two of the same label.
     """
     with os.scandir(root_folder) as entries:
         folders = [Path(entry.path) for entry in entries if entry.is_dir() and not is_junk(entry.name)]
@@ -56,9 +54,8 @@ def class_folders(root_folder: str | Path) -> list[tuple[str, Path]]:
 def find_images(root_folder: str | Path) -> tuple[dict[str, list[str]], list[str]]:
     """The paths of each class's images, shorter names first (2.png, 10.png), and what is passed over.
 
-    Passed over, by names below the folder, are files and folders among the images that are none by their
-    names, and images beside the classes; what systems leave behind is not spoken of. Errors are those of
-    `class_folders`.
+    Passed over are files and folders among the images that are none by their names, and images beside the
+    classes; what systems leave behind is not spoken of. Errors are those of `class_folders`.
     """
     found = {}
     passed_over = _sorted_names(root_folder)[0]
@@ -166,17 +163,15 @@ def load_images_from_directory(
     Parameters
     ----------
     class_names : list of str, optional
-        The classes in the order of their labels, usually those of the training set; by default
-        the classes found, in code point order.
+        The classes in the order of their labels, usually those of the training set; by default those found.
     skip_unknown : bool
         Leave out, with a warning, classes that class_names does not list.
 
     Returns
     -------
     X : ndarray, shape (n, img_height, img_width, 1), uint8
-        0 (black) to 255 (white). Grey levels stay in one byte each until the model's Rescaling
-        layer makes floats of them. Where a packed copy could be kept, X is read from it as needed;
-        writing to X changes neither the copy nor the images.
+        0 (black) to 255 (white). Where a packed copy could be kept, X is read from it as needed; writing to X
+        changes neither the copy nor the images.
     y : ndarray, shape (n,), int64
         The position of each image's class in class_names.
     class_names : list of str
@@ -184,9 +179,8 @@ def load_images_from_directory(
     Raises
     ------
     FileNotFoundError, NotADirectoryError, ValueError
-        See `class_folders`; ValueError also for no images at all, for images that cannot be read
-        (they are named), and for a class folder that is not in the class_names given, unless
-        skip_unknown.
+        See `class_folders`; ValueError also for no images at all, for images that cannot be read (they are
+        named), and for a class that class_names does not list, unless skip_unknown.
     """
     folder = Path(directory)
     found = _images_by_class(folder)

@@ -72,18 +72,9 @@ def plot_mandarin_characters(
 ) -> tuple[Figure, np.ndarray]:
     """Show n classes, three images of each under its name: characters under their printed form.
 
-    The classes are the first n different ones in y, and of each the first images in X.
-
-    Parameters
-    ----------
-    X, y : ndarray, shapes (number, height, width, 1) or (number, height, width), and (number,)
-        Grey levels, 0 to 255, and labels: positions in class_names.
-    cmap : str, optional
-        A colour map; None for matplotlib's default.
-
-    Returns
-    -------
-    figure, axes of shape (3, n)
+    The classes are the first n different ones in y, and of each the first images in X. X holds grey levels,
+    0 to 255, shape (number, height, width, 1) or (number, height, width), y labels: positions in class_names.
+    `cmap` is a colour map, None matplotlib's default. Axes have the shape (3, n).
     """
     X, y = _check_images(X, y)
     labels = list(dict.fromkeys(y.tolist()))[: max(n, 0)]

@@ -152,6 +152,12 @@ def test_without_any_font_a_code_point_is_drawn_and_said_once(no_system_fonts):
         _draw(fonts.drawable(RARE))
 
 
+def test_a_script_that_no_font_here_has_is_said_too(no_system_fonts):
+    with pytest.warns(UserWarning, match="No font here has ก"):
+        assert fonts.drawable("ก_2") == "U+0E01_2"
+    assert fonts.drawable("Дом, $5 and $6") == r"Дом, \$5 and \$6"
+
+
 def _font_with(character: str, path: Path) -> None:
     """A font of one square glyph, under the name of a font that systems have."""
     pen = TTGlyphPen(None)

@@ -15,6 +15,8 @@ from course import plots
 from course.characters import CHARACTERS
 from course.paths import REPOSITORY
 from course.plots import (
+    name_size,
+    names_in_plots,
     plot_failed_predictions,
     plot_history,
     plot_mandarin_characters,
@@ -234,6 +236,22 @@ def test_plots_need_no_style_and_leave_none_behind():
     before = dict(matplotlib.rcParams)
     plot_history(HISTORY)
     assert dict(matplotlib.rcParams) == before
+
+
+def test_any_names_of_classes_fit_above_their_images():
+    names = ["a very long name of a class of pictures", "$aver & more $", "Straße_7", "Дом"]
+    drawn_names = names_in_plots(names)
+    assert drawn_names == ["a very l…ictures", r"\$aver & more \$", "Straße_7", "Дом"]
+    X, y = images([0, 1, 2, 3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure, axes = plot_mandarin_characters(X, y, names, n=4)
+        save(figure)
+        save(plot_failed_predictions(Model(np.eye(4)[[1, 0, 3, 2]]), X, y, names)[0])
+    figure.canvas.draw()
+    widths = [axis.title.get_window_extent().width for axis in axes[0]]
+    assert max(widths) <= 1.2 * figure.dpi
+    assert name_size(["人"], 1.2, 26) == 26 and name_size([], 1, 17) == 17
 
 
 def test_a_system_font_found_for_the_classes_serves_later_plots(monkeypatch):
