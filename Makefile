@@ -27,11 +27,12 @@ export PYTHONUTF8 := 1
 JOBS ?= 2
 LECTURES := $(sort $(wildcard lectures/*.qmd))
 
-.PHONY: help setup slides pdf test test-quick test-slow test-site notebooks lab students train tune data bench check links browser quarto newest ready clean
+.PHONY: help setup slides pdf zip test test-quick test-slow test-site notebooks lab students train tune data bench check links browser quarto newest ready clean
 
 help:
 	@echo "make slides   render every lecture to _site/"
 	@echo "make pdf      write a PDF of each deck and one of all notes to _site/handouts/"
+	@echo "make zip      pack each lecture for a stick or Moodle to _build/zip/; LECTURE=3 packs one"
 	@echo "make test     test all that a change is likely to break, in JOBS=2 processes"
 	@echo "make test-quick  test what needs neither the site nor a fit, in two minutes"
 	@echo "make test-slow   test the rest: other characters and screens, killed processes, refits"
@@ -74,6 +75,10 @@ slides: $(READY)
 
 pdf: slides
 	@"$(RUN)" -m tools.pdf
+	@"$(RUN)" -m render
+
+zip: slides
+	@"$(RUN)" -m tools.pack $(LECTURE)
 
 # Files of tests are shared among JOBS processes, of about 2 GB each.
 PYTEST = "$(RUN)" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
