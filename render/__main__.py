@@ -139,6 +139,7 @@ def _render_pip(project: Project, pages: list[Path], everything: bool) -> None:
         raise_all(asyncio.run(site.side_by_side(pages, one)))
         for name in site.remove_unlisted() if everything else ():
             print(f"removed {name}, which no page makes any more")
+        site.frame.write_data()
     finally:
         site.store.fingerprints.save()
 

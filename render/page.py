@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
 import posixpath
@@ -44,34 +43,6 @@ REVEAL_DEFAULTS = {
 def relative_root(output: str) -> str:
     """The way from a page up to the site's folder: "" or "../" as often as needed."""
     return "../" * (len(PurePosixPath(output).parts) - 1)
-
-
-def navbar(project: Project, page: PageFormat) -> str:
-    """The HTML of the site's navigation bar, "" where the project has none."""
-    items = (project.website.get("navbar") or {}).get("left")
-    if not items:
-        return ""
-    base = relative_root(page.output)
-    title = html.escape(str(project.website.get("title", "")))
-    logo = html.escape(str(project.website["navbar"].get("logo") or "").lstrip("/"))
-    logo = f'<img class="navbar-logo" src="{base}{logo}" alt="">' if logo else ""
-    parts = [
-        '<nav class="navbar navbar-expand-lg" aria-label="Site">',
-        '<div class="navbar-container container-fluid">',
-        f'<div class="navbar-brand-container"><a class="navbar-brand" href="{base}index.html">{logo}'
-        f'<span class="navbar-title">{title}</span></a></div>',
-        '<ul class="navbar-nav me-auto">',
-    ]
-    for item in items:
-        target, text = str(item.get("href", "")).lstrip("/"), html.escape(str(item.get("text", "")))
-        if target.endswith(".qmd") and not (project.root / target).is_file():
-            raise project.problem(f"the page '{target}' does not exist", "website", "navbar")
-        target = re.sub(r"\.qmd$", ".html", target)
-        current = ' active" aria-current="page' if target == page.output else ""
-        address = html.escape(target if "://" in target else base + target)
-        link = f'<a class="nav-link{current}" href="{address}"><span class="menu-text">{text}</span></a>'
-        parts.append(f'<li class="nav-item">{link}</li>')
-    return "\n".join([*parts, "</ul>", "</div></nav>"])
 
 
 WORDS = yaml.safe_load((HERE / "static" / "words.yml").read_text(encoding="utf-8"))
@@ -231,7 +202,6 @@ def job(project: Project, document: Document, page: PageFormat, made: Assembled)
             arguments.append("--incremental")
     else:
         arguments.append("--section-divs")
-        variables["navbar"] = navbar(project, page)
         if project.website.get("favicon"):
             variables["favicon"] = base + str(project.website["favicon"]).lstrip("/")
     arguments += [f"--variable={name}:{value}" for name, value in variables.items() if value]

@@ -10,7 +10,8 @@ where something is to be mended, and nothing else:
 - The link that skips the navigation stands before it; Quarto puts it after, into the text.
 - An image, video or frame from another host is an error.
 - The colours and minutes of course.yml stand in the head.
-- Attributes, bold maths and Colab's badges are as `python -m render` has them (see `finish` and `colab`).
+- Attributes, bold maths, Colab's badges, the top bar and all links to the rest of the course are as
+  `python -m render` has them (see `finish`, `colab` and `frame`).
 
 What it has done once it does not do again: a second run changes nothing.
 """
@@ -32,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from render.colab import Repository
 from render.files import write_changed
 from render.finish import REFERENCES, even_maths, missing_attributes
+from render.frame import Frame
 from render.project import Project
 from render.qmd import RenderError
 
@@ -126,15 +128,18 @@ def main() -> None:
     """Mend each page that Quarto has just written."""
     try:
         project = Project.load(Path.cwd())
+        frame = Frame(project)
         for path in map(Path, os.environ["QUARTO_PROJECT_OUTPUT_FILES"].splitlines()):
             if path.suffix != ".html":
                 continue
             text = mend(path.read_bytes().decode("utf-8"), path)  # with its line ends as they are
+            text = frame.add(text, path.resolve().relative_to(frame.out).as_posix())
             if project.head not in text:
                 text = text.replace("</head>", f"{project.head}\n</head>", 1)
             if project.website.get("repo-url") and not path.name.endswith(".slides.html"):
                 text = Repository.of(project).add_badges(text)
             write_changed(path, text.encode("utf-8"))
+        frame.write_data()
     except (RenderError, ValueError, OSError) as error:
         sys.exit(f"render/quarto_post_render.py: {error}")
 

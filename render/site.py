@@ -23,6 +23,7 @@ from .cells import assemble
 from .colab import Repository
 from .execute import execute, steps
 from .files import write_atomically
+from .frame import Frame
 from .notebook import refuse_work
 from .page import Job, convert, job, style_sheets, words_of
 from .project import PageFormat, Project
@@ -30,7 +31,7 @@ from .qmd import Document, RenderError, parse
 
 HERE = Path(__file__).parent
 LIBRARIES = "site_libs"
-CONVERTERS = ("pypandoc", "bs4", "lxml")
+CONVERTERS = ("pypandoc", "bs4", "lxml", "jinja2")
 SIDE_BY_SIDE = 3  # kernels at most, of about 0.8 GB each
 
 
@@ -62,6 +63,7 @@ class Site:
         self.project = project
         self.store = Store(project.root)
         self.output = project.output_folder
+        self.frame = Frame(project)
         code = (path for path in sorted(HERE.rglob("*")) if path.is_file() and path.suffix != ".pyc")
         self._code = digest_of_files(code)
         self._pages: dict[str, tuple[Document, list[PageFormat]]] = {}
@@ -206,6 +208,7 @@ class Site:
             )
             for mark in marks:
                 self._check_mark(document, mark)
+            html = self.frame.add(html, each.output)
             if each.name == "html" and self.project.website.get("repo-url"):
                 html = Repository.of(self.project).add_badges(html)
             files[each.output] = html.encode("utf-8")
@@ -303,6 +306,7 @@ class Site:
                 "files": {path: self.store.fingerprints.of_file(path) for path in files},
                 "pages": sorted(self.planned_outputs()),
                 "website": self.project.website,
+                "frame": [self.frame.lectures, self.frame.pdfs],
                 "packages": {name: self.store.versions.get(name) for name in CONVERTERS},
             }
         )

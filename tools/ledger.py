@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 LEDGER = "assets/ledger.toml"
 
 OURS = "the course authors"
-KINDS = ("figure", "photo", "font", "data", "weights")
+KINDS = ("figure", "photo", "font", "data", "weights", "library")
 NEEDED = ("kind", "title", "author", "licence", "source", "used_in")
 FIELDS = {*NEEDED, "path", "package", "sha256", "hashes", "alt", "called", "notice", "note"}
 # Assets are no text, or texts of these kinds.

@@ -48,13 +48,13 @@ def command(project: Project) -> int:
 
 
 def outputs(project: Project, folder: Path, pages: list[Path]) -> dict[Path, bytes]:
-    """What each notebook in `folder` should hold; a page without cells has none."""
+    """What each notebook in `folder` should hold; a page without cells or slides has none."""
     # Colab opens what is published, and so do the badges; a notebook elsewhere has none.
     published = folder.is_relative_to(project.root) and project.website.get("repo-url")
     made = {}
     for path in pages:
         document = parse(path, project.root)
-        if not document.cells:
+        if not document.cells or document.front.get("format") == "html":
             continue
         target = folder / f"{path.stem}.ipynb"
         cells = lecture_cells(project, document, folder)
