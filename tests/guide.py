@@ -18,7 +18,7 @@ LECTURE = "lectures/08-claims.qmd"
 
 def section(title: str, text: str = GUIDE) -> str:
     """The text below a second-level heading; headings inside of blocks are none."""
-    headings = "Add|What is made|A small|Its checks|Sliders"
+    headings = "Add|Release|What is made|A small|Its checks|Sliders"
     return re.search(rf"(?ms)^## {title}$(.*?)(?=^## (?:{headings}) |^## Sliders|\Z)", text)[1]
 
 
