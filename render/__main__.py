@@ -115,6 +115,7 @@ class Progress:
         """Say that a page is done, and what was done."""
         self.running.pop(name, None)
         self.done += 1
+        self.number = max(self.number, self.done)  # some run again
         print(f"{self.clear}[{self.done}/{self.number}] {name} ... {seconds:.1f} s, {what}", flush=True)
 
 

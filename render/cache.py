@@ -133,7 +133,7 @@ def _below(path: str, folder: str) -> tuple[str, ...] | None:
     return tuple(path[len(prefix) :].split(os.sep)) if path.startswith(prefix) else None
 
 
-def _counts(path: str, root: str) -> bool:
+def counts(path: str, root: str) -> bool:
     """Whether a file or folder belongs to the project or is somebody's own, and no by-product."""
     parts = _below(path, root)
     if parts is not None:
@@ -174,7 +174,7 @@ class Ingredients:
     def of(cls, record: dict[str, Any], root: Path) -> Ingredients:
         """Choose the ingredients from what the kernel reported (see `kernel_setup.report`)."""
         top = str(root)
-        modules = [path for path in record["modules"] if _below(path, top) and _counts(path, top)]
+        modules = [path for path in record["modules"] if _below(path, top) and counts(path, top)]
         folders = {}
         for path in modules:
             parts = _below(path, top)
@@ -186,8 +186,7 @@ class Ingredients:
             inside = any(written.get(str(each), since) < since for each in (path, *Path(path).parents))
             # A package's own files count by its version, whoever looks at them.
             own = path in record["direct"] and not path.startswith((sys.prefix, sys.base_prefix))
-            counts = own or _counts(path, top)
-            if not counts or (inside and path not in record["listed"]):
+            if not (own or counts(path, top)) or (inside and path not in record["listed"]):
                 continue
             if path in record["listed"] and os.path.isdir(path):
                 folders.setdefault(path, "files")

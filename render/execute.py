@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -134,8 +135,11 @@ async def execute(
             except CellExecutionError as error:
                 raise _cell_error(document, block, cell, error) from None
             cell.outputs = _joined(cell.outputs)
-        report = f"__import__('sys').modules[{KERNEL_MODULE!r}].report()"
-        record = ast.literal_eval(await _ask(client, "", report))
+        record = await _record(client)
+    except RenderError as error:
+        with contextlib.suppress(Exception):
+            error.asked = frozenset((await _record(client))["read"])
+        raise
     except DeadKernelError:
         # nbclient reports a cancelled task (Ctrl-C) as a dead kernel too.
         if asyncio.current_task().cancelling():
@@ -148,7 +152,13 @@ async def execute(
         ) from None
     finally:
         await _stop(client)
-    return Execution(json.loads(nbformat.writes(notebook, split_lines=False)), json.loads(record))
+    return Execution(json.loads(nbformat.writes(notebook, split_lines=False)), record)
+
+
+async def _record(client: Any) -> dict[str, Any]:
+    """What the kernel has seen until now (see `kernel_setup.report`)."""
+    report = f"__import__('sys').modules[{KERNEL_MODULE!r}].report()"
+    return json.loads(ast.literal_eval(await _ask(client, "", report)))
 
 
 def _manager() -> Any:

@@ -105,8 +105,8 @@ def _audit(event, arguments):
                 _note("written", path)
         elif event in ("os.listdir", "os.scandir"):
             _note("listed", arguments[0] if arguments[0] is not None else ".")
-        elif event == "os.rename" or (event == "os.mkdir" and not os.path.isdir(arguments[0])):
-            _note("written", arguments[event == "os.rename"])
+        elif event == "os.rename":
+            _note("written", arguments[1])
         elif event == "sqlite3.connect":
             _note("read", arguments[0])
         elif event == "course.store.entry":

@@ -28,10 +28,11 @@ KeyLines = dict[tuple, int]
 class RenderError(Exception):
     """A problem that the user can mend: what is wrong, in which file and line, counted from 1.
 
-    `others` are further ones, which are told together with it.
+    `others` are further ones, which are told together with it; `asked` are the paths that cells asked for.
     """
 
     others: tuple[RenderError, ...] = ()
+    asked: frozenset[str] = frozenset()
 
     def __init__(self, message: str, path: Path | str | None = None, line: int | None = None):
         self.message = message

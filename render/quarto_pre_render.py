@@ -114,7 +114,15 @@ def main() -> None:
     def command(project: Project) -> int:
         refuse_work(project)
         if os.environ.get("QUARTO_PROJECT_RENDER_ALL"):
-            raise_all(asyncio.run(freeze(project)))
+            problems = asyncio.run(freeze(project))
+        if problems:
+            print(
+                f"Quarto does not start: {len(problems)} pages are told below, all at once. What the others "
+                f"computed is kept in {FREEZER}/ and is not computed again. Mend these, then render again; "
+                "until then `python -m render` makes the other pages.",
+                flush=True,
+            )
+        raise_all(problems)
         return 0
 
     sys.exit(run_command(command))

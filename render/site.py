@@ -10,7 +10,6 @@ import os
 import posixpath
 import re
 import shutil
-import sys
 import time
 from collections.abc import Awaitable, Callable, KeysView
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from . import check
-from .cache import Store, digest_of, digest_of_files
+from .cache import Store, counts, digest_of, digest_of_files
 from .cells import assemble
 from .colab import Repository
 from .execute import execute, steps
@@ -33,6 +32,7 @@ HERE = Path(__file__).parent
 LIBRARIES = "site_libs"
 CONVERTERS = ("pypandoc", "bs4", "lxml", "jinja2")
 SIDE_BY_SIDE = 3  # kernels at most, of about 0.8 GB each
+ROUNDS = 4  # in which pages run again that others have overtaken
 
 
 def is_remote(target: str) -> bool:
@@ -67,6 +67,9 @@ class Site:
         code = (path for path in sorted(HERE.rglob("*")) if path.is_file() and path.suffix != ".pyc")
         self._code = digest_of_files(code)
         self._pages: dict[str, tuple[Document, list[PageFormat]]] = {}
+        # When each page began to run, and its keys in the store; which page wrote which file, and until when.
+        self._ran: dict[Path, tuple[float, list[str | None]]] = {}
+        self._written: dict[str, tuple[Path, float]] = {}
         self._planned: dict[str, str] = {}
 
     def load(self, path: Path) -> tuple[Document, list[PageFormat]]:
@@ -105,29 +108,50 @@ class Site:
     async def side_by_side(
         self, paths: list[Path], work: Callable[[Path], Awaitable[None]]
     ) -> list[RenderError]:
-        """Do some work on each page, those with many cells first; returns what went wrong on which."""
+        """Do some work on each page, those with many cells first; returns what went wrong on which.
+
+        A page that read what another page has written since, or was without it, is worked on again.
+        """
         self._gate = asyncio.Semaphore(min(SIDE_BY_SIDE, os.cpu_count() or 1))
         self._writing = asyncio.Lock()
-        problems = []
+        problems: dict[Path, RenderError] = {}
 
         async def one(path: Path) -> None:
+            name = path.relative_to(self.project.root).as_posix()
+            problems.pop(path, None)
             try:
                 await work(path)
             except RenderError as error:
-                problems.append(error)
+                problems[path] = error
             except (ValueError, TypeError, LookupError, AttributeError) as error:
-                # A setting of a kind that nothing asks about, or a fault here: the other pages are made.
-                name = path.relative_to(self.project.root).as_posix()
-                problems.append(RenderError(f"{type(error).__name__}: {error}", name))
+                # A fault here, say: the other pages are made.
+                problems[path] = RenderError(f"{type(error).__name__}: {error}", name)
 
-        tasks = [asyncio.create_task(one(path)) for path in sorted(paths, key=_cells, reverse=True)]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        return problems
+        todo = paths
+        for _ in range(ROUNDS):
+            tasks = [asyncio.create_task(one(path)) for path in sorted(todo, key=_cells, reverse=True)]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            todo = [path for path in paths if self._is_overtaken(path, problems.get(path))]
+            if not todo:
+                break
+        for path in todo:
+            name = path.relative_to(self.project.root).as_posix()
+            problems[path] = RenderError("other pages, or programs, go on changing what its cells read", name)
+        return list(problems.values())
+
+    def _is_overtaken(self, path: Path, problem: RenderError | None) -> bool:
+        """Whether what a page read, or may have read, has been written since by others."""
+        began, keys = self._ran.get(path, (0.0, []))
+        fresh = {file for file, (by, when) in self._written.items() if by != path and when > began}
+        if problem:
+            return bool(fresh & problem.asked)
+        name = path.relative_to(self.project.root).as_posix()
+        return any(key is None or (fresh and not (key and self.store.load(name, key)[0])) for key in keys)
 
     async def results(
         self, document: Document, formats: list[PageFormat], progress: Callable[[int, int], None]
@@ -142,6 +166,8 @@ class Site:
         """
         notebooks, what, why = {}, "no cells", ""
         executed: dict[str, dict[str, Any]] = {}
+        keys: list[str | None] = []  # "" for what nobody sees completely
+        self._ran[document.path] = time.time(), keys
         for each in formats:
             plan = steps(document, each)
             if not plan:
@@ -153,10 +179,19 @@ class Site:
                 if notebook is None:
                     async with self._gate:
                         started = time.time()
+                        self._ran[document.path] = started, keys
                         execution = await execute(document, each, self.project.root, progress)
                     notebook, what, why = execution.notebook, "executed", why or reason
-                    if problem := self.store.save(document.name, key, execution, started):
-                        print(f"  {document.name} is not kept in the cache: {problem}", file=sys.stderr)
+                    if self.store.save(document.name, key, execution, started):
+                        keys.append(None)  # something changed meanwhile
+                    else:
+                        keys.append("" if execution.record["unseen"] else key)
+                    made = {
+                        each for each in execution.record["written"] if counts(each, str(self.store.root))
+                    }
+                    self._written |= dict.fromkeys(made, (document.path, time.time()))
+                else:
+                    keys.append(key)
                 executed[key] = notebook
             notebooks[each.name] = executed[key]
         if executed and what != "executed":
