@@ -149,7 +149,7 @@ TYPED = (
     "rendered on simulated",
     "the same two are scarce",
     "It holds families",
-    "still learning",
+    "learner's exercise book",
     "ccuracy falls",
     "new writers",
     "by other writers",
