@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -133,6 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = [f"--ServerApp.root_dir={folder}", "--LabApp.default_url=/lab/tree/exercises"]
     command = [sys.executable, "-m", "jupyterlab", *settings, *others]
     process = subprocess.Popen(command, cwd=folder, env=os.environ | more)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while True:
         try:
             return process.wait()

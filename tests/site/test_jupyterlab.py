@@ -1,6 +1,6 @@
-"""A student's first ten minutes: JupyterLab opens an exercise, and a right answer passes.
+"""A student's first ten minutes: `make lab` opens an exercise, and a right answer passes and stays.
 
-The exercise is a copy, so that what the student types is in no tracked file.
+The folder is the student's own, made by the command, so that what is typed is in no tracked file.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,12 +33,8 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory) -> Path:
-    """A folder with the hand-out and the badge it shows."""
-    folder = tmp_path_factory.mktemp("student")
-    for name in (f"exercises/{EXERCISE}.ipynb", "assets/images/open-in-colab.svg"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / name, folder / name)
-    return folder
+    """The folder that `make lab` makes; it is empty before."""
+    return tmp_path_factory.mktemp("my work")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +50,6 @@ def lab(student):
         "JUPYTERLAB_WORKSPACES_DIR": str(student / ".workspaces"),
         "JUPYTER_RUNTIME_DIR": str(student / ".runtime"),
         "JUPYTER_CONFIG_DIR": str(student / ".config"),
-        "PYTHONPATH": str(REPOSITORY),
     }
     token = "a-token-of-this-test"
     log = (student / "log.txt").open("w+", encoding="utf-8")
@@ -63,15 +57,15 @@ def lab(student):
         [
             sys.executable,
             "-m",
-            "jupyterlab",
+            "tools.lab",
+            f"--folder={student}",
             "--no-browser",
             "--ServerApp.port=0",
             "--ServerApp.ip=127.0.0.1",
             f"--IdentityProvider.token={token}",
-            f"--ServerApp.root_dir={student}",
             "--allow-root",
         ],
-        cwd=student,
+        cwd=REPOSITORY,
         env=environment,
         stdout=log,
         stderr=subprocess.STDOUT,
