@@ -31,6 +31,11 @@ BOLD = {code: code - 0x68 for code in range(0x1D468, 0x1D49C)}
 BOLD |= {code: code - 0x74 for code in range(0x1D71C, 0x1D756)}
 
 
+def is_remote(target: str) -> bool:
+    """Whether a reference leaves the site, as browsers read it: it names a host, or a scheme but `data:`."""
+    return bool(re.match(r"\s*(?!data:)(?:[a-z][a-z0-9+.-]*:|//)", target, re.IGNORECASE))
+
+
 def even_maths(text: str) -> str:
     """HTML whose `\\boldsymbol{x}` is upright, as pandoc 3.6 has it; 3.9 writes it in italics."""
 

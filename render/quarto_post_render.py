@@ -32,12 +32,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from render.colab import Repository
 from render.files import write_changed
-from render.finish import REFERENCES, even_maths, missing_attributes
+from render.finish import REFERENCES, even_maths, is_remote, missing_attributes
 from render.frame import Frame
 from render.project import Project
 from render.qmd import RenderError
 
-REMOTE = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 # Requirejs's module for jquery, which fails where requirejs itself is not there.
 JQUERY_MODULE = re.compile(r"\s*define\(\s*['\"]jquery['\"]")
 # In slides pandoc has made fragments of them.
@@ -75,7 +74,7 @@ def module_address(path: Path) -> str:
 def mended_script(script: Tag, path: Path) -> str | None:
     """What a page has in place of a script: "" for nothing, None for the script as it is."""
     address = script.get("src", "")
-    if REMOTE.match(address) or (not address and JQUERY_MODULE.match(script.get_text())):
+    if is_remote(address) or (not address and JQUERY_MODULE.match(script.get_text())):
         return ""
     if script.get("type", "").lower() != "module" or not address or address.startswith("data:"):
         return None
@@ -109,7 +108,7 @@ def mend(text: str, path: Path) -> str:
             edits.append((start, text.index("</script>", start) + len("</script>"), new))
     for kind, attribute, names in REFERENCES:
         for tag in soup.select(f":is({names})[{attribute}]") if kind != "link" else ():
-            if not REMOTE.match(tag[attribute]) or tag.name == "script" or "canonical" in tag.get("rel", ()):
+            if not is_remote(tag[attribute]) or tag.name == "script" or "canonical" in tag.get("rel", ()):
                 continue
             if tag.name != "link":
                 raise ValueError(

@@ -22,6 +22,7 @@ from .cells import assemble
 from .colab import Repository
 from .execute import execute, steps
 from .files import write_atomically
+from .finish import finish, is_remote
 from .frame import Frame
 from .notebook import refuse_work
 from .page import Job, convert, job, style_sheets, words_of
@@ -35,14 +36,11 @@ SIDE_BY_SIDE = 3  # kernels at most, of about 0.8 GB each
 ROUNDS = 4  # in which pages run again that others have overtaken
 
 
-def is_remote(target: str) -> bool:
-    """Whether a reference leaves the site: it names a scheme or a host."""
-    return bool(re.match(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:|//)", target))
-
-
 def local_path(target: str, output: str) -> str | None:
-    """The site path that a reference from a page means, or None for a place on the page itself."""
-    path = unquote(re.split(r"[#?]", target, maxsplit=1)[0])
+    """The site path that a reference from a page means, or None for what the page itself holds."""
+    path = unquote(re.split(r"[#?]", target.strip(), maxsplit=1)[0])
+    if path.lower().startswith("data:"):
+        return None
     if path.startswith("/"):
         return posixpath.normpath(path.lstrip("/"))
     return posixpath.normpath(posixpath.join(posixpath.dirname(output), path)) if path else None
@@ -225,8 +223,6 @@ class Site:
         remembered = self.store.folder / "pages" / (document.name.replace("/", "--") + ".json")
         if self._is_as_remembered(remembered, inputs):
             return False
-        from .finish import finish
-
         files, copies = dict(figures), set()
         placed = any("#refs" in line.text for line in document.markdown_lines)
         for each in formats:
@@ -273,7 +269,7 @@ class Site:
     ) -> str:
         """A reference as the page has it; what it leads to is noted in `copies`, or is an error."""
         if is_remote(target):
-            if kind != "link" and not target.startswith("data:"):
+            if kind != "link":
                 message = f"'{target}' is a remote resource; pages work without network"
                 raise self._problem(document, target, message)
             return target
@@ -400,8 +396,6 @@ class Site:
         text = re.sub(r"/\*.*?\*/", "", source.read_text(encoding="utf-8"), flags=re.DOTALL)
         targets = re.findall(r"url\(\s*['\"]?([^'\")]+)['\"]?\s*\)", text)
         for target in targets + re.findall(r"@import\s+['\"]([^'\"]+)['\"]", text):
-            if target.startswith(("data:", "#")):
-                continue
             if is_remote(target):
                 raise RenderError(f"'{target}' is a remote resource; pages work without network", sheet)
             path = local_path(target, sheet)

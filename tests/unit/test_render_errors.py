@@ -6,10 +6,11 @@ import pytest
 
 from render.cells import Assembled
 from render.check import check_document, check_outputs
+from render.finish import is_remote
 from render.page import job
 from render.project import Project
 from render.qmd import RenderError, parse
-from render.site import Site
+from render.site import Site, local_path
 from tests.render_command import FORMATS
 
 CONFIG = (
@@ -284,6 +285,32 @@ def test_an_include_is_read_everywhere_and_its_name_is_relative_to_the_page(tmp_
     found = document.cells[0]
     assert found.source == "b = 1\n1 / 0"
     assert str(document.problem("x", found.numbers[1])) == "parts/b.py:2: x"
+
+
+def test_what_lies_elsewhere():
+    for address in (
+        "https://a.b/c",
+        " HTTP://a.b",
+        "//a.b/c",
+        "\n//a",
+        "mailto:a@b.c",
+        "file:///a.png",
+        "blob:x",
+    ):
+        assert is_remote(address), address
+    for address in (
+        "a.png",
+        "/a.png",
+        "a/b:c.png",
+        "#here",
+        "?q=1",
+        "data:image/png;base64,AA",
+        " Data:,x",
+        "",
+    ):
+        assert not is_remote(address), address
+    assert local_path(" ../x%20y.png#z", "a/b.html") == "x y.png"
+    assert local_path("data:,x", "a.html") is local_path("#x", "a.html") is None
 
 
 def test_text_that_is_not_utf8(tmp_path):
