@@ -42,10 +42,7 @@ class NoBrowserError(RenderError):
 
 
 def find_browser() -> str:
-    """Path of a Chromium, Chrome or Edge; a NoBrowserError says that there is none.
-
-    Looked for by COURSE_BROWSER, then on the PATH, then Playwright's own, then in the usual places.
-    """
+    """A Chromium, Chrome or Edge: COURSE_BROWSER's, on the PATH, Playwright's own, or in the usual places."""
     if named := os.environ.get("COURSE_BROWSER", "").strip():
         if not Path(named).is_file():
             raise NoBrowserError(f"COURSE_BROWSER names {named}, which is not a file.")

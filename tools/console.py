@@ -15,10 +15,7 @@ def speak_utf8() -> None:
 
 
 def quoted(*words: str | os.PathLike, windows: bool = os.name == "nt") -> str:
-    """A command, or a part of one, that can be copied into this system's shells.
-
-    On Windows these are cmd, PowerShell and Git Bash, which agree on double quotes and slashes.
-    """
+    """A command that can be copied into this system's shells; those of Windows agree on double quotes."""
     if not windows:
         return shlex.join(map(str, words))
     plain = (str(word).replace("\\", "/") for word in words)

@@ -65,10 +65,7 @@ This course made them smaller, at most 320 pixels, and saved them as JPEG. `tool
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
-    """The files of a Qt resource archive (.rcc), by name.
-
-    Source of the format: the documentation and code of Qt's resource compiler, versions 1 to 3.
-    """
+    """The files of a Qt resource archive (.rcc, versions 1 to 3 of Qt's resource compiler), by name."""
     content = path.read_bytes()
     version, tree, data, names = struct.unpack_from(">4xIIII", content)
     size, found = 14 if version < 2 else 22, {}

@@ -120,10 +120,7 @@ class Chief(oracle_chief.OracleServicer):
         print(self.lines[-1], flush=True)
 
     def serve(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Answer until every trial has ended, and call `meanwhile` again and again.
-
-        TuningError if too many trials fail in a row.
-        """
+        """Answer until all trials have ended, calling `meanwhile` on and on; TuningError if too many fail."""
         try:
             while not self.stop_triggered or self.oracle.ongoing_trials or self.oracle.tuner_ids:
                 time.sleep(0.2)
@@ -173,10 +170,7 @@ class Chief(oracle_chief.OracleServicer):
 
 
 def work(search: Search, directory: Path) -> None:
-    """Be a worker until the chief has no more trials; KerasTuner's variables say where it is.
-
-    TuningError if the chief does not answer for `PATIENCE` seconds, or runs another search.
-    """
+    """Be a worker, as variables say, until all is done; TuningError if the chief is silent or refuses."""
     _, ip, port = (os.environ[name] for name in VARIABLES)
     os.environ["no_grpc_proxy"] = ip  # a proxy for the web is of no use between these machines
     oracle_client.TIMEOUT = PATIENCE

@@ -65,11 +65,7 @@ def adopt(
 
 
 def _find_splits(root: Path) -> dict[str, Path]:
-    """The folders of `root` that hold the training and the test classes.
-
-    Their names may be spelled otherwise (`train`, `tst`), and one more folder may wrap each, as in
-    `CASIA-HWDB_Train/Train`.
-    """
+    """The folders of the training and the test classes, however spelled, and perhaps wrapped in one more."""
     found: dict[str, list[Path]] = {split: [] for split in layout.SPLITS}
     for path in filter(Path.is_dir, _seen(root)):
         if split := split_of([path.name]):

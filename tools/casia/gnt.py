@@ -57,11 +57,7 @@ class Problem(NamedTuple):
 
 @lru_cache(1 << 16)
 def character_of(code: bytes) -> str | None:
-    """The character of a sample's two-byte code, or None when the code stands for no character.
-
-    CASIA codes Chinese characters and symbols as GB2312 or GBK, both parts of GB18030, and ASCII as
-    one byte and a zero byte.
-    """
+    """The character of a code, two bytes of GB2312 or GBK or one of ASCII and a zero; None if it has none."""
     try:
         text = code.removesuffix(b"\0").decode("gb18030")
     except UnicodeDecodeError:
@@ -82,10 +78,7 @@ def _consistent(header: tuple[int, bytes, int, int]) -> bool:
 
 
 def _find_header(data: bytes, start: int, stop: int) -> int:
-    """Position in [start, stop) of the first header whose size agrees with its width and height.
-
-    -1 when there is none. A match by chance needs 32 bits to agree, so one is evidence enough.
-    """
+    """Position in [start, stop) of the first header that agrees with itself, as chance hardly does; or -1."""
     for match in _LIKELY.finditer(data, start, stop + HEADER.size - 1):
         if _consistent(HEADER.unpack_from(data, match.start())):
             return match.start()

@@ -61,19 +61,15 @@ class Result:
 def folder_of(character: str) -> str:
     """The folder name of a character: itself, or `U+` and its code point.
 
-    Chinese characters and kana name their folder themselves. All else (letters, digits, signs, and
-    compatibility ideographs, which macOS takes for the ordinary ones) becomes e.g. `U+002A`:
-    Windows has no folder called `*`, and neither it nor macOS tells `a` from `A`.
+    All but Chinese characters and kana become e.g. `U+002A`: Windows has no folder called `*`, neither it nor
+    macOS tells `a` from `A`, and macOS takes compatibility ideographs for the ordinary ones.
     """
     plain = unicodedata.normalize("NFC", character) == character
     return character if plain and unicodedata.category(character) == "Lo" else f"U+{ord(character):04X}"
 
 
 def character_of_folder(name: str) -> str | None:
-    """The character that a folder's name stands for, or None: the inverse of `folder_of`.
-
-    A single character that `folder_of` would have escaped is accepted as it is.
-    """
+    """The character of a folder's name, escaped by `folder_of` or as it is; None where it stands for none."""
     if match := re.fullmatch(r"[Uu]\+(10[0-9A-Fa-f]{4}|[0-9A-Fa-f]{4,5})", name):
         name = chr(int(match.group(1), 16))
     elif len(name) > 1:
@@ -127,10 +123,9 @@ def _listed(folder: Path) -> Iterator[tuple[str, str]]:
 def write_manifest(
     folder: Path, out: Path, result: Result, wanted: Iterable[str] = (), **more: object
 ) -> None:
-    """Write the manifest of what a folder's file of checksums lists, and say in `result` what is missing.
+    """Write the manifest of what a folder's checksums list, and `more`; `result` is told what is missing.
 
-    `out` is where the images will be, `wanted` are the characters that were asked for, and `more`
-    goes into the manifest.
+    `out` is where the images will be, `wanted` are the characters that were asked for.
     """
     counts: dict[str, dict] = {}
     for name, _ in _listed(folder):

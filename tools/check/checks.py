@@ -214,10 +214,7 @@ def check_fonts(root: Path = REPOSITORY) -> str:
 
 @check("Data", "git checkout data; or correct COURSE_DATA or COURSE_NOTEBOOK, or unset them")
 def check_data(root: Path = REPOSITORY) -> str:
-    """The data that ship, and the folders that COURSE_DATA and COURSE_NOTEBOOK name.
-
-    Handwriting that is unpacked already is compared with its archive; nothing is unpacked here.
-    """
+    """The data that ship, what is unpacked of them, and what COURSE_DATA and COURSE_NOTEBOOK name."""
     own = [name for name in ("COURSE_DATA", "COURSE_NOTEBOOK") if os.environ.get(name, "").strip()]
     fact = _check_files("data", root)
     if not own and not (root / "data" / "handwriting").is_dir():

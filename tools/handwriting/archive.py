@@ -1,7 +1,4 @@
-"""The handwriting that ships: one archive, rebuilt bit for bit from its seed.
-
-``python -m tools.handwriting.archive`` writes ``data/handwriting.tar.xz``.
-"""
+"""The handwriting that ships, rebuilt bit for bit from its seed: ``python -m tools.handwriting.archive``."""
 
 from __future__ import annotations
 

@@ -124,12 +124,7 @@ class _Strokes:
 
 
 def _beside(strokes: _Strokes, members: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """Split strokes in a left and a right, or an upper and a lower component.
-
-    Components are written one after the other, the left and the upper one first, so only cuts in
-    the order of writing count. Returns both groups and the role of the first (that of the second
-    is the next one), or None.
-    """
+    """Split strokes in a left and a right, or an upper and a lower group, with the first's role; or None."""
     best, least = None, np.inf
     total = np.ptp(strokes.of(members), axis=0)
     # A single stroke is no component, but for the bent one on the right of 乱.
@@ -155,10 +150,7 @@ def _beside(strokes: _Strokes, members: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _frames(strokes: _Strokes, members: np.ndarray) -> Iterator[tuple[np.ndarray, str]]:
-    """Strokes that may be a frame around the others, as positions among ``members``.
-
-    With each the sides on which it must enclose them: left, top, right, bottom.
-    """
+    """Positions of strokes that may be a frame, and the sides where they must enclose the rest: LTRB."""
     count, kind = len(members), strokes.kind[members]
     boxes = [box for box in strokes.boxes if tuple(members[:2]) == box[:2] and box[2] in members]
     if any(box[2] == members[-1] for box in boxes):  # 国: left, top and right, then the inside, the bottom

@@ -253,10 +253,7 @@ def _vary_whole(writer: Writer, points: Array, messy: float, rng: Random) -> Arr
 
 
 def _meet(template: Template, writer: Writer, points: Array, messy: float, normal: Array) -> Array:
-    """Let ends that should touch another stroke stop short of it, or run past it.
-
-    Only the piece between an end and the nearest corner changes, so that corners stay in place.
-    """
+    """Let ends that should touch another stroke stop short or run past; corners stay in place."""
     stroke, along = template.stroke, template.along
     gap = (writer.gap + _GAP_SPREAD * messy * normal) / template.length[:, None]
     gap = np.where(template.free, 0.0, np.clip(gap, -0.10, 0.6 * template.outer))

@@ -43,10 +43,7 @@ _OTHER_FONTS = (
 
 
 def choose_fonts(characters, font: str | os.PathLike | None = None) -> dict[str, Path]:
-    """The font file that draws each character: `font`, or the course font, or an installed one.
-
-    Raises SheetError that names the characters which no font has.
-    """
+    """The font file of each character: `font`, ours, or an installed one; SheetError if none has it."""
     files = [Path(font)] if font else [FONT_FILE]
     if not font:
         installed = {entry.name: entry.fname for entry in reversed(font_manager.fontManager.ttflist)}
@@ -58,16 +55,13 @@ def choose_fonts(characters, font: str | os.PathLike | None = None) -> dict[str,
         try:
             glyphs = font_manager.get_font(file).get_charmap()
         except (OSError, RuntimeError, ValueError) as error:
-            raise SheetError(
-                f"{file} cannot be used as a font ({error}). Name a .ttf or .otf file."
-            ) from error
+            advice = "Name a .ttf or .otf file."
+            raise SheetError(f"{file} cannot be used as a font ({error}). {advice}") from error
         chosen |= {character: file for character in lacking if ord(character) in glyphs}
     if missing := "".join(character for character in characters if character not in chosen):
         where = f"The font {font} lacks" if font else "No font found here has"
-        raise SheetError(
-            f"{where} {missing}. Name a font file that does with --font FILE, e.g. LXGW WenKai, "
-            "Noto Sans CJK SC or KaiTi."
-        )
+        advice = "Name a font file that does with --font FILE, e.g. LXGW WenKai, Noto Sans CJK SC or KaiTi."
+        raise SheetError(f"{where} {missing}. {advice}")
     return chosen
 
 

@@ -42,10 +42,7 @@ def darkness(flat: np.ndarray) -> np.ndarray:
 
 
 def cut_boxes(flat: np.ndarray, layout: Layout, rows: int) -> dict[tuple[int, int], np.ndarray | None]:
-    """Cut and clean the boxes of the first `rows` rows of a page: by row and column, (height, width) uint8.
-
-    An empty box is None.
-    """
+    """The boxes of the first `rows` rows, cleaned, by place: (height, width) uint8, or None if empty."""
     dark = darkness(flat)
     tiles = {}
     for row in range(rows):

@@ -32,10 +32,7 @@ class SheetError(ValueError):
 
 @dataclass(frozen=True)
 class Layout:
-    """The geometry of one paper format; rows count from 0 to 10, columns from 0 to 6.
-
-    Corners are arrays of shape (4, 2): top left, top right, bottom right, bottom left.
-    """
+    """The geometry of a paper; corners are (4, 2): top left, top right, bottom right, bottom left."""
 
     paper: str
     width: float
@@ -103,19 +100,16 @@ def check_characters(characters) -> tuple[str, ...]:
     folders = [character.casefold() for character in characters]  # a and A share one on Windows and macOS
     for character in characters:
         if not character.isalnum():
+            code = f"{character!r} (U+{ord(character):04X})"
             raise SheetError(
-                f"{character!r} (U+{ord(character):04X}) is neither a letter nor a number and "
-                "cannot name a folder. Leave it out."
+                f"{code} is neither a letter nor a number and cannot name a folder. Leave it out."
             )
         if folders.count(character.casefold()) > 1:
-            raise SheetError(
-                f"{character!r} comes twice, or another is the same to some computers. Name each once."
-            )
+            same = "comes twice, or another is the same to some computers"
+            raise SheetError(f"{character!r} {same}. Name each once.")
     if len(characters) > MAX_CHARACTERS:
-        raise SheetError(
-            f"{len(characters)} characters are too many for one sheet: at most {MAX_CHARACTERS}. "
-            "Make several sheets and read them into the same folder."
-        )
+        many = f"{len(characters)} characters are too many for one sheet: at most {MAX_CHARACTERS}"
+        raise SheetError(f"{many}. Make several sheets and read them into the same folder.")
     return characters
 
 

@@ -17,21 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .layout import (
-    BOX,
-    BOXES,
-    CORNERS,
-    MARKERS,
-    POSITIONS,
-    QR_SIDE,
-    ROWS,
-    Layout,
-    SheetError,
-    marker_meaning,
-    page_layout,
-    qr_characters,
-    qr_modules,
-)
+from . import layout as paper_layout
+from .layout import BOX, BOXES, CORNERS, MARKERS, POSITIONS, QR_SIDE, ROWS, Layout, SheetError
 
 PIXELS_PER_MM = 10  # of the flat picture
 _WORKING_SIDE = 4400  # pixels; more detail than this is not used
@@ -40,6 +27,7 @@ _ADVICE = (
     "Photograph the whole page again: flat, from above, in good light, in focus, "
     "with all six black squares in the picture."
 )
+_BENT = f": the page is bent or folded too much to be read. {_ADVICE}"
 
 
 def load_pages(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
@@ -56,19 +44,13 @@ def load_pages(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
 
 @dataclass
 class FoundPage:
-    """A page found in a photo.
-
-    layout, page: which paper and page (from 1). homography: (3, 3), from page millimetres to
-    photo pixels. spread: how far marker corners lie from where the perspective puts them, root
-    mean square in millimetres. bend: (10, 2), what remains, in millimetres, as cubic polynomials
-    of the place.
-    """
+    """A page found in a photo."""
 
     layout: Layout
-    page: int
-    homography: np.ndarray
-    spread: float
-    bend: np.ndarray
+    page: int  # from 1
+    homography: np.ndarray  # (3, 3), from page millimetres to photo pixels
+    spread: float  # of marker corners about their places in perspective: root mean square, mm
+    bend: np.ndarray  # (10, 2): what remains, mm, as cubic polynomials of the place
 
     def to_photo(self, points: np.ndarray) -> np.ndarray:
         """Photo pixels (n, 2) for page millimetres (n, 2)."""
@@ -126,7 +108,7 @@ def _detect(photo: np.ndarray) -> dict[tuple[str, int], dict[int, np.ndarray]]:
             small = cv2.createCLAHE(3.0, (8, 8)).apply(small)
         quads, numbers, _ = detector.detectMarkers(small)
         for quad, number in zip(quads, [] if numbers is None else numbers.ravel().tolist(), strict=True):
-            *page, position = marker_meaning(number)
+            *page, position = paper_layout.marker_meaning(number)
             # pixel centres, not pixel corners, lie at whole numbers
             found[tuple(page)].setdefault(position, (quad.reshape(4, 2) + 0.5) / factor - 0.5)
         if any(len(markers) == len(POSITIONS) for markers in found.values()):
@@ -135,25 +117,17 @@ def _detect(photo: np.ndarray) -> dict[tuple[str, int], dict[int, np.ndarray]]:
 
 
 def find_page(photo: np.ndarray, name: str) -> FoundPage:
-    """Find the sheet in a photo, (height, width, 3) RGB uint8; name is for messages.
-
-    Raises SheetError when there is no sheet, more than one page, or a part of it is missing, bent
-    or too small.
-    """
+    """Find the sheet in a photo, (height, width, 3) RGB uint8; SheetError says what is amiss with `name`."""
     pages = sorted(_detect(photo).items(), key=lambda page: -len(page[1]))
     if not pages:
-        raise SheetError(
-            f"{name}: no handwriting sheet found. Is it the printed sheet of "
-            f"`python -m tools.sheet`, and not mirrored? {_ADVICE}"
-        )
+        printed = "Is it the printed sheet of `python -m tools.sheet`, and not mirrored?"
+        raise SheetError(f"{name}: no handwriting sheet found. {printed} {_ADVICE}")
     # one stray marker is a false alarm, or the edge of the sheet below
     if len(pages) > 1 and len(pages[1][1]) > 1:
-        raise SheetError(
-            f"{name} shows more than one page ({pages[0][0][1]} and {pages[1][0][1]}). "
-            "Photograph each page by itself."
-        )
+        both = f"more than one page ({pages[0][0][1]} and {pages[1][0][1]})"
+        raise SheetError(f"{name} shows {both}. Photograph each page by itself.")
     (paper, page), markers = pages[0]
-    layout = page_layout(paper)
+    layout = paper_layout.page_layout(paper)
     on_page = np.concatenate([layout.marker_corners(p) for p in markers])
     in_photo = np.concatenate(list(markers.values()))
     homography, _ = cv2.findHomography(on_page, in_photo)
@@ -162,7 +136,7 @@ def find_page(photo: np.ndarray, name: str) -> FoundPage:
     back = cv2.perspectiveTransform(in_photo[None].astype(float), np.linalg.inv(homography))[0]
     found.spread = float(np.sqrt(((back - on_page) ** 2).sum(axis=1).mean()))
     if found.spread > 4:
-        raise SheetError(_bent(name))
+        raise SheetError(f"{name}{_BENT}")
     for _ in range(2):
         found.bend = found.bend + _fit_bend(found, photo, on_page, back)
     _check_size(found, photo, name)
@@ -180,10 +154,8 @@ def _check_markers(found: FoundPage, markers, photo: np.ndarray, name: str) -> N
     missing = [p for p in range(len(POSITIONS)) if p not in markers]
     expected = found.to_photo(np.concatenate([found.layout.marker_corners(p) for p in missing]))
     why = "is cut off" if _outside(expected, photo) else "is covered, out of focus or in a reflection"
-    raise SheetError(
-        f"{name}: page {found.page} of the sheet, but a part of it {why}: the black squares "
-        f"{', '.join(POSITIONS[p] for p in missing)} were not found. {_ADVICE}"
-    )
+    squares = f"the black squares {', '.join(POSITIONS[p] for p in missing)} were not found"
+    raise SheetError(f"{name}: page {found.page} of the sheet, but a part of it {why}: {squares}. {_ADVICE}")
 
 
 def _check_size(found: FoundPage, photo: np.ndarray, name: str) -> None:
@@ -192,14 +164,11 @@ def _check_size(found: FoundPage, photo: np.ndarray, name: str) -> None:
         raise SheetError(f"{name}: page {found.page} of the sheet is cut off. {_ADVICE}")
     side = np.linalg.norm(boxes - np.roll(boxes, 1, axis=1), axis=2).min()
     if side < _LEAST_PIXELS_PER_MM * BOX:
-        raise SheetError(
-            f"{name}: the sheet is too small in the picture: a box is only {side:.0f} pixels wide, at "
-            f"least {_LEAST_PIXELS_PER_MM * BOX:.0f} are needed. Go closer, or scan at 150 dpi or more."
+        least = f"at least {_LEAST_PIXELS_PER_MM * BOX:.0f} are needed"
+        small = (
+            f"{name}: the sheet is too small in the picture: a box is only {side:.0f} pixels wide, {least}."
         )
-
-
-def _bent(name: str) -> str:
-    return f"{name}: the page is bent or folded too much to be read. {_ADVICE}"
+        raise SheetError(f"{small} Go closer, or scan at 150 dpi or more.")
 
 
 def check_frames(found: FoundPage, photo: np.ndarray, rows: int, name: str) -> None:
@@ -211,14 +180,11 @@ def check_frames(found: FoundPage, photo: np.ndarray, rows: int, name: str) -> N
         return
     good = [row < rows and abs(offset) < 0.7 for row, *_, offset in _frame_offsets(found, photo)]
     if sum(good) < 0.6 * 4 * rows * BOXES:
-        raise SheetError(_bent(name))
+        raise SheetError(f"{name}{_BENT}")
 
 
 def line_profile(strip: np.ndarray) -> np.ndarray:
-    """The profile across a printed line, (n,), from a strip (n, length) of darkness.
-
-    The median along the line ignores ink that crosses it.
-    """
+    """The profile (n,) across a printed line of a strip (n, length): medians, whatever ink crosses it."""
     profile = np.median(strip, axis=1)
     return profile - np.median(profile)
 
@@ -307,11 +273,11 @@ def read_characters(flat: np.ndarray, found: FoundPage, known) -> tuple[str, ...
             text = cv2.QRCodeDetector().detectAndDecode(picture)[0]
         except cv2.error:  # some versions raise on a code that they cannot straighten
             continue
-        if characters := qr_characters(text):
+        if characters := paper_layout.qr_characters(text):
             return characters
     if found.page > len(known):
         return None
-    codes = np.array([qr_modules(page) for page in known] + [qr_modules(("?",))])
+    codes = np.array([paper_layout.qr_modules(page) for page in known] + [paper_layout.qr_modules(("?",))])
     telling = codes.min(axis=0) != codes.max(axis=0)  # not the patterns that all codes share
     across, down = (span(corner, QR_SIDE) for corner in found.layout.qr)
     light = cv2.resize(grey[down, across], codes.shape[1:], interpolation=cv2.INTER_AREA)[telling]
