@@ -21,10 +21,10 @@ from bs4 import BeautifulSoup, Tag
 
 from render.__main__ import run_command
 from render.files import write_atomically
-from render.finish import REFERENCES
+from render.finish import REFERENCES, is_remote
 from render.project import Project
 from render.qmd import RenderError
-from render.site import is_remote, local_path, shown_path
+from render.site import local_path, shown_path
 
 INDEX = """<!DOCTYPE html>
 <html lang="{lang}">
@@ -82,7 +82,7 @@ class Pack:
         """What a file needs beside it; of a page, links to what is not packed are mended."""
         if name.endswith(".css"):
             text = re.sub(r"/\*.*?\*/", "", self.files[name].decode("utf-8"), flags=re.DOTALL)
-            targets = re.findall(r"(?:url\(|@import )\s*['\"]?([^'\")]+)", text)
+            targets = re.findall(r"(?:url\(|@import(?!\s*url))\s*['\"]?([^'\")]+)", text)
             return [local_path(each, name) for each in targets if not is_remote(each)]
         if name.endswith(".ipynb"):
             return [f"{name}.js"]  # its twin, which can be saved from a disk
@@ -95,7 +95,8 @@ class Pack:
                 if is_remote(tag[attribute]):
                     continue
                 path = local_path(tag[attribute], name)
-                if kind == "link" and path and path.endswith(".html") and path not in self.parts:
+                is_page = path and (path.endswith(".html") or not (self.site / path).is_file())
+                if kind == "link" and is_page and path not in self.parts:
                     self._lead_elsewhere(tag, path)
                 else:
                     found.append(path)
