@@ -30,9 +30,9 @@ BRANCH = "students"
 OWN = "docs/students/"  # their README, Makefile and project file
 # Folders with all that is in them, and files.
 SHIPPED = (
-    *("course/", "cache/", "data/", "assets/fonts/", "tools/check/", "tools/sheet/", RELEASED),
+    *("course/", "cache/", "data/", "assets/fonts/", "assets/images/", "tools/check/", "tools/sheet/"),
     *(".gitattributes", ".gitignore", "CITATION.cff", "LICENSE", "requirements.txt"),
-    *("assets/images/open-in-colab.svg", "assets/images/draw-yourself.svg", "docs/own-handwriting.md"),
+    *("docs/own-handwriting.md", RELEASED),
     # `make check` compares with these
     *("assets/ledger.toml", "assets/manifest.json", "assets/js/draw-yourself-weights.js"),
     *("render/__init__.py", "render/files.py", "render/notebook.py"),
