@@ -226,11 +226,9 @@ def main(arguments: list[str] | None = None) -> int:
         for name in write_hashes(options.write):
             print(f"hash written: {name}")
     found = problems()
-    for problem in found:
-        print(problem, file=sys.stderr)
-    if not found:
-        print(f"{len(load()[1])} items cover {len(assets())} files of the repository.")
-    return 1 if found else 0
+    good = f"{len(load()[1])} items cover {len(assets())} files of the repository."
+    print("\n".join(found) or good, file=sys.stderr if found else None)
+    return int(bool(found))
 
 
 if __name__ == "__main__":

@@ -101,10 +101,9 @@ class Pages:
         if goal not in self.files and f"{goal}/index.html" in self.files:
             goal = f"{goal}/index.html"
         if goal not in self.files:
-            if self.ending == ".html":
-                return "there is no such file"
-            inside = any(file.startswith(f"{goal}/") for file in self.files)
-            return None if inside else "there is no such file that git knows"
+            of_texts = self.ending == ".md"  # they may lead to folders
+            inside = of_texts and any(file.startswith(f"{goal}/") for file in self.files)
+            return None if inside else "there is no such file" + " that git knows" * of_texts
         anchor = unquote(parts.fragment)
         if not anchor or not goal.endswith(self.ending):
             return None
@@ -131,11 +130,7 @@ def addresses(text: str) -> list[str]:
 
 
 def external(site: Pages | None, root: Path = ROOT) -> dict[str, list[str]]:
-    """Every external address, without its anchor, and the files that hold it.
-
-    Addresses of this repository itself are left out: they follow from one setting, and exist
-    once the repository is published under it.
-    """
+    """Every external address, without its anchor, and the files that hold it; not this repository's own."""
     places: dict[str, set[str]] = defaultdict(set)
     for name in repository_files(root):
         if name.endswith(TEXTS) and not name.startswith(NOT_READ):
@@ -146,6 +141,7 @@ def external(site: Pages | None, root: Path = ROOT) -> dict[str, list[str]]:
         if not NO_LINK.match(target):
             places[target.split("#")[0]].add(f"_site/{page}")
     settings = yaml.safe_load((root / "_quarto.yml").read_text(encoding="utf-8"))
+    # Its own addresses follow from one setting, and exist once it is published under that.
     own = urlsplit(settings.get("website", {}).get("repo-url", "")).path.rstrip("/")  # "/owner/name"
     return {each: sorted(places[each]) for each in sorted(places) if not own or own not in each}
 
@@ -157,11 +153,8 @@ def read_list() -> dict[str, dict[str, datetime.date]]:
 
 def write_list(days: dict[str, dict[str, datetime.date]]) -> None:
     """Write the list, sorted by address."""
-    lines = [HEAD]
-    for address in sorted(days):
-        fields = ", ".join(f"{key} = {day.isoformat()}" for key, day in days[address].items())
-        lines.append(f'"{address}" = {{ {fields} }}\n')
-    write_whole(LIST, "".join(lines))
+    fields = ((one, ", ".join(f"{key} = {day}" for key, day in days[one].items())) for one in sorted(days))
+    write_whole(LIST, HEAD + "".join(f'"{address}" = {{ {text} }}\n' for address, text in fields))
 
 
 def ask(address: str, patience: float = 20) -> tuple[str, str]:
@@ -210,10 +203,8 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         new = [address for address in used if address not in listed]
         problems += [f"{address}: not in {LIST.name}; in {', '.join(used[address])}" for address in new]
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if not problems:
-        print(f"{len(site.names) if site else 0} pages, {len(used)} external addresses: all good.")
+    good = f"{len(site.names) if site else 0} pages, {len(used)} external addresses: all good."
+    print("\n".join(problems) or good, file=sys.stderr if problems else None)
     return int(bool(problems))
 
 

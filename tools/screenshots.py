@@ -21,9 +21,7 @@ VIEWS = (("desk", 1280, "light"), ("desk-dark", 1280, "dark"), ("phone", 360, "l
 
 def take_deck(browser: Browser, path: Path, folder: Path, width: int, height: int) -> int:
     """One PNG for each slide of the deck; returns how many."""
-    folder.mkdir(parents=True, exist_ok=True)
-    context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
-    page = context.new_page()
+    page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
     page.goto(path.resolve().as_uri())
     page.wait_for_function("window.Reveal && Reveal.isReady()")
     page.evaluate("document.fonts.ready.then(() => null)")
@@ -33,19 +31,18 @@ def take_deck(browser: Browser, path: Path, folder: Path, width: int, height: in
         page.evaluate("while (Reveal.availableFragments().next) Reveal.nextFragment()")
         page.screenshot(path=folder / f"{number:02d}.png")
         page.evaluate("Reveal.next()")
-    context.close()
+    page.close()
     return total
 
 
 def take_page(browser: Browser, path: Path, out: Path) -> None:
     """The whole page on a desk by day and by night, and on a phone."""
     for view, width, scheme in VIEWS:
-        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        page = context.new_page()
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
         page.goto(path.resolve().as_uri())
         page.evaluate("document.fonts.ready.then(() => null)")
         page.screenshot(path=out / f"{path.stem}-{view}.png", full_page=True)
-        context.close()
+        page.close()
 
 
 def main() -> None:
@@ -61,14 +58,12 @@ def main() -> None:
     pages = [path for path in pages if path.is_file() and options.only in path.name]
     if not pages:
         sys.exit(f"{options.site} holds no page to show. Render the site first: make slides")
-    options.out.mkdir(parents=True, exist_ok=True)
     try:
         with open_browser() as browser:
             for path in pages:
                 if path.name.endswith(".slides.html"):
-                    folder = options.out / path.name.removesuffix(".html")
-                    number = take_deck(browser, path, folder, width, height)
-                    print(f"{folder}: {number} slides")
+                    folder = options.out / path.stem
+                    print(f"{folder}: {take_deck(browser, path, folder, width, height)} slides")
                 else:
                     take_page(browser, path, options.out)
                     print(f"{options.out / path.stem}-*.png")
