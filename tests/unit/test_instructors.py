@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -59,11 +60,18 @@ def titles(lecture: Path) -> set[str]:
     return {re.sub(r"\s*\{[^}]*\}$", "", title).strip() for title in re.findall(r"(?m)^##? +(.+)$", text)}
 
 
+def shown(row: tuple[str, int] | None) -> str:
+    """A part of a plan in words."""
+    return f'"{row[0]}" with {row[1]} minutes' if row else "no further part"
+
+
 @pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
 def test_the_plan_adds_up(lecture) -> None:
     parts, total = plan(lecture)
-    assert sum(parts.values()) == total, (
-        f"the parts take {sum(parts.values())} minutes, the caption says {total}"
+    minutes = sum(parts.values())
+    assert minutes == total, (
+        f"{lecture.name}: the parts of its plan take {minutes} minutes, so write "
+        f"': Lecture {int(lecture.name[:2])} in {minutes} minutes {{.plan}}' under it, not {total}"
     )
 
 
@@ -81,15 +89,23 @@ def test_parts_and_minutes_are_those_of_the_lecture(lecture) -> None:
     parts, total = plan(lecture)
     table = rows(section_of(lecture))
     told = [(part, int(minutes)) for part, minutes, *_ in table]
-    assert told == list(parts.items()), (
-        f"docs/instructors.md tells other parts than the plan in {lecture.name}"
-    )
+    for wanted, found in itertools.zip_longest(parts.items(), told):
+        assert found == wanted, (
+            f"docs/instructors.md, {lecture.name}: {shown(found)} should be {shown(wanted)}, as in the "
+            "lecture's plan: change the table there, or the plan"
+        )
     short = sum(int(cells[2]) for cells in table)
-    assert glance()[number][:2] == [total, short], f'"At a glance" should say {total} and {short} minutes'
+    assert glance()[number][:2] == [total, short], (
+        f"docs/instructors.md: lecture {number} takes {total} and {short} minutes: "
+        'write both into "At a glance"'
+    )
     for part, minutes, shortened, left_out in table:
-        assert 0 <= int(shortened) <= int(minutes), part
-        if left_out:  # leaving something out must save time
-            assert int(shortened) < int(minutes), part
+        room = f'docs/instructors.md, {lecture.name}: the short version of "{part}" takes {shortened} minutes'
+        assert 0 <= int(shortened) <= int(minutes), f"{room}, more than the {minutes} of the whole: lower it"
+        if left_out:
+            assert int(shortened) < int(minutes), (
+                f"{room}: leaving {left_out} out must save some, so lower it"
+            )
 
 
 @pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
@@ -99,9 +115,12 @@ def test_slides_that_are_named_exist(lecture) -> None:
     assert named, (
         f"docs/instructors.md names no *slide* of {lecture.name}: which to leave out, to ask before?"
     )
-    assert sorted(set(named) - titles(lecture)) == []
+    gone = sorted(set(named) - titles(lecture))
+    assert not gone, f"docs/instructors.md names *{gone[0]}*, no slide of {lecture.name}: take it out there"
     for part in re.findall(r'"([^"*\n]+)"', re.sub(r"\*[^*\n]+\*", "", section)):
-        assert part in plan(lecture)[0] or part in titles(lecture), part
+        assert part in plan(lecture)[0] or part in titles(lecture), (
+            f'docs/instructors.md names "{part}", no part or slide of {lecture.name}: take it out there'
+        )
 
 
 @pytest.mark.parametrize("lecture", LECTURES, ids=lambda path: path.stem)
@@ -111,7 +130,10 @@ def test_minutes_of_exercises_are_those_of_their_tasks(lecture) -> None:
     tasks = re.findall(r"(?m)^# ## Task \d+: .*\((\d+) minutes\)$", source.read_text(encoding="utf-8"))
     minutes = sum(map(int, tasks))
     told = glance().get(int(lecture.name[:2]), [None] * 3)[2]
-    assert told == minutes, f'"At a glance" says {told} minutes for the exercise, its tasks take {minutes}'
+    assert told == minutes, (
+        f"docs/instructors.md: the tasks of exercises/source/{source.name} take {minutes} minutes together: "
+        f'write them into "At a glance", which says {told}'
+    )
 
 
 def test_minutes_of_the_front_page_are_those_of_the_lectures() -> None:
@@ -124,4 +146,6 @@ def test_minutes_of_the_front_page_are_those_of_the_lectures() -> None:
         number = int(lecture.name[:2])
         minutes = plan(lecture)[1]
         assert found.get(number), f"index.qmd has no row for {lecture.name}; {TO_COPY}"
-        assert int(found[number][1]) == minutes, f"index.qmd: {lecture.name} takes {minutes} minutes"
+        assert int(found[number][1]) == minutes, (
+            f"index.qmd: the plan of {lecture.name} takes {minutes} minutes: write them into its row"
+        )
