@@ -50,7 +50,7 @@ def hand_outs(root: Path = ROOT) -> list[str]:
 
 def prepare(folder: Path, root: Path = ROOT) -> list[str]:
     """Bring the folder up to date with the hand-outs, and tell what a student should know."""
-    record_file, told = folder / RECORD, []
+    record_file, told, fresh = folder / RECORD, [], []
     record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.is_file() else {}
     for name in hand_outs(root):
         source, target = root / name, folder / name
@@ -72,9 +72,11 @@ def prepare(folder: Path, root: Path = ROOT) -> list[str]:
                     f"the newer version is {_shown(place)}."
                 )
         elif write_changed(target, data) and record.get(name, version) != version:
-            told.append(f"{name} has changed; you had not worked in it, so {_shown(target)} is new.")
+            fresh.append(name)
         record[name] = version
     write_changed(record_file, json.dumps(record, indent=1).encode("utf-8"))
+    if fresh:
+        told.append(f"Brought up to date, since you had not worked in them: {', '.join(fresh)}.")
     return told
 
 

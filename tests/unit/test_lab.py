@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from render.notebook import is_worked, origin, refuse_work
 from render.project import Project
 from render.qmd import RenderError
 from tests.exercise_runs import REPOSITORY
+from tests.render_command import FORMATS, run_render
 from tools import lab
 from tools.exercises import command as write_exercises
 from tools.notebooks import notebook, notebook_cell
@@ -76,7 +78,7 @@ def test_what_nobody_worked_in_follows_the_hand_out(course) -> None:
     nbformat.write(nbformat.read(mine / NAME, as_version=4), mine / NAME)  # saved, and nothing typed
     (root / NAME).write_bytes(hand_out("y = ..."))
     (told,) = lab.prepare(mine, root)
-    assert NAME in told and "you had not worked in it" in told
+    assert NAME in told and "had not worked in" in told
     assert (mine / NAME).read_bytes() == hand_out("y = ...")
     assert lab.prepare(mine, root) == []
 
@@ -209,6 +211,49 @@ def test_worked_hand_outs_are_not_published(tmp_path) -> None:
     with pytest.raises(RenderError, match="make notebooks") as error:
         refuse_work(project)
     assert NAME in str(error.value)
+
+
+QUARTO_YML = f"""\
+project:
+  type: website
+  execute-dir: project
+  output-dir: _site
+  pre-render: render/quarto_pre_render.py
+  resources:
+    - exercises/*.ipynb
+website:
+  title: "Small"
+fig-format: svg
+{FORMATS}"""
+
+
+@pytest.mark.parametrize("engine", ["pip", "quarto"])
+def test_neither_engine_publishes_work(tmp_path, engine) -> None:
+    """A site with a hand-out is made while nobody has worked in it, and then is not made any more."""
+    if engine == "quarto" and not shutil.which("quarto"):
+        pytest.skip("quarto is not installed")
+    folder = tmp_path / "site"
+    shutil.copytree(REPOSITORY / "render", folder / "render")
+    (folder / "_quarto.yml").write_text(QUARTO_YML, encoding="utf-8")
+    (folder / "index.qmd").write_text("---\ntitle: Small\n---\n\n## Hello\n", encoding="utf-8")
+    (folder / "exercises").mkdir()
+    (folder / NAME).write_bytes(hand_out())
+    environment = {"PYTHONPATH": str(folder), "QUARTO_PYTHON": sys.executable}
+    done = run_render(folder, "--engine", engine, **environment)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (folder / "_site" / NAME).read_bytes() == hand_out()
+    work(folder / NAME)
+    done = run_render(folder, "--engine", engine, **environment)
+    said = (done.stdout + done.stderr).decode("utf-8", "replace")
+    assert done.returncode == 1 and NAME in said and "make notebooks" in said
+    assert not is_worked(folder / "_site" / NAME)
+    # Quarto alone, without our command.
+    if engine == "quarto":
+        done = subprocess.run(
+            ["quarto", "render"], cwd=folder, env=os.environ | environment, capture_output=True
+        )
+        assert done.returncode and b"make notebooks" in done.stdout + done.stderr
+        assert not is_worked(folder / "_site" / NAME)
 
 
 def test_every_notebook_knows_its_origin_and_is_unworked() -> None:
