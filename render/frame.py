@@ -89,8 +89,8 @@ class Frame:
             write_changed(
                 path.with_name(f"{path.name}.js"), f"courseNotebook({json.dumps(text)});\n".encode()
             )
-        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-        write_changed(self.out / "search-index.js", f"courseSearch([\n{lines}\n]);\n".encode())
+        if lines := ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows):
+            write_changed(self.out / "search-index.js", f"courseSearch([\n{lines}\n]);\n".encode())
 
 
 def sections(text: str, name: str) -> list[list[str]]:

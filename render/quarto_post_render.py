@@ -7,7 +7,6 @@ where something is to be mended, and nothing else:
   jquery) to each page that has a cell with HTML output.
 - ES modules, which no browser loads from disk, come inside the page, with all that they import.
 - A pause (`. . .`) on pages that are not slides, where it means nothing, is left out.
-- The link that skips the navigation stands before it; Quarto puts it after, into the text.
 - An image, video or frame from another host is an error.
 - The colours and minutes of course.yml stand in the head.
 - Attributes, bold maths, Colab's badges, the top bar and all links to the rest of the course are as
@@ -41,9 +40,6 @@ from render.qmd import RenderError
 JQUERY_MODULE = re.compile(r"\s*define\(\s*['\"]jquery['\"]")
 # In slides pandoc has made fragments of them.
 PAUSE = re.compile(r"<p>\. \. \.</p>\n?")
-LATE_SKIP_LINK = re.compile(
-    r'(<body\b[^>]*>)(?!\s*<a class="skip-link")(.*?)(<a class="skip-link".*?</a>)\n?', re.DOTALL
-)
 IMPORT = re.compile(
     r"^(?P<what>\s*(?:import\s*(?:[\w$*{},\s]+\bfrom\s*)?|export\b[\w$*{},\s]+\bfrom\s*))"
     r"(?P<mark>['\"])(?P<path>[^'\"]+)(?P=mark)",
@@ -91,7 +87,7 @@ def mend(text: str, path: Path) -> str:
 
     A ValueError tells that the page shows content from another host.
     """
-    text = LATE_SKIP_LINK.sub(r"\1\3\2", even_maths(PAUSE.sub("", text)), count=1)
+    text = even_maths(PAUSE.sub("", text))
     soup = BeautifulSoup(text, "html.parser")
     lines = [0] + [match.end() for match in re.finditer("\n", text)]
 
@@ -132,7 +128,7 @@ def main() -> None:
             if path.suffix != ".html":
                 continue
             text = mend(path.read_bytes().decode("utf-8"), path)  # with its line ends as they are
-            text = frame.add(text, path.resolve().relative_to(frame.out).as_posix())
+            text = frame.add(text, Path(os.path.relpath(path, frame.out)).as_posix())
             if project.head not in text:
                 text = text.replace("</head>", f"{project.head}\n</head>", 1)
             if project.website.get("repo-url") and not path.name.endswith(".slides.html"):

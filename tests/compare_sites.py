@@ -28,6 +28,8 @@ FURNITURE = (
     ".code-annotation-gutter, .code-annotation-gutter-bg, .callout-icon-container, .footnote-back, "
     ".screen-reader-only, annotation, .quarto-title-meta-heading, .section-outline"
 )
+# The ways to the rest of the course.
+AROUND = "a.skip-link, :is(#quarto-header, nav.lecture-links, nav.pager, nav.deck-links) a[href]"
 # The end of a page, which belongs to the page as a whole.
 OWN_SECTIONS = ("doc-bibliography", "doc-endnotes")
 # The file that a warning names: its number is that of the process.
@@ -187,7 +189,8 @@ def read_page(path: Path) -> list[Part]:
         found = [each for each in slides.find_all("section") if each.find("section") is None]
         parts = [read_part(each, path, 1 if each.find("h1") else 2) for each in found]
         usual = [words(each) for each in soup.select("div.footer-default")]
-        return [*parts, _whole("the footer of every slide", footers=tuple(usual))]
+        links = tuple(each["href"] for each in soup.select(AROUND))
+        return [*parts, _whole("the footer of every slide", footers=tuple(usual), links=links)]
     main = soup.find("main")
     if main is None:
         raise ValueError(f"{path} has no <main>")
@@ -202,10 +205,7 @@ def read_page(path: Path) -> list[Part]:
         _whole(
             "the page around the text",
             text=words(contents) if contents else "",
-            links=tuple(
-                f"{words(each)}: {each['href'].removeprefix('./')}"
-                for each in soup.select("a.skip-link, nav.navbar a[href]")
-            ),
+            links=tuple(f"{words(each)}: {each['href'].removeprefix('./')}" for each in soup.select(AROUND)),
             footers=tuple(words(each) for each in soup.select(".nav-footer-center")),
         )
     )

@@ -57,12 +57,17 @@
       places.set(place, [...(places.get(place) ?? []), link]);
     }
   }
+  // Where a link has led, until the reader goes on: near the end of a page it cannot come to the top.
+  let aim = null;
   const follow = () => {
     let current = null;
-    const line = header.offsetHeight + 0.2 * innerHeight;
+    const line = header.offsetHeight + 2.5 * parseFloat(getComputedStyle(document.documentElement).fontSize);
     for (const place of places.keys()) if (place.getBoundingClientRect().top <= line) current = place;
     const end = document.documentElement;
     if (end.scrollHeight - end.scrollTop - innerHeight < 4) current = [...places.keys()].at(-1) ?? null;
+    const height = aim?.getBoundingClientRect().top ?? -1;
+    if (height < 0 || height > innerHeight) aim = null;
+    current = aim ?? current;
     for (const [place, each] of places) {
       for (const link of each) {
         if (place !== current) link.removeAttribute("aria-current");
@@ -89,9 +94,21 @@
   };
 
   // In the bar, so that it never lies on the text.
-  const top = make("a", { class: "to-top", href: "#title-block-header", "aria-label": "To the top" }, "↑");
+  const top = make("a", { class: "to-top", href: "#", "aria-label": "To the top" }, "↑");
   bar.append(top);
   for (const event of ["scroll", "resize"]) addEventListener(event, soon, { passive: true });
+  for (const event of ["wheel", "touchmove", "keydown"]) {
+    addEventListener(event, () => {
+      aim = null;
+    }, { passive: true });
+  }
+  const arrive = () => {
+    const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    aim = places.has(place) ? place : null;
+    soon();
+  };
+  addEventListener("hashchange", arrive);
+  addEventListener("load", arrive);
   for (const menu of document.querySelectorAll(".contents")) menu.addEventListener("toggle", follow);
   follow();
 

@@ -64,7 +64,7 @@
     const problems = [];
     const edge = document.documentElement.clientWidth;
     for (const element of document.querySelectorAll(
-      "header#quarto-header, nav, button, .skip-link, #TOC, .theme-switch")) {
+      "header#quarto-header, nav, button, dialog, .skip-link, #TOC, .theme-switch")) {
       if (isShown(element)) problems.push(`navigation on paper: ${name(element)}`);
     }
     for (const element of document.body.querySelectorAll("*")) {
@@ -96,7 +96,7 @@
       const right = Math.max(0, ...[...range.getClientRects()].map((each) => each.right));
       if (right > edge + 1) problems.push(`text hangs over the paper: ${name(element)}`);
     }
-    for (const folded of document.querySelectorAll("details:not([open])")) {
+    for (const folded of document.querySelectorAll("main details:not([open])")) {
       const inner = folded.querySelector(":scope > :not(summary)");
       if (inner && !isShown(inner)) {
         problems.push(`folded away on paper: ${name(folded)}`);

@@ -31,7 +31,7 @@ if os.environ.get("COURSE_SITE"):
         path.name.removesuffix(".slides.html")
         for path in Path(os.environ["COURSE_SITE"]).glob("lectures/*.slides.html")
     )
-PAGES = ("index", *(f"lectures/{each}" for each in LECTURES))
+PAGES = ("index", *(f"lectures/{each}" for each in LECTURES), "glossary")
 BRIGHTNESS = """(selector) => getComputedStyle(document.querySelector(selector)).backgroundColor
   .match(/[\\d.]+/g).slice(0, 3).map(Number).reduce((a, b) => a + b) / 3"""
 

@@ -317,7 +317,7 @@ def test_tabs(slides, notes):
 def test_site_around_the_notes(rendered, notes):
     folder = rendered[0]
     bar = notes.select_one("header#quarto-header nav.navbar")
-    assert [text(each) for each in bar.select("a.nav-link")] == ["Home", "Features 字"]
+    assert [text(each) for each in bar.select(":scope > ul a")] == ["Home", "Features 字"]
     assert bar.select_one('a[aria-current="page"]')["href"] == "../lectures/01-features.html"
     assert notes.select_one("footer.footer em").get_text() == "tests"
     assert notes.select_one("nav#TOC a[href='#code']") is not None
