@@ -22,6 +22,8 @@ from .qmd import INLINE, VIDEO, Cell, Document, Markdown, inside_fences
 IMAGE_SUFFIX = {"image/svg+xml": "svg"} | {f"image/{kind}": kind for kind in ("png", "jpeg", "gif", "webp")}
 MIME_ORDER = ["text/markdown", "text/html", *IMAGE_SUFFIX, "text/latex", "text/plain"]
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+# Marks around each inline result until it is known whether slides and notes have the same.
+RESULT = re.compile("\ue000(.*?)\ue001", re.DOTALL)
 # In maths what is no number is words, whose signs TeX has names for.
 PLAIN_NUMBER = re.compile(r"[-+\u2212]?(?:\d[\d.,]*|\.\d+)")
 TEX_SIGNS = re.compile(r"[\\^~_$%&#{}]")
@@ -65,7 +67,7 @@ def assemble(
         if isinstance(block, Markdown):
             text = _prose(document, block, results.get(index))
             if not for_quarto:
-                text = _without_quarto(text)
+                text = _without_quarto(RESULT.sub(r"\1", text))
             numbers = [line.number for line in block.lines]
         else:
             text = _CellWriter(document, block, results.get(index, {}), page, made.figures).write()
@@ -97,7 +99,8 @@ def _prose(document: Document, block: Markdown, executed: dict[str, Any] | None)
         begins = not re.sub(r"(?:[-*+>|]|\d+[.)])\s", "", before).strip()
         # A number that begins a line, and a point, would be a list.
         is_item = begins and re.match(r"[.)](?:\s|$)", match.string[match.end() :])
-        return f"[{shown}]{{}}" if is_item and value["kind"] in ("number", "text") else shown
+        shown = f"[{shown}]{{}}" if is_item and value["kind"] in ("number", "text") else shown
+        return shown if place else f"\ue000{shown}\ue001"
 
     pieces: list[str] = []
     for verbatim, lines in itertools.groupby(block.lines, lambda line: line.verbatim):
@@ -115,7 +118,8 @@ def _place(match: re.Match[str]) -> str:
     if apart == "$":
         return "words" if WORDS_IN_MATHS.search(before) else "power" if before[-1] in "^_" else "maths"
     if attribute := INSIDE_ATTRIBUTE.search(before):
-        return "title" if attribute["name"] == "title" else "attribute"
+        of_callout = attribute["name"] == "title" and before.rpartition("\n")[2].lstrip().startswith(":::")
+        return "title" if of_callout else "attribute"
     return {"`": "code"}.get(apart, "tag" if INSIDE_TAG.search(before) else "")
 
 

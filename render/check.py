@@ -148,8 +148,8 @@ def check_markdown(document: Document, block: Markdown) -> None:
     """Check a run of Markdown; of code and maths the shortcodes alone, of comments nothing."""
 
     def shade(text: str) -> str:
-        comment = text.startswith("<!--")
-        return SHADED.sub(lambda match: "" if comment else match[1] or " ", text)
+        unread = text.startswith(("<!--", "`{python}"))
+        return SHADED.sub(lambda match: " " if unread else match[1] or " ", text)
 
     text = "\n".join(shade(line.text).strip() if line.verbatim else line.text for line in block.lines)
     rows = APART.sub(lambda match: shade(match[0]), text).split("\n")

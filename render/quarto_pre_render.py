@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 try:
     from render.__main__ import run_command
-    from render.cells import assemble
+    from render.cells import RESULT, assemble
     from render.files import write_changed
     from render.notebook import refuse_work
     from render.project import PageFormat, Project
-    from render.qmd import Document, RenderError, raise_all
+    from render.qmd import Cell, Document, RenderError, raise_all
     from render.site import Site
 except ImportError as missing:
     sys.exit(
@@ -36,6 +36,10 @@ except ImportError as missing:
     )
 
 FREEZER = "_freeze"
+CONDITIONS = {"revealjs": 'when-format="revealjs"', "html": 'unless-format="revealjs"'}
+# The notes to a cell's code, which Quarto looks for right below it.
+ANNOTATED = re.compile(r"[#/]\s*<\d+>[ \t]*$", re.MULTILINE)
+LISTED = re.compile(r"\n*(?:[ \t]*\d+[.)][ \t].*\n(?:[ \t]*\S.*\n|\n+(?=[ \t]+\S|\d+[.)][ \t]))*)+")
 
 
 def frozen(
@@ -44,25 +48,43 @@ def frozen(
     """What Quarto would keep of a page: its result for all formats, and the figures by their names."""
     made = {each.name: assemble(document, notebooks[each.name], each, for_quarto=True) for each in formats}
     document.check()
-    first = formats[0].name
     parts, figures = [], {}
-    together = notebooks[first] is notebooks[formats[-1].name]
-    if not together:  # whole pages, since a part may end within a div
-        for each in made.values():
-            each.parts = [each.text]
-    for variants in zip(*(each.parts for each in made.values()), strict=True):
+    together = notebooks[formats[0].name] is notebooks[formats[-1].name]
+    for index, block in enumerate(document.blocks):
+        variants = {name: each.parts[index] for name, each in made.items()}
         # Figures of one execution are the same file twice.
-        plain = {text.replace(f"/figure-{name}/", "/figure-html/") for name, text in zip(made, variants)}
-        if len(plain) == 1 and together:
+        plain = {
+            text.replace(f"/figure-{name}/", "/figure-html/") if together else text
+            for name, text in variants.items()
+        }
+        if len(plain) == 1:
             parts += plain
-            continue
-        for name, text in zip(made, variants):
-            condition = 'when-format="revealjs"' if name == "revealjs" else 'unless-format="revealjs"'
-            parts.append(f"\n:::::::: {{.content-visible {condition}}}\n{text}\n::::::::\n")
+        elif isinstance(block, Cell):
+            for name, each in made.items():
+                text, below = variants[name], "".join(each.parts[index + 1 : index + 2])
+                if ANNOTATED.search(block.source) and (notes := LISTED.match(below)):
+                    text += notes[0]
+                    each.parts[index + 1] = below[notes.end() :]
+                opening = f":::::::: {{.content-visible {CONDITIONS[name]}}}"
+                parts.append(f"\n{block.indent}{opening}\n{text}\n{block.indent}::::::::\n")
+        else:
+            split = (RESULT.split(text) for text in variants.values())
+            for number, pieces in enumerate(zip(*split, strict=True)):
+                if number % 2 == 0 and len({*pieces}) > 1:
+                    message = "a result inside of maths, code or a title differs between slides and notes"
+                    document.report(message, block.lines[0].number)
+                spans = (
+                    f"[{text}]{{.content-visible {CONDITIONS[name]}}}" for name, text in zip(made, pieces)
+                )
+                parts.append(pieces[0] if len({*pieces}) == 1 else "".join(spans))
+    document.check()
+    parts = [RESULT.sub(r"\1", text) for text in parts]
     for name, each in made.items():
         for path, data in each.figures.items():
             figure = path.partition("_files/")[2]
-            figures |= {figure: data, figure.replace(f"figure-{name}", "figure-html"): data}
+            figures[figure] = data
+            if together:
+                figures[figure.replace(f"figure-{name}", "figure-html")] = data
     front = re.match(r"---[ \t]*\n(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|$)", source)
     result = {
         "engine": "jupyter",

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.compare_sites import compare_sites
 from tests.render_command import REPOSITORY
 from tests.site.test_quarto import need_quarto
+from tests.whole.test_render_faithful import CONFIG, PLACES
 
 
 def rendered_copy(engine: str, folder: Path) -> Path:
@@ -24,13 +26,114 @@ def rendered_copy(engine: str, folder: Path) -> Path:
         if (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, folder / name)
+    return rendered_by(engine, folder)
+
+
+HOOKS = """\
+  pre-render: render/quarto_pre_render.py
+  post-render: render/quarto_post_render.py
+"""
+# Pages of which each engine once made something else.
+ODD = {
+    "places.qmd": PLACES.replace("{.unlisted}", ""),
+    "_parts/one.qmd": "Part one.\n\n{{< include _parts/code.py >}}\n",
+    "_parts/code.py": "x = 1\n",
+    "includes.qmd": """---
+title: Includes
+---
+
+Text above
+{{< include _parts/one.qmd >}}
+text below, and `{{{< meta x >}}}`.
+
+```python
+{{< include _parts/code.py >}}
+```
+
+::: {.callout-note}
+{{< include _parts/one.qmd >}}
+:::
+
+```{python}
+{{< include _parts/code.py >}}
+print(x)
+```
+""",
+    "executions.qmd": """---
+title: Two executions
+format:
+  html:
+    fig-width: 3
+  revealjs:
+    output-ext: slides.html
+---
+
+## First
+
+```{python}
+import matplotlib.pyplot as plt  # <1>
+plt.plot([1, 2])  # <2>
+plt.show()
+```
+
+1. Import
+2. Draw
+
+Width `{python} plt.rcParams["figure.figsize"][0]` and `{python} 3`, see [first](#first).
+
+- item
+
+  ```{python}
+  plt.plot([1, 3])
+  plt.show()
+  ```
+
+- `{python} str(plt.rcParams["figure.figsize"])` wide
+
+## Second
+
+::: {.callout-note}
+
+```{python}
+#| echo: false
+plt.plot([1, 3])
+plt.show()
+```
+
+:::
+""",
+}
+
+
+def test_both_engines_make_the_same_of_odd_pages(tmp_path):
+    need_quarto()
+    sites = []
+    for engine in ("quarto", "pip"):
+        folder = tmp_path / engine
+        shutil.copytree(REPOSITORY / "render", folder / "render")
+        config = CONFIG.replace("bibliography: references.bib\n", "").replace(
+            "execute:", "execute:\n  freeze: auto"
+        )
+        config = config.replace("  type: website\n", "  type: website\n  output-dir: _site\n" + HOOKS)
+        for name, text in {"_quarto.yml": config, **ODD}.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        Image.new("RGB", (20, 20)).save(folder / "dot.png")
+        sites.append(rendered_by(engine, folder))
+    assert compare_sites(*sites) == []
+    page = (sites[0] / "executions.html").read_text(encoding="utf-8")
+    assert 'id="second"' in page and 'id="second-1"' not in page
+
+
+def rendered_by(engine: str, folder: Path) -> Path:
+    """The site that an engine makes of a folder."""
     done = subprocess.run(
         [sys.executable, "-m", "render", "--engine", engine],
         cwd=folder,
         capture_output=True,
         env=os.environ | {"PYTHONPATH": str(folder), "QUARTO_PYTHON": sys.executable},
     )
-    assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
+    assert done.returncode == 0, (done.stdout + done.stderr).decode("utf-8", "replace")
     return folder / "_site"
 
 

@@ -49,6 +49,49 @@ INLINE = {
     "__import__('IPython').display.HTML('<i>slanted</i>')": "slanted",
 }
 
+# Inline results where other signs mean something than in text, each with what the reader sees.
+PLACES = r"""---
+title: Places
+---
+
+```{python}
+import numpy as np
+from IPython.display import Latex, Markdown
+x, sign, text, many = 3.5, -2, r'a_b$c^d\e{f}%&#~', 12
+```
+
+- `{python} '- x'`
+
+| where | shown |
+|---|---|
+| number | $x = `{python} x`$ |
+| as text | $x = `{python} f"{x:.2f}"`$ |
+| power | $a^`{python} many`$ |
+| small | $v = `{python} 1e-7`$ |
+| words | $\text{of `{python} text`}$ |
+| alone | $y = `{python} text`$ |
+| TeX | $z = `{python} Markdown(r"\frac{1}{2}")`$ |
+| formula | $z = `{python} Latex(r"$\displaystyle \beta$")`$ |
+| code | `` `{python} text` `` |
+| tag | <span title="`{python} '<"b">'`">here</span> |
+| bars | `{python} 'p|q'` |
+
+$$
+s = `{python} sign` + \text{`{python} text`}
+$$
+
+::: {.callout-note title="Title `{python} text` and `{python} 'say *"hi"* @key'`"}
+`{python} text`
+:::
+
+![Caption `{python} text`](dot.png){fig-alt="Alt `{python} text`"}
+
+[Link `{python} text`](places.qmd){title="On `{python} text`"}
+
+## Heading `{python} '*a* ' + text` {.unlisted}
+"""
+SHOWN = r"a_b$c^d\e{f}%&#~"
+
 OUTPUTS = """
 ## Overwritten
 
@@ -121,6 +164,8 @@ def pages(tmp_path_factory):
         "outputs.qmd": "---\ntitle: T\n---\n" + OUTPUTS,
         "_part.qmd": "## From a part\n\nPart of it.\n",
         "film.mp4": "film",
+        "places.qmd": PLACES,
+        "dot.png": "dot",
         "references.bib": "",
         "off.qmd": "---\nexecute:\n  enabled: false\n---\n\n```{python}\n#| echo: true\n1 / 0\n```\n",
     }
@@ -145,12 +190,44 @@ def section(page, title):
 
 def test_inline_results_are_read_as_they_are(pages):
     for name in ("inline.html", "inline.slides.html"):
-        text = pages[name].find(["main", "div"]).get_text()
+        text = pages[name].select_one("main, div.slides").get_text()
         for number, (code, expected) in enumerate(INLINE.items()):
             found = re.search(rf"Value {number}: (.*?) end\.", text, re.DOTALL)
             assert found and found[1] == expected, code
     assert [each.get_text() for each in pages["inline.html"].select("td")] == ["p|q", "kept"]
     assert pages["inline.html"].find_all("p")[-1].get_text() == "2024. was a year."
+
+
+def test_inline_results_fit_where_they_stand(pages):
+    for name in ("places.html", "places.slides.html"):
+        page = pages[name].select_one("main, div.slides")
+        for each in page.select("annotation"):
+            each.decompose()
+        cells = page.select("td")
+        seen = dict(zip((each.get_text() for each in cells[::2]), (each.get_text() for each in cells[1::2])))
+        assert seen == {
+            "number": "x=3.5",
+            "as text": "x=3.50",
+            "power": "a12",
+            "small": "v=1e-07",
+            "words": f"of {SHOWN}",
+            "alone": f"y={SHOWN}",
+            "TeX": "z=12",
+            "formula": "z=β",
+            "code": SHOWN,
+            "tag": "here",
+            "bars": "p|q",
+        }
+        assert len(page.select("td msup > :last-child")) == 1
+        assert page.select_one("td [title]")["title"] == '<"b">'
+        assert page.select_one('math[display="block"]').get_text() == f"s=−2+{SHOWN}"
+        title = page.select_one(".callout-title, .callout-title-container").get_text().split()
+        assert " ".join(title).endswith(f'Title {SHOWN} and say *"hi"* @key')
+        assert page.img["alt"] == f"Alt {SHOWN}" and page.figcaption.get_text() == f"Caption {SHOWN}"
+        link = next(each for each in page.select("a[title]") if "Link" in each.get_text())
+        assert (link.get_text(), link["title"]) == (f"Link {SHOWN}", f"On {SHOWN}")
+        headings = [each.get_text() for each in page.find_all("h2")]
+        assert any(each.startswith(f"Heading *a* {SHOWN}") for each in headings), headings
 
 
 def test_terminal_text():
@@ -220,14 +297,26 @@ FAULTY = {
         1,
         "cell 1 (w): its output has no form on a page",
     ),
-    "table": ("x\n\nA `{python} __import__('pandas').DataFrame({'a': [1]})`\n", 3, "table or another block"),
+    "table": (
+        "x\n\nA `{python} __import__('pandas').DataFrame({'a': [1]})`\n",
+        3,
+        "no text that can stand here",
+    ),
     "glyph": (
         "```{python}\nimport matplotlib.pyplot as plt\nplt.rcParams['font.family'] = 'DejaVu Sans'\n"
         "_ = plt.title('\\u624b')\nplt.show()\n```\n",
         1,
         "lacks a sign",
     ),
-    "kind": ("---\nfig-width: wide\n---\n\n```{python}\n1\n```\n", 0, "could not convert string to float"),
+    "kind": ("---\nfig-width: wide\n---\n\n```{python}\n1\n```\n", 2, "`fig-width` must be a number"),
+    "tex": ("## A\n\nSome \\LaTeX{} here\n", 3, "no page shows TeX such as '\\LaTeX{}'"),
+    "page break": ("## A\n\nx\n\n\\newpage\n", 5, "'\\newpage'"),
+    "tabular": ("x\n\n\\begin{tabular}{l}\na\n\\end{tabular}\n", 3, "'\\begin{tabular}{l} a \\end{tabular}'"),
+    "markup": (
+        "x\n\n$`{python} __import__('IPython').display.HTML('<i>x</i>')`$\n",
+        3,
+        "no text that can stand",
+    ),
     "language": ("---\nlang: tlh\n---\n\nx\n", 2, "'tlh'"),
     "image": ("x\n\n![a](c%231.png)\n", 3, "c%231.png"),
     "cell": ("x\n\n```{python}\n1 / 0\n```\n", 4, "ZeroDivisionError"),
@@ -247,8 +336,8 @@ def test_what_cannot_be_shown_is_told_with_its_line_and_the_other_pages_are_made
     told = capsys.readouterr().err
     for name, (_, line, words) in FAULTY.items():
         own = [each for each in told.splitlines() if each.startswith(f"Error: {name}.qmd:")]
-        place = f"{name}.qmd:{line}: " if line else f"{name}.qmd: "
-        assert any(each.startswith(f"Error: {place}") and words in each for each in own), (name, own)
+        place = f"Error: {name}.qmd:{line}: "
+        assert any(each.startswith(place) and words in each for each in own), (name, own)
     assert [path.name for path in (tmp_path / "_site").glob("*.html")] == ["good.html"] or sorted(
         path.name for path in (tmp_path / "_site").glob("*.html")
     ) == ["good.html", "good.slides.html"]
