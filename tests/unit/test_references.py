@@ -1,4 +1,4 @@
-"""references.bib: every citation has an entry, every entry is cited and complete."""
+"""The references of the course and your own: each citation has an entry, each entry is cited and whole."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ import pypandoc
 import pytest
 import yaml
 
+from render.page import bibliographies
+from render.project import Project
+from render.qmd import parse
+
 ROOT = Path(__file__).resolve().parents[2]
-BIB = ROOT / "references.bib"
 PAGES = sorted([ROOT / "index.qmd", *(ROOT / "lectures").glob("*.qmd")])
+PROJECT = Project.load(ROOT)
+# references.bib, what `bibliography:` of course.yml adds, and that of single pages.
+FILES = sorted({path for page in PAGES for path in bibliographies(PROJECT, parse(page, ROOT))})
 
 # What a reader needs to find the work, by type; "a|b" means either.
 NEEDED = {
@@ -96,21 +102,24 @@ def problems(kind: str, key: str, fields: dict[str, str]) -> list[str]:
     return found
 
 
-ENTRIES = entries(BIB.read_text(encoding="utf-8"))
+ENTRIES = [entry for path in FILES for entry in entries(path.read_text(encoding="utf-8"))]
+HOME = {key: path.name for path in FILES for _, key, _ in entries(path.read_text(encoding="utf-8"))}
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry[1])
 def test_the_entry_is_complete(entry) -> None:
-    assert problems(*entry) == []
+    assert problems(*entry) == [], f"{HOME[entry[1]]}: complete the entry"
 
 
 def test_no_key_is_used_twice() -> None:
     keys = [key for _, key, _ in ENTRIES]
-    assert sorted(keys) == sorted(set(keys))
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    assert not twice, f"{', '.join(path.name for path in FILES)}: give other keys to one of each of {twice}"
 
 
 def test_pandoc_reads_the_same_entries() -> None:
-    converted = json.loads(pypandoc.convert_file(str(BIB), "csljson", format="bibtex"))
+    texts = (pypandoc.convert_file(str(path), "csljson", format="bibtex") for path in FILES)
+    converted = [item for text in texts for item in json.loads(text)]
     assert sorted(item["id"] for item in converted) == sorted(key for _, key, _ in ENTRIES)
     for item in converted:
         assert item.get("title") and item.get("issued"), item["id"]
@@ -118,13 +127,17 @@ def test_pandoc_reads_the_same_entries() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_citation_has_an_entry(page) -> None:
-    known = {key for _, key, _ in ENTRIES}
-    assert sorted(citations(page.read_text(encoding="utf-8")) - known) == []
+    unknown = sorted(citations(page.read_text(encoding="utf-8")) - HOME.keys())
+    files = ", ".join(path.name for path in FILES)
+    assert not unknown, (
+        f"{page.name} cites {unknown}, but {files} has no such entry: add one, or mend the key"
+    )
 
 
 def test_every_entry_is_cited() -> None:
     cited = set().union(*(citations(page.read_text(encoding="utf-8")) for page in PAGES))
-    assert sorted(key for _, key, _ in ENTRIES if key not in cited) == []
+    idle = sorted(f"{key} in {HOME[key]}" for _, key, _ in ENTRIES if key not in cited)
+    assert not idle, f"no page cites {', '.join(idle)}: take the entry out, or cite it where it belongs"
 
 
 # --- the checks themselves -----------------------------------------------------------------
@@ -191,4 +204,5 @@ def test_braces_are_read_and_missed() -> None:
 def test_the_citation_file_names_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'version = "{citation["version"]}"' in project
+    version = f'version = "{citation["version"]}"'
+    assert version in project, f"pyproject.toml should say {version}, as CITATION.cff does"
