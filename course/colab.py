@@ -6,15 +6,15 @@ course lacks and replaces what is too old for it; all else stays, since pip gets
 
 import contextlib
 import importlib.metadata
-import importlib.util
 import re
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
 
-REPOSITORY = Path(__file__).resolve().parent.parent  # course.paths needs what is installed here
+# Not by course.paths, which needs what is installed here.
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
 
 # Packages of what lectures, exercises and `course` import when students run them, by the module.
 # A test compares the table with what is imported.
@@ -39,9 +39,8 @@ def prepare() -> None:
     from packaging.version import Version  # matplotlib needs it as well
 
     specified, installed = _specified(), _installed()
-    lacking = [package for module, package in NEEDED.items() if not importlib.util.find_spec(module)]
     # Where the course's version does not go with what Colab has, another one may.
-    wanted = {specified[package]: package for package in lacking}
+    wanted = {specified[each]: each for module, each in NEEDED.items() if not find_spec(module)}
     least = {package: re.split("[=~]=", specified[package])[1] for package in REPLACED}
     for package, version in least.items():
         if package in installed and Version(installed[package].split("==")[1]) < Version(version):
@@ -55,7 +54,7 @@ def prepare() -> None:
     print("The course is ready." + ("" if wanted else " Nothing had to be installed."))
 
 
-def stop(message: str) -> NoReturn:
+def stop(message: str) -> None:
     """End the cell, and a run of all cells, with this message in place of a traceback."""
     problem = RuntimeError(message)
     problem._render_traceback_ = lambda: [message]
@@ -112,6 +111,5 @@ def _installed() -> dict[str, str]:
 
 def _specified() -> dict[str, str]:
     """The line of requirements.txt for each package, by the package's name."""
-    text = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8")
-    lines = [line.split("#")[0].strip() for line in text.splitlines()]
+    lines = [line.split("#")[0].strip() for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines()]
     return {re.split(r"[=~<>!\[; ]", line)[0].lower(): line for line in lines if line}

@@ -35,18 +35,14 @@ if "google.colab" in sys.modules:
              "{url}", "{ref}"],
             ["-C", folder, "checkout", "--quiet", "FETCH_HEAD"],
         ):
-            done = subprocess.run(
-                ["git", *command], capture_output=True, encoding="utf-8",
-                env={{**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}})
+            os.environ["GIT_TERMINAL_PROMPT"] = "0"
+            done = subprocess.run(["git", *command], capture_output=True, encoding="utf-8")
             if done.returncode:
                 why = (done.stderr.strip() or "git failed").splitlines()[-1]
                 todo = "check the network, then run this cell again"
-                if "Username" in why or "not found" in why:
-                    todo = "{url} is private or not there, tell your lecturer"
-                elif "remote ref" in why:
-                    todo = "{url} has no version {ref}, tell your lecturer"
+                if "Username" in why or "not found" in why or "remote ref" in why:
+                    todo = "{url} is private, not there or without {ref}; tell your lecturer"
                 problem = RuntimeError(f"The course could not be fetched: {{todo}} ({{why}}).")
-                # The message alone in place of a traceback. It ends "Run all", too.
                 problem._render_traceback_ = lambda: [str(problem)]
                 raise problem
         os.chdir(folder)

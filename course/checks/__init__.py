@@ -23,7 +23,6 @@ import math
 import numbers
 import sys
 import textwrap
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -57,7 +56,6 @@ def task(number: int, name: str) -> Callable:
     to print after the praise. An answer that is still `...` or None fails before it is called. If it has
     a parameter `rng`, it gets a random generator there, the same in every run.
     """
-
     head = f"Task {number}, {name}"
 
     def decorate(function: Callable) -> Callable:
@@ -226,8 +224,7 @@ def as_array(value: Any, shape: tuple[int, ...] | None, what: str, dtype: str | 
 
 def as_number(value: Any, what: str) -> float:
     """The value as a float; CheckFailed if it is not one finite number."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
+    value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         fail(f"{what} should be a number, but is {brief(value)}.")
     fail(f"{what} should be finite, but is {value}.", when=not math.isfinite(value))
@@ -297,19 +294,15 @@ def compare(name: str, answer: Any, right: str, hints: Mapping[str, str], otherw
     fail(hints.get(found, otherwise), when=found != right)
 
 
-# --- in a notebook -------------------------------------------------------------------------
-
-
 def _in_a_line(show: Callable) -> Callable:
     """A notebook's `showtraceback`, but in a line where a check's cell misses a name, as after a restart."""
 
     def show_error(*arguments: Any, **options: Any) -> None:
         error = sys.exc_info()[1]
-        if isinstance(error, NameError):
-            # A name that is wrong inside an answer is in the answer's cell, and is shown as ever.
-            cell = linecache.getlines(traceback.extract_tb(error.__traceback__)[-1].filename)
-            if any(line.startswith("from course.checks import ") for line in cell):
-                error._render_traceback_ = lambda: [f"✗ Run the cells above first ({error.name} is missing)."]
+        # A name that is wrong inside an answer is in the answer's cell, and is shown as ever.
+        cell = linecache.getlines(inspect.trace(0)[-1].filename) if isinstance(error, NameError) else ()
+        if any(line.startswith("from course.checks import ") for line in cell):
+            error._render_traceback_ = lambda: [f"✗ Run the cells above first ({error.name} is missing)."]
         show(*arguments, **options)
 
     return show_error

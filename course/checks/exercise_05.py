@@ -61,15 +61,13 @@ def budget(function):
 
     for share, chance in itertools.product((0.3, 0.2, 0.1, 0.05, 0.02, 0.5), (0.5, 0.8, 0.9, 0.95, 0.99)):
         shown, value = number_from(function, share, chance)
-        fail(f"{shown} is {value:g}, not a whole number of trials.", when=value != int(value) or value < 0)
-        if found(value) >= chance - 1e-12 and (value == 0 or found(value - 1) < chance - 1e-12):
-            continue
-        if value == int(np.ceil(chance / share)):
-            fail(f"{shown} is {value:g}: {chance} good ones on average. At least one is another matter.")
-        advice = "What is the chance that every trial misses, and how large may it be?"
-        if found(value) < chance <= found(value + 1) + 1e-12:
-            advice = "One too few."
-        fail(f"{shown} is {value:g}, which gives a chance of {found(value):.4f}. {advice}")
+        right = next(n for n in itertools.count() if found(n) >= chance - 1e-12)
+        mistakes = {
+            "It should be a whole number of trials.": value != int(value) or value < 0,
+            f"So many give {chance} good ones on average: not at least one.": np.ceil(chance / share),
+            "One too few.": right - 1,
+        }
+        expect(shown, value, right, mistakes, "What is the chance that every trial misses?")
 
 
 @task(4, "the leak")
