@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import struct
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
@@ -126,11 +127,12 @@ def _import(
     if stream.error is not None:
         advice = "what could be read was imported and may hold a damaged image: get the file again"
         result.report(Problem("damaged file", member.label, stream.count, f"{stream.error}; {advice}"))
+    writer = re.fullmatch(r"([0-9]{1,5})(-[A-Za-z])?\.gnt", member.names[-1], re.IGNORECASE)
     return {
         "file": member.file.name,
         "inside": member.inside,
         "split": member.split,
-        "writer": member.writer,
+        "writer": writer and writer[1],  # where the name gives the number
         "bytes": stream.count,
         "sha256": stream.hash.hexdigest(),
         "samples": samples,

@@ -42,12 +42,6 @@ class Member:
         """How messages name it."""
         return str(self.file) if self.inside is None else f"{self.file}!{self.inside}"
 
-    @property
-    def writer(self) -> str | None:
-        """The writer's number, where the name gives one."""
-        match = re.fullmatch(r"([0-9]{1,5})(-[A-Za-z])?\.gnt", self.names[-1], re.IGNORECASE)
-        return match and match.group(1)
-
 
 def split_of(names: Iterable[str]) -> str | None:
     """ "Train" or "Test" by the first of `names`, innermost first, that says so; else None.

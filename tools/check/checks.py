@@ -361,11 +361,9 @@ def check_training(probe: subprocess.Popen, patience: float) -> str:
         raise Trouble(f"Keras and torch do not run: {reason}", windows * ("DLL" in reason)) from None
     if "error" in result:
         raise Trouble(result["error"], "git checkout data cache, or refit: make train")
-    fact = (
-        f"about {result['seconds_per_epoch']:.0f} s per epoch of lecture 4's CNN: extrapolated from "
-        f"{result['batches']} batches to {result['images']:,} images, {result['threads']} threads "
-        f"(the shipped model took {result['seconds_per_epoch_when_fitted']:.0f} s)"
-    )
+    fact = f"about {result['seconds_per_epoch']:.0f} s per epoch of lecture 4's CNN: extrapolated from "
+    fact += f"{result['batches']} batches to {result['images']:,} images, {result['threads']} threads "
+    fact += f"(the shipped model took {result['seconds_per_epoch_when_fitted']:.0f} s)"
     if result["seconds_per_epoch"] > SLOW_EPOCH:
         remedy = "Load the shipped models in front of the class; close other programs, plug in the laptop"
         raise Trouble(fact, remedy, WARNING)

@@ -46,11 +46,8 @@ def read_drawn(path: Path) -> tuple[str, list[np.ndarray]]:
     """A character drawn by hand and its strokes, (k, 2) float64, y down, from Tegaki's XML."""
     content = path.read_bytes()
     root = ElementTree.fromstring(gzip.decompress(content) if path.suffix == ".gz" else content)
-    strokes = [
-        np.array([[float(point.get("x")), float(point.get("y"))] for point in stroke.iter("point")])
-        for stroke in root.iter("stroke")
-    ]
-    return root.findtext("utf8"), strokes
+    strokes = [[(at.get("x"), at.get("y")) for at in each.iter("point")] for each in root.iter("stroke")]
+    return root.findtext("utf8"), [np.array(points, float) for points in strokes]
 
 
 def _even(points: np.ndarray) -> np.ndarray:
@@ -75,11 +72,9 @@ def align(printed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """
     (place, heading), (place2, heading2) = _shape(printed), _shape(drawn)
     progress = np.linspace(0.0, 1.0, SAMPLES)
-    cost = (
-        ((place[:, None] - place2) ** 2).sum(axis=2)
-        + 0.12 * (1.0 - (heading[:, None] * heading2).sum(axis=2))
-        + 0.3 * (progress[:, None] - progress) ** 2
-    )
+    cost = ((place[:, None] - place2) ** 2).sum(axis=2)
+    cost += 0.12 * (1.0 - (heading[:, None] * heading2).sum(axis=2))
+    cost += 0.3 * (progress[:, None] - progress) ** 2
     paths = MCP(np.maximum(cost, 0.0), offsets=[(1, 1), (1, 0), (0, 1)])  # what is below 0 bars the way
     paths.find_costs([(0, 0)])
     step, met = np.array(paths.traceback((SAMPLES - 1, SAMPLES - 1)))[::-1].T
@@ -201,11 +196,9 @@ def main(arguments: list[str] | None = None) -> None:
     held_out = pairs[::HELD_OUT]
     network = fit([pair for i, pair in enumerate(pairs) if i % HELD_OUT])
     write_whole(choices.out, packed(pairs, network))
-    print(
-        f"{choices.out}: {len(pairs):,} characters; on {len(held_out)} kept from the fit, hands "
-        f"differ from print by {deviation(None, held_out):.1f} units, from the network's "
-        f"prediction by {deviation(network, held_out):.1f}"
-    )
+    from_print, from_network = (f"{deviation(each, held_out):.1f}" for each in (None, network))
+    print(f"{choices.out}: {len(pairs):,} characters; on {len(held_out)} kept from the fit, hands differ")
+    print(f"from print by {from_print} units, from the network's prediction by {from_network}")
 
 
 if __name__ == "__main__":

@@ -296,10 +296,7 @@ def _order(template: Template, writer: Writer, chance: Array) -> tuple[list[Arra
 def _vertices(
     template: Template, writer: Writer, points: Array, rng: Random, chance: Array
 ) -> tuple[Array, Array, Array, float]:
-    """Vertices of the pen's path, when it reaches each, how it got there, and its pace.
-
-    Times are in units of travel. The way to a vertex is 0 a stroke, 1 above the paper, 2 a join.
-    """
+    """The pen's way: vertices, times (units of travel), 0 a stroke, 1 above the paper, 2 a join; its pace."""
     runs, order, tied = _order(template, writer, chance)
     pace = np.exp(rng.normal(0.0, 0.20))
     rest = writer.rest / pace

@@ -90,10 +90,7 @@ def page_layout(paper: str) -> Layout:
 
 
 def check_characters(characters) -> tuple[str, ...]:
-    """The characters as a tuple; SheetError when one is not a letter or number, or comes twice.
-
-    The check also keeps what a photo's QR code says from becoming a path outside the folder.
-    """
+    """The characters as a tuple; SheetError if one comes twice, or could name a path outside the folder."""
     characters = tuple(unicodedata.normalize("NFC", "".join(characters)))
     if not characters:
         raise SheetError("No characters given. Name at least one, e.g. --characters 大太犬.")

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from . import layout as paper_layout
+import tools.sheet.layout as paper_layout
+
 from .layout import BOX, BOXES, CORNERS, MARKERS, POSITIONS, QR_SIDE, ROWS, Layout, SheetError
 
 PIXELS_PER_MM = 10  # of the flat picture
@@ -31,11 +32,7 @@ _BENT = f": the page is bent or folded too much to be read. {_ADVICE}"
 
 
 def load_pages(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield each page of a photo or scan: how messages name it, and its RGB, (height, width, 3) uint8.
-
-    Pictures of more than about 4,400 pixels a side are reduced. Raises PhotoError that names the
-    file and what to do; see `course.photos.read_picture`.
-    """
+    """Yield each page of a photo or scan: its name in messages, RGB (height, width, 3) uint8. PhotoError."""
     for number, page in enumerate(read_pages(path, enough=_WORKING_SIDE), 1):
         picture = page.convert("RGB")
         picture.thumbnail((_WORKING_SIDE, _WORKING_SIDE), Image.Resampling.BOX, reducing_gap=None)
@@ -139,7 +136,14 @@ def find_page(photo: np.ndarray, name: str) -> FoundPage:
         raise SheetError(f"{name}{_BENT}")
     for _ in range(2):
         found.bend = found.bend + _fit_bend(found, photo, on_page, back)
-    _check_size(found, photo, name)
+    boxes = np.array([found.box_corners(row, column) for row in range(ROWS) for column in (0, BOXES - 1)])
+    if _outside(boxes, photo):
+        raise SheetError(f"{name}: page {found.page} of the sheet is cut off. {_ADVICE}")
+    side = np.linalg.norm(boxes - np.roll(boxes, 1, axis=1), axis=2).min()
+    if side < _LEAST_PIXELS_PER_MM * BOX:
+        size = f"a box is only {side:.0f} pixels wide, at least {_LEAST_PIXELS_PER_MM * BOX:.0f} are needed"
+        closer = "Go closer, or scan at 150 dpi or more."
+        raise SheetError(f"{name}: the sheet is too small in the picture: {size}. {closer}")
     return found
 
 
@@ -158,24 +162,8 @@ def _check_markers(found: FoundPage, markers, photo: np.ndarray, name: str) -> N
     raise SheetError(f"{name}: page {found.page} of the sheet, but a part of it {why}: {squares}. {_ADVICE}")
 
 
-def _check_size(found: FoundPage, photo: np.ndarray, name: str) -> None:
-    boxes = np.array([found.box_corners(row, column) for row in range(ROWS) for column in (0, BOXES - 1)])
-    if _outside(boxes, photo):
-        raise SheetError(f"{name}: page {found.page} of the sheet is cut off. {_ADVICE}")
-    side = np.linalg.norm(boxes - np.roll(boxes, 1, axis=1), axis=2).min()
-    if side < _LEAST_PIXELS_PER_MM * BOX:
-        least = f"at least {_LEAST_PIXELS_PER_MM * BOX:.0f} are needed"
-        small = (
-            f"{name}: the sheet is too small in the picture: a box is only {side:.0f} pixels wide, {least}."
-        )
-        raise SheetError(f"{small} Go closer, or scan at 150 dpi or more.")
-
-
 def check_frames(found: FoundPage, photo: np.ndarray, rows: int, name: str) -> None:
-    """Raise SheetError when paper is bent and too few frames of its rows were found to follow it.
-
-    Where no frame can be seen at all, paper that the markers show to be flat is trusted.
-    """
+    """Raise SheetError for bent paper of whose rows too few frames were found; flat paper is trusted."""
     if found.spread < 0.7:
         return
     good = [row < rows and abs(offset) < 0.7 for row, *_, offset in _frame_offsets(found, photo)]
