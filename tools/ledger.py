@@ -25,6 +25,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 LEDGER = "assets/ledger.toml"
 
 OURS = "the course authors"
+OWN = "assets/own/"  # the lecturer's logo, say: it belongs to no version of the course
 KINDS = ("figure", "photo", "font", "data", "weights", "library")
 NEEDED = ("kind", "title", "author", "licence", "source", "used_in")
 FIELDS = {*NEEDED, "path", "package", "sha256", "hashes", "alt", "called", "notice", "note"}
@@ -63,7 +64,8 @@ def repository_files(root: Path = REPOSITORY) -> list[str]:
 
 def assets(root: Path = REPOSITORY) -> list[str]:
     """The files of the repository that need an entry."""
-    return [name for name in repository_files(root) if is_asset(name, root)]
+    names = (name for name in repository_files(root) if not name.startswith(OWN))
+    return [name for name in names if is_asset(name, root)]
 
 
 def load(root: Path = REPOSITORY) -> tuple[dict[str, str], list[dict[str, Any]]]:

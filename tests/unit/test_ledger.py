@@ -54,6 +54,16 @@ def test_known_assets_are_seen_as_such() -> None:
     assert not {"README.md", "data/README.md", "course/fonts.py", "assets/ledger.toml"} & names
 
 
+def test_the_lecturers_own_pictures_need_no_entry(tmp_path) -> None:
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    for folder in ("own", "images"):
+        (tmp_path / "assets" / folder).mkdir(parents=True)
+        (tmp_path / "assets" / folder / "logo.svg").write_text("<svg/>", encoding="utf-8")
+    (tmp_path / "assets/ledger.toml").touch()
+    subprocess.run(["git", "-C", tmp_path, "add", "."], check=True)
+    assert ledger.assets(tmp_path) == ["assets/images/logo.svg"]
+
+
 @pytest.mark.parametrize("item", FOREIGN, ids=ledger.label)
 def test_license_names_what_comes_from_elsewhere(item) -> None:
     """LICENSE names the folder, file or package, the licence, and where its text lies."""
