@@ -16,11 +16,11 @@ import venv
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from course import colab
 
 import nbformat
-from jupyter_client.manager import AsyncKernelManager
 
 from render.client import NotebookClient
 from render.colab import Repository
@@ -172,10 +172,9 @@ class Machine:
         argv = [str(self.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         specification = {"argv": argv, "display_name": "Colab", "language": "python", "env": self.environment}
         (kernel / "kernel.json").write_text(json.dumps(specification), encoding="utf-8")
-        manager = AsyncKernelManager(kernel_name="colab")
-        manager.kernel_spec_manager.kernel_dirs = [str(kernel.parent)]
-        client = NotebookClient(read, km=manager, timeout=300)
-        client.execute(cwd=str(folder), env=self.environment | {"COURSE_STRICT": "1"})
+        client = NotebookClient(read, kernel_name="colab", timeout=300)
+        with mock.patch.dict(os.environ, JUPYTER_PATH=str(self.folder / "jupyter")):
+            client.execute(cwd=str(folder), env=self.environment | {"COURSE_STRICT": "1"})
         return read
 
 
