@@ -35,6 +35,7 @@ HOOKS = """\
 """
 # Pages of which each engine once made something else.
 ODD = {
+    "index.qmd": "# Home\n",
     "places.qmd": PLACES.replace("{.unlisted}", ""),
     "_parts/one.qmd": "Part one.\n\n{{< include _parts/code.py >}}\n",
     "_parts/code.py": "x = 1\n",
@@ -115,6 +116,8 @@ def test_both_engines_make_the_same_of_odd_pages(tmp_path):
             "execute:", "execute:\n  freeze: auto"
         )
         config = config.replace("  type: website\n", "  type: website\n  output-dir: _site\n" + HOOKS)
+        maths = "    html-math-method: mathml\n"
+        config = config.replace("  revealjs:\n", "  revealjs:\n" + maths)
         for name, text in {"_quarto.yml": config, **ODD}.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
