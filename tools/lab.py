@@ -7,6 +7,7 @@ yours. What this command does not know goes on to JupyterLab.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -29,7 +30,7 @@ HAND_OUTS = ("exercises", "notebooks")
 RELEASED = "exercises/released.txt"
 # For each hand-out, which version was laid out last.
 RECORD = ".hand-outs.json"
-IMAGE = re.compile(r"\((?:\.\./)+(assets/[\w./-]+)\)")
+IMAGE = re.compile(r"(?:\.\./)+(assets/[^\s()\"'\\#?]+)")
 
 
 def released(root: Path = ROOT) -> list[str]:
@@ -48,14 +49,21 @@ def hand_outs(root: Path = ROOT) -> list[str]:
     return [path.relative_to(root).as_posix() for path in found] + released(root)
 
 
+def images(data: bytes, root: Path = ROOT) -> set[str]:
+    """The pictures that a hand-out shows."""
+    return {name for name in IMAGE.findall(data.decode("utf-8")) if (root / name).is_file()}
+
+
 def prepare(folder: Path, root: Path = ROOT) -> list[str]:
     """Bring the folder up to date with the hand-outs, and tell what a student should know."""
     record_file, told, fresh = folder / RECORD, [], []
-    record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.is_file() else {}
+    record = {}
+    with contextlib.suppress(OSError, ValueError):  # without it nothing is lost
+        record |= json.loads(record_file.read_bytes())
     for name in hand_outs(root):
         source, target = root / name, folder / name
         data = source.read_bytes()
-        for image in IMAGE.findall(data.decode("utf-8")):
+        for image in images(data, root):
             write_changed(folder / image, (root / image).read_bytes())
         if is_worked(source):
             place, new = keep(source, target)
@@ -102,7 +110,7 @@ def write_notebooks(made: dict[Path, bytes], root: Path = ROOT) -> None:
             beside = path.with_name(f"{path.stem}.kept.ipynb")
             place, _ = keep(path, root / WORK / path.relative_to(root) if inside else beside)
             note = f"; somebody had worked in it, and that version lies in {_shown(place)}"
-        print(f"{os.path.relpath(path)}: {'written' if write_changed(path, data) else 'unchanged'}{note}")
+        print(f"{_shown(path)}: {'written' if write_changed(path, data) else 'unchanged'}{note}")
 
 
 def _place(target: Path, word: str, fits: Callable[[Path], bool]) -> Path:
@@ -114,7 +122,7 @@ def _place(target: Path, word: str, fits: Callable[[Path], bool]) -> Path:
 
 def _shown(path: Path) -> str:
     """A path as the terminal shows it."""
-    return os.path.relpath(path).replace(os.sep, "/")
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,9 +133,11 @@ def main(arguments: list[str] | None = None) -> int:
     options, others = parser.parse_known_args(arguments)
     speak_utf8()
     folder = options.folder.resolve()
-    for sentence in prepare(folder):
-        print(sentence)
-    print(f"Your notebooks are in {folder}", flush=True)
+    try:
+        told = prepare(folder)
+    except OSError as error:
+        sys.exit(f"Error: {error}")
+    print(*told, f"Your notebooks are in {folder}", sep="\n", flush=True)
     if options.prepare:
         return 0
     # In its terminal, and in its kernels, everything is found that is found here.

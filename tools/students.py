@@ -22,7 +22,7 @@ from render.colab import Repository
 from render.notebook import is_worked
 from render.project import Project
 from render.qmd import RenderError
-from tools.lab import RELEASED, hand_outs
+from tools.lab import RELEASED, hand_outs, images
 from tools.ledger import repository_files
 
 OUT = "_build/students"
@@ -32,6 +32,7 @@ OWN = "docs/students/"  # their README, Makefile and project file
 SHIPPED = (
     *("course/", "cache/", "data/", "assets/fonts/", "assets/images/", "tools/check/", "tools/sheet/"),
     *(".gitattributes", ".gitignore", "CITATION.cff", "LICENSE", "requirements.txt"),
+    "docs/own-handwriting.md",
     *("docs/own-handwriting.md", RELEASED),
     # `make check` compares with these
     *("assets/ledger.toml", "assets/manifest.json", "assets/js/draw-yourself-weights.js"),
@@ -48,6 +49,8 @@ def contents(project: Project) -> dict[str, bytes]:
     files = repository_files(root)
     made = {name: (root / name).read_bytes() for name in files if name.startswith(SHIPPED)}
     made |= {name: (root / name).read_bytes() for name in notebooks}
+    shown = set().union(*(images(made[name], root) for name in notebooks))
+    made |= {name: (root / name).read_bytes() for name in shown}
     made |= {name.removeprefix(OWN): (root / name).read_bytes() for name in files if name.startswith(OWN)}
     readme = made["README.md"].decode("utf-8").replace("{title}", str(project.website.get("title")))
     made["README.md"] = readme.replace("{url}", Repository.of(project).url).encode("utf-8")

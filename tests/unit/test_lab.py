@@ -124,6 +124,8 @@ def test_a_lost_record_loses_nothing(course) -> None:
     before = work(mine / NAME)
     (mine / lab.RECORD).unlink()
     assert lab.prepare(mine, root) == []
+    (mine / lab.RECORD).write_text("{", encoding="utf-8")
+    assert lab.prepare(mine, root) == []
     assert (mine / NAME).read_bytes() == before
 
 
