@@ -10,17 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .project import CODE, OUTPUT_LOCATIONS, Kind, fault
+from .project import KEYS, fault
 from .qmd import VIDEO, Cell, Document, Line, Markdown
 
-CELL_OPTIONS: dict[str, Kind] = {
-    **dict.fromkeys(("eval", "echo", "warning", "error", "include"), (True, False)),
-    "output": (True, False, "asis"),
-    "output-location": OUTPUT_LOCATIONS,
-    "label": "a text",
-    **dict.fromkeys(("classes", "tags", "fig-cap", "fig-alt"), "a text or a list of texts"),
-    **CODE,
-}
 CALLOUTS = "note|tip|warning|important|caution"
 # Classes to which Quarto gives a meaning or a look, beside those that are made here.
 CLASSES = re.compile(
@@ -119,9 +111,9 @@ def _problem_of(name: str, value: Any) -> str:
     """What is wrong with an option of a cell, or ""."""
     if name in ("fig-width", "fig-height"):
         return f"the option '{name}' is not known: give figsize=(width, height) in the code"
-    if name not in CELL_OPTIONS:
+    if name not in KEYS["cell"].split():
         return f"the renderer does not know the option '{name}'"
-    if message := fault(name, value, CELL_OPTIONS[name]):
+    if message := fault(name, value):
         return message
     if name == "label" and NUMBERED_LABEL.match(str(value)):
         return _numbered(value)
@@ -174,7 +166,8 @@ def _surplus(rows: list[str]) -> Iterator[bool]:
 
 def _problems(text: str, is_video: bool) -> Iterator[str]:
     for shortcode in () if is_video else SHORTCODE.finditer(text):
-        yield f"the renderer does not know shortcodes such as '{shortcode[1]}'"
+        advice = ": a video stands on a line of its own" * (shortcode[1] == "video")
+        yield f"the renderer does not know shortcodes such as '{shortcode[1]}'{advice}"
     for reference in CROSS_REFERENCE.finditer(text):
         yield f"the renderer does not know cross-references such as @{reference[1]}: use words"
     div = DIV.match(text)

@@ -270,7 +270,7 @@ class Site:
         """A reference as the page has it; what it leads to is noted in `copies`, or is an error."""
         if is_remote(target):
             if kind != "link":
-                message = f"'{target}' is a remote resource; pages work without network"
+                message = f"'{target}' is a remote resource; pages work without network: keep a copy here"
                 raise self._problem(document, target, message)
             return target
         path = local_path(target, page.output)
