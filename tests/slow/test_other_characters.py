@@ -87,7 +87,7 @@ def own(request, tmp_path_factory):
     if request.param == "字":
         other_characters(data)
     else:
-        photographs(data, *{"three": (NAMES[:3], 24), "eight": (NAMES, 20)}[request.param.split()[0]])
+        photographs(data, *{"three": (NAMES[:3], 24), "eight": (NAMES, 16)}[request.param.split()[0]])
     settings = {key: value for key, value in os.environ.items() if not key.startswith("COURSE_")}
     # One thread: networks so small gain nothing from a second, and other tests run beside.
     settings |= {"COURSE_DATA": str(data), "COURSE_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -192,7 +192,7 @@ def test_the_pages_name_the_classes_and_the_missing_one(own, pages):
         text = text_of(pages["04-chinese-characters", kind])
         for name in own.names:
             assert name in text, kind
-        missing = re.search(r"No image in Test: (.*?)\. The test scores", text)
+        missing = re.search(r"No image in Test ?: (.*?)\. The test scores", text)
         assert (missing[1] if missing else None) == (MISSING if MISSING in own.names else None)
         assert "rendered on the pictures in your own folder" in text
         assert "the test set stands in" in text
@@ -200,6 +200,8 @@ def test_the_pages_name_the_classes_and_the_missing_one(own, pages):
 
 @pytest.mark.parametrize("path", EXERCISES, ids=lambda path: path.stem)
 def test_solutions_run(path, own):
+    if own.data.name == "字":
+        pytest.skip("characters are what the solutions run on every day")
     unset = dict.fromkeys(("COURSE_STRICT", "COURSE_REFIT", "COURSE_NOTEBOOK"), "")
     place = own.folder / path.relative_to(REPOSITORY)
     done = run_notebook(place, 900, **{"COURSE_CACHE": str(own.folder / "cache"), **unset, **own.settings})
