@@ -52,8 +52,9 @@ def contents(project: Project) -> dict[str, bytes]:
     shown = set().union(*(images(made[name], root) for name in notebooks))
     made |= {name: (root / name).read_bytes() for name in shown}
     made |= {name.removeprefix(OWN): (root / name).read_bytes() for name in files if name.startswith(OWN)}
-    readme = made["README.md"].decode("utf-8").replace("{title}", str(project.website.get("title")))
-    made["README.md"] = readme.replace("{url}", Repository.of(project).url).encode("utf-8")
+    words = {"{title}": project.website.get("title"), "{url}": Repository.of(project).url, "](../": "](docs/"}
+    for word, value in words.items():
+        made["README.md"] = made["README.md"].replace(word.encode(), str(value).encode("utf-8"))
     return made
 
 
