@@ -443,6 +443,16 @@ def test_opencv_in_magics_is_judged_whatever_the_order(cells, uses):
     assert kernel_setup._uses_opencv_files([manager.transform_cell(cell) for cell in cells]) is uses
 
 
+def test_a_new_file_runs_again_only_who_lists_its_folder(site, render):
+    write(site / "pictures" / "one.txt", "1")
+    for name, code in (("reads", "open('pictures/one.txt').read()"), ("lists", "os.listdir('pictures')")):
+        write(site / "lectures" / f"{name}.qmd", f"```{{python}}\nimport os\n{code}\n```\n")
+    stdout(render())
+    write(site / "pictures" / "two.txt", "2")
+    done = dict(re.findall(r"lectures/(reads|lists)\.qmd \.\.\. [\d.]+ s, (.*)", stdout(render())))
+    assert done["reads"] == "unchanged" and done["lists"].startswith("executed"), done
+
+
 def test_what_a_page_writes_is_read_by_the_others_in_the_same_render(site, render):
     write(site / "lectures" / "reader.qmd", "```{python}\nprint('Value', open('data/x').read())\n```\n" * 3)
     write(
