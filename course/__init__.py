@@ -1,7 +1,7 @@
 """What lectures and exercises import: data, plots, figures, networks, checks, and stored results.
 
-Importing this package chooses Keras's backend and settings, whichever of the two is imported first and
-whatever a `keras.json` says. It is the only place that does.
+Importing this package, before Keras or after it, chooses Keras's backend and settings. Nothing else does:
+what a `keras.json` or a variable of Keras says is overruled.
 """
 
 import importlib.abc
@@ -26,6 +26,11 @@ def _settle(keras) -> None:
     keras.config.set_dtype_policy("float32")  # one that was asked for earlier follows another floatx
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
+    for limit in ("max_epochs", "max_steps_per_epoch"):
+        # Fits that were cut short would be stored.
+        if getattr(keras.config, limit, lambda: None)():
+            print(f"KERAS_{limit.upper()} is ignored: here each fit runs to its end.", file=sys.stderr)
+            getattr(keras.config, f"set_{limit}")(None)
 
 
 # Names of version 1, which texts and slides elsewhere may still tell people to type, and today's.

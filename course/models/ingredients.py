@@ -7,7 +7,6 @@ import functools
 import hashlib
 import inspect
 import json
-import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -75,10 +74,10 @@ def fingerprints(sets: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[dic
 
 
 def _first_model(build_model: Callable[[], keras.Model]) -> tuple[keras.Model, dict[str, Any]]:
-    """Build under two fixed seeds; return a model and its starting weights that are not random.
+    """Build under two fixed seeds; return a model and what its starting weights are made of.
 
     Weights that come out equal are constants or were loaded, as in transfer learning. Random ones follow
-    from the seed and the initialisers, which are ingredients already.
+    from the seed and the architecture; where they do not, the code of `build_model` counts.
     """
     weights = []
     for seed in (0, 1):
@@ -91,7 +90,16 @@ def _first_model(build_model: Callable[[], keras.Model]) -> tuple[keras.Model, d
         weights.append([np.asarray(value) for value in model.get_weights()])
     fixed = [a if np.array_equal(a, b) else None for a, b in zip(*weights, strict=True)]
     given = sum(value.size for value in fixed if value is not None and value.size and np.ptp(value) > 0)
-    return model, {"given": int(given), "sha256s": recipes.content_hash(describe(fixed))}
+    start = {"given": int(given), "sha256s": recipes.content_hash(describe(fixed))}
+    keras.utils.set_random_seed(seed)
+    try:
+        rebuilt = [np.asarray(value) for value in keras.models.clone_model(model).get_weights()]
+        follows = all(
+            c is not None or np.array_equal(a, b) for a, b, c in zip(weights[1], rebuilt, fixed, strict=True)
+        )
+    except (NotImplementedError, TypeError, ValueError):  # not from what it tells of itself
+        follows = False
+    return model, start if follows else {**start, "code": recipes.code_of([build_model])}
 
 
 def _architecture(model: keras.Model) -> dict[str, Any]:
@@ -108,9 +116,12 @@ def _architecture(model: keras.Model) -> dict[str, Any]:
 
 def _code(values: Sequence[Any]) -> dict[str, str]:
     """Hashes of the lecture's and the course's functions and classes among the values and their types."""
-    found = [each for value in values for each in (value, type(value)) if recipes.is_code(each)]
+    found = [value for value in values if callable(value) and not hasattr(value, "get_config")]
     # A layer's own methods, which Keras wraps, belong to its class.
-    found = [each for each in found if not isinstance(inspect.unwrap(each), types.MethodType)]
+    found = [
+        each for each in found if not isinstance(getattr(inspect.unwrap(each), "__self__", 0), keras.Layer)
+    ]
+    found += [value if isinstance(value, type) else type(value) for value in values]
     return {recipes.name_of(each): recipes.code_hash(each) for each in found if not recipes.is_library(each)}
 
 
@@ -128,7 +139,7 @@ def describe(value: Any) -> Any:
         return value
     if isinstance(value, float):
         # Keras keeps learning rates as float32: 0.0010000000474974513 is meant to be 0.001.
-        return float(f"{value:.7g}")
+        return float(str(np.float32(value))) if np.float32(value) == value else value
     if isinstance(value, Mapping):
         if value.get("class_name") in {"DTypePolicy", "function"}:
             config = value["config"]
@@ -145,14 +156,20 @@ def describe(value: Any) -> Any:
         return recipes.array_in_words(keras.ops.convert_to_numpy(value))
     if callable(value) and hasattr(value, "__qualname__") or isinstance(value, functools.partial):
         name = recipes.name_of(value)
-        plain = recipes.is_library(value) and not isinstance(value, types.MethodType)
-        return name if plain else {"function": name, "code": recipes.code_hash(value)}
-    state = {k: v for k, v in vars(value).items() if not k.startswith("_")}
+        return (
+            name
+            if recipes.is_code(value) and recipes.is_library(value)
+            else {"function": name, "code": recipes.code_hash(value)}
+        )
+    own = not recipes.is_library(type(value))
     if isinstance(value, keras.callbacks.Callback):
-        # What the constructors were given, not what an earlier fit left behind.
+        # Of Keras's own what the constructors were given, not what an earlier fit left behind.
         given = {name for cls in type(value).__mro__ for name in inspect.signature(cls.__init__).parameters}
-        state = {k.lstrip("_"): v for k, v in vars(value).items() if k.lstrip("_") in given - {"model"}}
+        given = vars(value).keys() - vars(keras.callbacks.Callback()) if own else given - {"model"}
+        state = {k.lstrip("_"): v for k, v in vars(value).items() if {k, k.lstrip("_")} & given}
     elif hasattr(value, "get_config"):
         state = value.get_config()
-    code = {} if recipes.is_library(type(value)) else {"code": recipes.code_hash(type(value))}
+    else:
+        return recipes.code_hash(value)
+    code = {"code": recipes.code_hash(type(value))} if own else {}
     return {"class": type(value).__name__, **code, **describe(state)}

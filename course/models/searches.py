@@ -274,7 +274,7 @@ def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
             | {k: v for k, v in describe(hp.get_config()).items() if k not in {"name", "conditions"}}
             for hp in space
         ],
-        "tuner": search.tuner.__name__,
+        "tuner": describe(search.tuner),
         "tuner options": describe(known),
         "code of build_model": recipes.code_of([search.build_model]),
     }

@@ -10,7 +10,7 @@ import ast
 import base64
 import contextlib
 import copy
-import dataclasses
+import copyreg
 import difflib
 import dis
 import enum
@@ -18,13 +18,18 @@ import functools
 import hashlib
 import importlib.util
 import inspect
+import io
 import json
+import logging
 import re
 import sys
+import threading
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
+
+from course import paths
 
 import numpy as np
 
@@ -42,59 +47,49 @@ INNER = ("__wrapped__", "pyfunc")  # where functools and np.vectorize keep the f
 def code_of(functions: Iterable[Callable]) -> dict[str, dict[str, str]]:
     """Return `{"functions": {name: SHA-256}}` of functions and all that they use of `course` and the lecture.
 
-    Followed are functions, classes, CONSTANTS (in capitals, so that they are no caches), default arguments
-    and the variables of enclosing functions, by the names that Python would look up: a local variable that
-    is named like a function stands for itself. TypeError for what is no function, or has no source.
+    Followed are functions, classes and their instances, CONSTANTS (in capitals, so that they are no caches),
+    default arguments and the variables of enclosing functions, by the names that Python would look up: a
+    local variable that is named like a function stands for itself. Of other packages the names count.
+    TypeError for what is no function, has no source, or hides what it holds.
     """
+    functions = [*functions]
+    if no_code := [each for each in functions if not callable(each)]:
+        raise TypeError(f"a recipe is made of functions, not of {no_code[0]!r}")
+    return {"functions": _followed(functions)}
+
+
+def _followed(values: Iterable[Any]) -> dict[str, str]:
     found: dict[str, set[str]] = {}
-    seen: list[Any] = []
-    waiting = [("", function) for function in functions]
+    seen: dict[int, Any] = {}
+    waiting = [("", value) for value in values]
     while waiting:
         name, value = waiting.pop()
-        if name and not is_code(value):
-            with contextlib.suppress(TypeError):  # it is no constant
-                inner: list[Any] = []
-                value = content_hash(_exact(value, inner))
-                found.setdefault(name, set()).add(value)
-                waiting += [("", each) for each in inner]
-            continue
-        if any(value is each for each in seen):
-            continue
-        seen.append(value)
-        if isinstance(value, types.MethodType):
-            raise TypeError(f"{name_of(value)} belongs to an object; a recipe needs a function that calls it")
-        if not is_code(value) and not (callable(value) and is_library(value) and hasattr(value, "__name__")):
-            raise TypeError(f"a recipe is made of functions, not of {value!r}")
-        if isinstance(value, functools.partial):
-            inner = [value.func]
-            given = content_hash(_exact([value.args, value.keywords], inner))
-            found.setdefault(f"arguments of {name_of(value)}", set()).add(given)
-            waiting += [("", each) for each in inner]
-        elif is_library(value):
-            found.setdefault(name_of(value), set())
-        elif isinstance(value, types.FunctionType | type) and not _is_elsewhere(_module(value)):
-            found.setdefault(name_of(value), set()).add(_own_hash(value))
-            used = _held_by(value) if isinstance(value, type) else _looked_up_by(value)
-            for name, each in used:
-                if not (is_code(each) and is_library(each)):
-                    waiting.append((name, each))
-                elif name and name.rpartition(".")[2] != getattr(each, "__name__", ""):  # by another name
-                    found.setdefault(name, set()).add(name_of(each))
-        if not is_library(value):
-            waiting += [("", getattr(value, key)) for key in INNER if hasattr(value, key)]
+        name, code = name or name_of(value), []
+        try:
+            plain = _exact(value, code)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}") from error
+        if plain is not None:
+            found.setdefault(name, set()).add(content_hash(plain))
+        for each in code:
+            if id(each) not in seen:
+                seen[id(each)] = each
+                waiting += [("", each), *(_held_by(each) if isinstance(each, type) else _looked_up_by(each))]
     # Functions of one name in two files count together.
-    return {"functions": {name: content_hash(sorted(found[name])) for name in sorted(found)}}
+    return {name: content_hash(sorted(found[name])) for name in sorted(found)}
 
 
 def code_hash(value: Any) -> str:
-    """Return one hash of a function or class and of all that it uses."""
-    return content_hash(code_of([value]))
+    """Return one hash of a function, class or other object and of all that it uses and holds."""
+    return content_hash(_followed([value]))
 
 
 def is_code(value: Any) -> bool:
-    """Is this a function, a class or a method, or something around one?"""
-    kinds = types.FunctionType | types.MethodType | type | functools.partial
-    return isinstance(value, kinds) or any(hasattr(value, key) for key in INNER)
+    """Is this a function or a class: nothing that holds values besides?"""
+    kinds = types.FunctionType | np.ufunc | type
+    if isinstance(value, types.BuiltinFunctionType):
+        return isinstance(value.__self__, types.ModuleType | type | None)
+    return isinstance(value, kinds) and "(vectorized)" not in value.__name__  # by np.frompyfunc
 
 
 def is_library(value: Any) -> bool:
@@ -132,33 +127,40 @@ def _is_elsewhere(module: str) -> bool:
     return top in sys.stdlib_module_names or bool(packages)
 
 
-def _own_hash(value: Any) -> str:
-    """Hash the syntax of a function, or the names of a class's bases and fields."""
-    if isinstance(value, types.FunctionType):
-        return content_hash(_plain(_tree(value)))
-    return content_hash([[name_of(base) for base in value.__bases__], list(inspect.get_annotations(value))])
-
-
 def _held_by(kind: type) -> Iterator[tuple[str, Any]]:
-    """What a class is derived from, its functions, classes and constants, and what makes defaults for it."""
-    factories = [each.default_factory for each in getattr(kind, "__dataclass_fields__", {}).values()]
-    yield from (("", each) for each in (*kind.__bases__, type(kind), *factories) if is_code(each))
-    for key, member in (kind.__members__ if issubclass(kind, enum.Enum) else vars(kind)).items():
-        parts = [getattr(member, part, None) for part in ("fget", "fset", "func")]
-        for each in (member, *filter(is_code, parts)):
-            code = getattr(inspect.unwrap(each), "__code__", None) if is_code(each) else None
-            # Methods that @dataclass writes have no source; they follow from the fields.
-            if code.co_filename != "<string>" if code else is_code(each) or key[:2] != "__":
-                yield f"{kind.__qualname__}.{key}", each
+    """What a class is derived from, its functions, classes and constants, and the defaults of its fields."""
+    yield from (("", each) for each in (*kind.__bases__, type(kind)) if not is_library(each))
+    for key, field in getattr(kind, "__dataclass_fields__", {}).items():
+        parts = ("default", "default_factory", "init", "compare", "hash", "kw_only", "metadata")
+        yield f"{kind.__qualname__}.{key}", [getattr(field, part) for part in parts]
+    members = kind.__members__ if issubclass(kind, enum.Enum) else {}
+    for key, member in {**vars(kind), **members}.items():
+        code = getattr(inspect.unwrap(member), "__code__", None)
+        if code:  # Methods that Python writes have no source; they follow from the fields.
+            python_own = code.co_filename == "<string>" or is_library(member)
+        else:
+            python_own = key not in members and re.fullmatch("__.*|_[a-z].*_|_abc_impl", key)
+            python_own = python_own or key in getattr(kind, "_fields", ())
+        if not python_own or key == "__array_priority__":
+            yield f"{kind.__qualname__}.{key}", member
 
 
 def _looked_up_by(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     """What the names in a function mean: functions, classes, and what counts as a constant."""
+    if hasattr(function, "__wrapped__"):
+        yield "", function.__wrapped__
+    if hasattr(function, "registry"):  # of functools.singledispatch
+        yield f"kinds of {name_of(function)}", function.registry
+    if _is_elsewhere(_module(function)):
+        return
     tree = _tree(function)
     scope, names = dict(function.__globals__), _global_names(compile(tree, "recipe", "exec"))
-    for each in inspect.signature(function, follow_wrapped=False).parameters.values():
-        # A list that is a default is in the source, and may be filled meanwhile.
-        if not isinstance(each.default, list | dict | set) and each.default is not each.empty:
+    arguments = next(each.args for each in ast.walk(tree) if hasattr(each, "args"))
+    written = [each for each in (*arguments.defaults, *arguments.kw_defaults) if each]
+    given = inspect.signature(function, follow_wrapped=False).parameters.values()
+    for each, node in zip((each for each in given if each.default is not each.empty), written, strict=False):
+        # A list that is written as a default is in the source, and may be filled meanwhile.
+        if not isinstance(node, ast.List | ast.Dict | ast.Set):
             yield f"default of {each.name}", each.default
     for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with contextlib.suppress(ValueError):  # a cell that is still empty
@@ -178,10 +180,15 @@ def _looked_up_by(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
             root, *way = ast.unparse(node).split(".")
             value = scope.get(root) if root in names else None
             for each in way:
-                ours = isinstance(value, types.ModuleType) and not is_library(value)
+                ours = isinstance(value, types.ModuleType | types.FunctionType) and not is_library(value)
                 value = getattr(value, each, None) if ours else None
             used += [(way[-1], value)] if value is not None else []
-    yield from ((name, value) for name, value in used if is_code(value) or name.isupper())
+    for name, value in used:
+        # Keras numbers its objects as they are made, so that they count by a name in capitals alone.
+        called = is_code(value) or callable(value) and not hasattr(value, "get_config")
+        module = isinstance(value, types.ModuleType) and value.__name__ != name
+        if called or module or name.isupper() or not is_library(type(value)):
+            yield name, value
 
 
 def _global_names(code: types.CodeType) -> set[str]:
@@ -196,29 +203,85 @@ def _is_ours(node: ast.Import | ast.ImportFrom) -> bool:
     return bool(getattr(node, "level", 0)) or not all(map(_is_elsewhere, modules))
 
 
-def _exact(value: Any, code: list[Any]) -> Any:
-    """A constant as plain values that no other has, or TypeError; `code` collects functions in it."""
-    kind = type(value).__name__
+# Locks, streams, loggers and descriptors hold no numbers.
+_NO_NUMBERS = (type(threading.Lock()), type(threading.RLock()), io.IOBase, logging.Logger)
+_NO_NUMBERS += (types.MemberDescriptorType, types.GetSetDescriptorType)
+
+
+def _exact(value: Any, code: list[Any], above: tuple = ()) -> Any:
+    """A value as plain ones that no other has, None if it holds no number; `code` collects functions in it."""
+    kind = type(value)
+    if isinstance(value, _NO_NUMBERS) or _module(value).startswith("course.store"):
+        return None
+    if value is None or kind in {bool, int, str}:
+        return value
     if is_code(value):
-        code.append(value)
-        return {"code": name_of(value)}
-    if isinstance(value, enum.Enum):
-        return [kind, value.name, _exact(value.value, code)]
-    if isinstance(value, set | frozenset):
-        return [kind, *sorted(repr(_exact(each, code)) for each in value)]
-    if isinstance(value, Mapping):
-        value = list(value.items())
-    if dataclasses.is_dataclass(value):
-        value = [getattr(value, field.name) for field in dataclasses.fields(value)]
-    if isinstance(value, list | tuple):
-        return [kind, *(_exact(each, code) for each in value)]
+        code += [] if is_library(value) else [value]
+        return {"code": _mark(value)}
+    if isinstance(value, types.ModuleType):  # ours may move to another file
+        return ["module", value.__name__] if is_library(value) else None
+    if isinstance(value, PurePath):  # outside of the repository it is another on each machine
+        inside = value.relative_to(paths.REPOSITORY) if value.is_relative_to(paths.REPOSITORY) else value
+        return None if inside.is_absolute() else ["path", inside.as_posix()]
+    if any(value is each for each in above):
+        return ["above", [value is each for each in above]]
+    parts = [_exact(each, code, (*above, value)) for each in (kind, *_parts(value))]
+    return [parts[0], *sorted(map(repr, parts[1:]))] if isinstance(value, set | frozenset) else parts
+
+
+def _mark(value: Any) -> str:
+    """What tells a function or class from others: a hash of its syntax or its fields; a library's name."""
+    if _is_elsewhere(_module(value)):
+        return name_of(value)
+    if isinstance(value, types.FunctionType):
+        return content_hash(_plain(_tree(value), _renamed(_tree(value))))
+    made = vars(value).get("__dataclass_params__")
+    made = [getattr(made, key, None) for key in ("init", "eq", "order", "unsafe_hash", "frozen")]
+    names = [map(name_of, value.__bases__), inspect.get_annotations(value), getattr(value, "__members__", ())]
+    return content_hash([*map(list, names), made])
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What an object consists of: for kinds that are not treated here, what pickling would keep of it."""
+    kind = type(value)
     if hasattr(value, "detach"):  # a tensor
         value = value.detach().cpu().numpy()
-    if isinstance(value, np.generic):
-        return array_in_words(value)
-    if isinstance(value, float | complex | bytes | range | slice):
-        return [kind, repr(value)]
-    return value if value is None or isinstance(value, bool | int | str) else array_in_words(value)
+    if type(value) is np.ndarray or isinstance(value, np.generic):
+        return [value.shape, value.tolist()] if value.dtype.hasobject else array_in_words(value).items()
+    if kind in {list, tuple} or isinstance(value, set | frozenset):
+        return value
+    if kind in {dict, types.MappingProxyType}:
+        return value.items()
+    if kind in {float, bytes} or isinstance(value, np.dtype):
+        return [repr(value)]
+    if isinstance(value, property | staticmethod | classmethod):
+        return [getattr(value, key, None) for key in ("fget", "fset", "fdel", "__func__")]
+    if hasattr(value, "to_numpy") and hasattr(value, "ndim"):  # pandas
+        if value.ndim == 2:
+            return [value.index, value.columns, *(each for _, each in value.items())]
+        about = [getattr(value, key, None) for key in ("name", "names", "index")]
+        return [repr(value.dtype), *about, getattr(value.dtype, "categories", None), value.to_numpy()]
+    if hasattr(value, "get_config"):  # Keras
+        config = {key: each for key, each in value.get_config().items() if key != "name"}
+        return [config, value.get_weights() if hasattr(value, "get_weights") else None]
+    try:
+        reduced = copyreg.dispatch_table.get(kind, lambda each: each.__reduce_ex__(2))(value)
+        if isinstance(value, np.ufunc):
+            raise TypeError("np.frompyfunc hides its function, np.vectorize does not")
+    except Exception as error:
+        raise TypeError(
+            f"a {kind.__name__} cannot be part of a recipe ({error}): use numbers, texts, arrays, lists or "
+            "dictionaries, or, for what changes no number, a variable in small letters"
+        ) from error
+    if isinstance(reduced, str):
+        reduced = reduced, (), getattr(value, "__dict__", None)
+    maker, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    if isinstance(state, dict):  # less what libraries note in it, and what was computed meanwhile
+        cached = {key for key in state if isinstance(getattr(kind, key, None), functools.cached_property)}
+        cached |= {key for key in state if re.fullmatch("__(?!wrapped).*|_sklearn_version|_ufunc|_doc", key)}
+        state = sorted((key, state[key]) for key in state.keys() - cached)
+    maker = maker if isinstance(maker, str) or not is_library(maker) else None
+    return [maker, arguments, state, list(items or ()), list(pairs or ())]
 
 
 # --- the syntax of a function ------------------------------------------------------------------
@@ -254,41 +317,64 @@ def _tree(function: types.FunctionType) -> ast.Module:
 
 def _essential(tree: ast.Module) -> ast.Module:
     """Drop docstrings, annotations, and texts that only reach a `raise`, `assert`, `print` or `warn`."""
+    raised = []
     for node in ast.walk(tree):
         for field in {"annotation", "returns", "msg"} & {*node._fields}:
             setattr(node, field, None)
         if isinstance(node, ast.Attribute) and node.attr == "__doc__":
             raise TypeError("docstrings count in no recipe: what reads __doc__ cannot be part of one")
         if isinstance(node, ast.Raise):
-            raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            raised.append((node, node.exc, node.cause))
+            error = ast.unparse(getattr(node.exc, "func", node.exc) or node)
+            says = error.lower().endswith(("error", "exception", "exit"))
+            held = [] if says else [_effects(each) for each in getattr(node.exc, "args", [])]
             # A constant, since nothing is looked up for it.
-            node.exc, node.cause = raised and ast.Constant(ast.unparse(raised)), None
+            node.exc, node.cause = ast.Tuple([ast.Constant(error), *held], ast.Load()), None
         elif isinstance(node, ast.Expr) and not isinstance(node.value, ast.Lambda):
             node.value = _effects(node.value)
     read = _names_read(tree)
-    for node in ast.walk(tree):
-        for part in ("body", "orelse", "finalbody"):
-            if isinstance(block := getattr(node, part, None), list) and block:
-                block[:] = [each for each in (_kept(each, read) for each in block) if each] or [ast.Pass()]
+    tried = [node for node in ast.walk(tree) if isinstance(node, ast.Try)]
+    tried = [node for node in tried if any(handler.name in read for handler in node.handlers)]
+    inside = [each for node in tried for part in node.body for each in ast.walk(part)]
+    for node, error, cause in raised:
+        if any(node is each for each in inside):  # somebody reads what is raised
+            node.exc, node.cause = error, cause
+    read: set[str] | None = None
+    while read != (read := _names_read(tree)):
+        for node in ast.walk(tree):
+            for part in ("body", "orelse", "finalbody"):
+                if isinstance(block := getattr(node, part, None), list) and block:
+                    block[:] = [each for each in (_kept(each, read) for each in block) if each] or [
+                        ast.Pass()
+                    ]
     return tree
 
 
 def _effects(node: ast.AST) -> ast.AST:
-    """What may do something in an expression that nobody reads: its calls, unless they only say something."""
+    """What may do something in an expression that nobody reads: of words, the calls that they are made by."""
 
-    def calls(node: ast.AST) -> list[ast.AST]:
+    def words(node: ast.AST) -> bool:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func).split(".")[-1]
-            words = isinstance(getattr(node.func, "value", None), ast.JoinedStr | ast.Constant)
-            if not (words or called in {"print", "warn"} or called.endswith(("Error", "Exception"))):
-                return [node]
-        elif isinstance(node, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr):
+            says = called in {"print", "warn"} or called.endswith(("Error", "Exception", "Warning"))
+            return says or words(getattr(node.func, "value", node.func))
+        if isinstance(node, ast.IfExp):
+            return words(node.body) and words(node.orelse)
+        if isinstance(node, ast.BinOp):
+            return words(node.left) or words(node.right)
+        return isinstance(node, ast.JoinedStr) or isinstance(getattr(node, "value", None), str)
+
+    def calls(node: ast.AST) -> list[ast.AST]:
+        kinds = ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr
+        if isinstance(node, kinds) and not words(node):
             return [node]
         found = [each for child in ast.iter_child_nodes(node) for each in calls(child)]
         return [node] if found and hasattr(node, "generators") else found
 
-    found = calls(node)
-    return node if found == [node] else ast.Tuple(found, ast.Load())
+    return ast.Tuple(calls(node), ast.Load()) if isinstance(node, ast.Constant) or words(node) else node
+
+
+LOOSE = {"locals", "vars", "eval", "exec", "evaluate", "currentframe", "_getframe"}  # reads variables by name
 
 
 def _names_read(tree: ast.AST) -> set[str]:
@@ -297,6 +383,8 @@ def _names_read(tree: ast.AST) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             read.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            read.update({node.attr} & LOOSE)
         elif isinstance(node, ast.Global | ast.Nonlocal):
             read.update(node.names)
         elif isinstance(node, ast.Constant):
@@ -304,7 +392,7 @@ def _names_read(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.AugAssign | ast.ClassDef):
             read.update(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
     everything = {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)}
-    return everything if {"locals", "vars", "eval", "exec"} & read else read
+    return everything | LOOSE if LOOSE & read else read
 
 
 def _kept(node: ast.AST, read: Collection[str]) -> ast.AST | None:
@@ -317,17 +405,35 @@ def _kept(node: ast.AST, read: Collection[str]) -> ast.AST | None:
     return None if isinstance(node, ast.Expr) and getattr(node.value, "elts", None) == [] else node
 
 
-def _plain(node: Any) -> Any:
+def _renamed(tree: ast.Module) -> dict[str, str]:
+    """Numbers for the names of local variables, but for those that a text, a class or a caller could know."""
+    known = _global_names(compile(tree, "recipe", "exec"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            known.update(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
+        elif not isinstance(node, ast.Name | ast.Attribute | ast.keyword):
+            fields = [value if isinstance(value, list) else [value] for _, value in ast.iter_fields(node)]
+            texts = [each for field in fields for each in field if isinstance(each, str)]
+            known.update(re.findall(r"\w+", " ".join(texts)))
+    names = [each for each in ast.walk(tree) if isinstance(each, ast.Name)]
+    stored = dict.fromkeys(each.id for each in names if isinstance(each.ctx, ast.Store))
+    loose = LOOSE & _names_read(tree)
+    return {} if loose else {name: f"local {n}" for n, name in enumerate(stored) if name not in known}
+
+
+def _plain(node: Any, names: Mapping[str, str]) -> Any:
     """A syntax tree as lists, the same in all Python versions of this course, unlike `ast.dump`."""
     if isinstance(node, list):
-        return [_plain(item) for item in node]
+        return [_plain(item, names) for item in node]
+    if isinstance(node, ast.Name):
+        return ["Name", names.get(node.id, node.id)]
     if not isinstance(node, ast.AST):
         exact = isinstance(node, str | int | bool) or node is None
         return node if exact else [type(node).__name__, repr(node)]
     skipped = {"ctx", "kind", "type_comment", "type_params"}
     if isinstance(node, ast.ImportFrom) and _is_ours(node):
         skipped |= {"module", "level"}  # a function may move to another file
-    fields = [(key, _plain(value)) for key, value in ast.iter_fields(node) if key not in skipped]
+    fields = [(key, _plain(value, names)) for key, value in ast.iter_fields(node) if key not in skipped]
     return [type(node).__name__] + [[key, value] for key, value in fields if value not in (None, [])]
 
 
@@ -336,16 +442,17 @@ def _plain(node: Any) -> Any:
 
 def array_in_words(value: Any) -> dict[str, str]:
     """Return dtype, shape and SHA-256 of an array or a number of NumPy; TypeError if it is something else."""
-    if not isinstance(value, np.ndarray | np.generic) or value.dtype == object:
+    if not isinstance(value, np.ndarray | np.generic) or value.dtype.hasobject or np.ma.isMaskedArray(value):
         kind = type(value).__name__
         raise TypeError(
             f"a {kind} cannot be part of a recipe: use numbers, texts, arrays, lists or dictionaries"
         )
     array = np.asarray(value)
-    digest = hashlib.sha256(f"{array.dtype.name} {array.shape}".encode())
+    name = str(array.dtype) if array.dtype.names else array.dtype.name
+    digest = hashlib.sha256(f"{name} {array.shape}".encode())
     digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
     shape = "×".join(f"{size:,}" for size in array.shape)
-    return {"array": f"{array.dtype.name} {shape}", "sha256": digest.hexdigest()}
+    return {"array": f"{name} {shape}", "sha256": digest.hexdigest()}
 
 
 # --- what changed, in words --------------------------------------------------------------------
