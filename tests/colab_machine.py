@@ -189,7 +189,9 @@ def machine(folder: Path) -> Machine:
     options = ("--quiet", "--no-deps", "--only-binary=:all:")
     done = made.pip("install", *options, *wanted, *THEIR_NEEDS)
     if not done.returncode:
-        done = made.pip("download", *options, "--dest", str(made.wheels), OLDER)
+        # What takes their place is what requirements.txt says, whatever is installed here.
+        course_s = [colab._specified()[name] for name in colab.REPLACED]
+        done = made.pip("download", *options, "--dest", str(made.wheels), OLDER, *course_s)
     if done.returncode:
         made.why_not = f"Colab's versions can't be had: {done.stderr.strip().splitlines()[-1]}"
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -202,7 +204,7 @@ def machine(folder: Path) -> Machine:
     (site / "colab-is-here.pth").write_text("import google.colab\n", encoding="utf-8")
 
     replaced = closure(colab.REPLACED).keys() - closure(set(ON_COLAB) - set(colab.REPLACED)).keys()
-    for name in (closure(colab.NEEDED.values()).keys() - brought.keys()) | replaced:
+    for name in (closure(colab.NEEDED.values()).keys() - brought.keys()) | replaced - set(colab.REPLACED):
         wheel(importlib.metadata.distribution(name), made.wheels)
     # pip cannot parse this version, and would refuse a list of constraints that holds it.
     odd = site / "odd_package-1.0_local.dist-info"
