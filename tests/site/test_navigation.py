@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 from render.frame import Frame
 from render.project import Project
 
-from .checks import Findings, opened
+from .checks import Findings, grave_problems, opened
 from .test_site import LECTURES, REPOSITORY
 
 DESK, PHONE = (1280, 720), (390, 844)
@@ -247,6 +247,22 @@ def test_the_search_by_keyboard(browser, site) -> None:
         page.locator("#search-results a").first.wait_for()
         page.keyboard.press("Enter")
         page.wait_for_url("**#*")
+
+
+@SIZES
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_what_opens_can_be_read_by_everyone(browser, site, size, colours) -> None:
+    with opened(browser, site / f"lectures/{SAMPLE}.html", None, *size) as page:
+        page.emulate_media(color_scheme=colours)
+        page.wait_for_function("colours => document.documentElement.dataset.theme === colours", arg=colours)
+        for menu in page.locator("#quarto-header .menu:visible").all():
+            menu.locator("summary").click()
+            assert grave_problems(page, "#quarto-header", without="main") == []
+        page.keyboard.press("/")
+        page.keyboard.type("kernel")
+        page.locator("#search-results a").first.wait_for()
+        assert page.locator(".menu[open]").count() == 0
+        assert grave_problems(page, "dialog.search", without="main") == []
 
 
 def test_the_search_knows_every_section_in_less_than_a_megabyte(site) -> None:
