@@ -12,7 +12,6 @@ from typing import Any
 from .qmd import Document, KeyLines, RenderError, load_yaml, raise_all, read_text
 
 CONFIG = "_quarto.yml"
-OUTPUT_LOCATIONS = ("default", "slide", "fragment", "column", "column-fragment")
 
 
 def listed(value: Any) -> list[Any]:
@@ -39,65 +38,62 @@ KINDS = {
     "a text or a list of texts": _texts,
     "`key: value` lines": lambda value: value is None or isinstance(value, dict),
 }
-Kind = str | tuple  # a name in KINDS or in KEYS, or the only values that there may be
-
-
-def _are(kind: str, names: str) -> dict[str, Kind]:
-    return dict.fromkeys(names.split(), kind)
-
-
-CODE = {"code-fold": (True, False, "show")} | _are("a text", "code-summary code-line-numbers")
-# The keys that mean something here, by where they stand. All others are refused, so that nothing is dropped
-# in silence.
-_PAGE = (
-    CODE
-    | _are("a text", "title subtitle date lang pagetitle output-ext")
-    | _are("a text or a list of texts", "author institute bibliography csl css")
-    | _are("a text or a list of texts", "include-in-header include-before-body include-after-body")
-    | _are("true or false", "toc incremental")
-    | _are("a whole number", "toc-depth slide-level")
-    | _are("a number above 0", "fig-width fig-height fig-dpi")
-    | {
-        "execute": "execute",
-        "format": "format",
-        "theme": ("default", "white"),
-        "html-math-method": ("mathml",),
-        "fig-format": ("svg", "png"),
-        "jupyter": ("python3",),
-        "output-location": OUTPUT_LOCATIONS,
-        "number-sections": (False,),
-        "code-copy": (False,),
-        "link-external-newwindow": (False,),
-    }
-)
-KEYS: dict[str, dict[str, Kind]] = {
+# What a key may have, wherever it stands: a kind, the only values, or a section; all others have a text.
+VALUES: dict[str, str | tuple] = {
+    key: kind
+    for kind, keys in {
+        "true or false": """toc incremental hash history controls progress eval echo warning error include
+            enabled""",
+        "a number above 0": "fig-width fig-height fig-dpi",
+        "a whole number": "toc-depth slide-level",
+        "a number or a part such as 100%": "width height margin",
+        "a text or a list of texts": """author institute bibliography csl css include-in-header
+            include-before-body include-after-body render resources metadata-files classes tags fig-cap
+            fig-alt""",
+        "`key: value` lines": "colours minutes",
+    }.items()
+    for key in keys.split()
+}
+VALUES |= {
+    "output": (True, False, "asis"),
+    "code-fold": (True, False, "show"),
+    "theme": ("default", "white"),
+    "html-math-method": ("mathml",),
+    "fig-format": ("svg", "png"),
+    "jupyter": ("python3",),
+    "freeze": (False, "auto"),
+    "output-location": ("default", "slide", "fragment", "column", "column-fragment"),
+    "toc-location": ("right",),
+    "slide-number": ("c/t", "c", False),
+    "type": ("website",),
+    "execute-dir": ("project",),
+    # What these do for Quarto is done here anyway.
+    "pre-render": ("render/quarto_pre_render.py",),
+    "post-render": ("render/quarto_post_render.py",),
+    "left": "navbar item",
+    **{key: key for key in ("execute", "format", "html", "revealjs", "project", "website", "navbar")},
+}
+VALUES |= dict.fromkeys("number-sections code-copy link-external-newwindow minimal".split(), (False,))
+VALUES |= dict.fromkeys("format-links menu auto-stretch search".split(), (False,))
+_PAGE = """title subtitle author institute date lang pagetitle format execute bibliography csl css toc
+    toc-depth include-in-header include-before-body include-after-body incremental slide-level output-ext
+    fig-width fig-height fig-dpi fig-format code-fold code-summary code-line-numbers code-copy theme
+    html-math-method jupyter output-location number-sections link-external-newwindow"""
+# The keys that mean something here, by where they stand; all others are refused, that nothing be dropped.
+KEYS = {
     "page": _PAGE,
-    "settings": _PAGE
-    | _are("`key: value` lines", "colours minutes")
-    | {"project": "project", "website": "website", "metadata-files": "a text or a list of texts"}
-    | _are("a text", "course-title logo"),
-    "format": {"html": "html", "revealjs": "revealjs"},
-    "html": _PAGE | {"minimal": (False,), "format-links": (False,), "toc-location": ("right",)},
-    "revealjs": _PAGE
-    | _are("a number or a part such as 100%", "width height margin")
-    | _are("true or false", "hash history controls progress")
-    | _are("a text", "transition footer")
-    | {"menu": (False,), "auto-stretch": (False,), "slide-number": ("c/t", "c", False)},
-    "execute": _are("true or false", "eval echo warning error output include enabled")
-    | {"freeze": (False, "auto")},
-    "project": _are("a text or a list of texts", "render resources")
-    | {
-        "output-dir": "a text",
-        "type": ("website",),
-        "execute-dir": ("project",),
-        # What these do for Quarto is done here anyway.
-        "pre-render": ("render/quarto_pre_render.py",),
-        "post-render": ("render/quarto_post_render.py",),
-    },
-    "website": _are("a text", "title favicon page-footer repo-url repo-branch site-url")
-    | {"navbar": "navbar", "search": (False,)},
-    "navbar": {"left": "navbar item", "logo": "a text"},
-    "navbar item": _are("a text", "href text"),
+    "settings": f"{_PAGE} metadata-files course-title colours minutes logo project website",
+    "format": "html revealjs",
+    "html": f"{_PAGE} minimal format-links toc-location",
+    "revealjs": f"""{_PAGE} width height margin hash history transition controls progress footer menu
+        auto-stretch slide-number""",
+    "execute": "eval echo warning error output include enabled freeze",
+    "project": "output-dir render resources type execute-dir pre-render post-render",
+    "website": "title favicon navbar page-footer repo-url repo-branch site-url search",
+    "navbar": "left logo",
+    "navbar item": "href text",
+    "cell": """eval echo warning error include output output-location label classes tags fig-cap fig-alt
+        code-fold code-summary code-line-numbers""",
 }
 # What does here what a key of Quarto's does.
 INSTEAD = {
@@ -130,8 +126,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def fault(key: str, value: Any, kind: Kind) -> str:
+def fault(key: str, value: Any) -> str:
     """What is wrong with the value of a setting; "" if nothing is."""
+    kind = VALUES.get(key, "a text")
     if isinstance(kind, str):
         right, known = KINDS[kind](value), kind
     else:
@@ -152,18 +149,18 @@ def check_settings(value: dict[str, Any], lines: KeyLines, path: str) -> None:
         if not isinstance(mapping, dict):
             return refuse(f"this must be `key: value` lines{where}", place)
         for key, item in mapping.items():
-            kind = KEYS[section].get(key)
-            if kind is None:
+            inner = VALUES.get(key)
+            if key not in KEYS[section].split():
                 message = f"the renderer does not know the key '{key}'{where}{INSTEAD.get(key, '')}"
                 refuse(message, (*place, key))
-            elif kind not in KEYS:
-                if message := fault(key, item, kind):
+            elif inner not in KEYS:
+                if message := fault(key, item):
                     refuse(message, (*place, key))
-            elif kind == "navbar item":
+            elif key == "left":
                 for number, each in enumerate(listed(item)):
-                    check(each, (*place, key, number), kind)
+                    check(each, (*place, key, number), inner)
             else:
-                check(item or {}, (*place, key), kind)
+                check(item or {}, (*place, key), inner)
         return None
 
     rest = {"format": format_block(value)} if "format" in value else {}
@@ -305,7 +302,7 @@ class Project:
             settings["execute"] = {k: v for layer in layers for k, v in (layer.get("execute") or {}).items()}
             for key in MUST_SAY[name]:
                 if key not in settings:
-                    value = str(KEYS[name][key][0]).lower()
+                    value = str(VALUES[key][0]).lower()
                     raise self.problem(f"Quarto does otherwise by default: set `{key}: {value}`", "format")
             output = str(PurePosixPath(document.name).with_suffix(f".{settings.get('output-ext', 'html')}"))
             if any(each.output == output for each in result):
