@@ -155,3 +155,39 @@ def test_the_commands_of_the_page_work(clones, tmp_path) -> None:
                 run(folder, *(str(upstream) if each == f"{ADDRESS}.git" else each for each in words))
     assert "A sentence of version 1.1" in (folder / GENERATED[0]).read_text(encoding="utf-8")
     assert run(folder, "git", "status", "--short") == ""
+
+
+def test_own_changes_end_green_or_in_a_sentence(tmp_path) -> None:
+    """A section less, two in another order, own references, another title: each test says what to do."""
+    folder = copy_of_the_course(tmp_path / "own")
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "add", "--all")
+    path = folder / "lectures/02-convolution.qmd"
+    text = path.read_text(encoding="utf-8")
+    heads = ("Padding", "Layers", "Striding", "What you choose", "Summary")
+    places = [text.index(f"\n# {head}\n") for head in heads]
+    padding, layers, striding, choices = (text[a:b] for a, b in zip(places, places[1:]))
+    text = text[: places[0]] + layers + choices + striding + text[places[-1] :]
+    text = text.replace("| Padding | 15 |\n", "").replace(
+        "\n# Summary\n", "\n## Mine\n\n[@me2024]\n\n# Summary\n"
+    )
+    path.write_text(text, encoding="utf-8")
+    entry = "@book{me2024,\n author = {Me, Jane},\n title = {A book},\n publisher = {Me},\n year = 2024\n}\n"
+    (folder / "mine.bib").write_text(entry, encoding="utf-8")
+    settings = (folder / "course.yml").read_text(encoding="utf-8")
+    settings = re.sub(
+        r'(?m)^course-title: &title ".*"$', 'course-title: &title "Images for insurers"', settings
+    )
+    (folder / "course.yml").write_text(settings + "\nbibliography: [mine.bib]\n", encoding="utf-8")
+    regenerate(folder)
+    names = ("instructors", "references", "exercises", "readme", "settings")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line"]
+    command += [f"tests/unit/test_{name}.py" for name in names]
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
+    failed = re.findall(r"(?m)^\S+:\d+: (.+)$", done.stdout)
+    told = "\n".join(failed)
+    for each in failed:
+        assert re.search(r"[\w-]+\.(?:md|qmd|bib|yml)\b", each), f"names no file: {each}"
+    assert "02-convolution.qmd: the parts of its plan take 95 minutes" in told
+    assert "docs/instructors.md" in told and "references.bib" in told and "me2024" not in told
+    assert len(failed) <= 5, told
