@@ -5,9 +5,9 @@
 
 From `cache/cnn.keras` and the shipped handwriting come
 
-* `assets/js/draw-yourself-weights.js`: layers, float32 weights, the characters, and the look of the training
-  images (size and grey of the ink, width of the line, margins), so that `assets/js/draw-yourself.js` can turn
-  a reader's strokes into an image of the same kind;
+* `assets/js/draw-yourself-weights.js`: layers, float32 weights, the characters, what tells that a drawing
+  is none of them, and the look of the training images (size and grey of the ink, width of the line, margins),
+  so that `assets/js/draw-yourself.js` can turn a reader's strokes into an image of the same kind;
 * `assets/images/draw-yourself.svg`: the picture that stands in its place without JavaScript and in print.
 
 They are an artefact of `course.store`, whose manifest lies in `assets/`. Own data (`COURSE_DATA`) and another
@@ -48,6 +48,7 @@ PICTURE = "images/draw-yourself.svg"
 
 PAPER = 255
 EVERY = 20  # one training image in so many is measured
+KNOWN_AGAIN = 0.95  # share of the test images read right that pass as one of the characters
 EXAMPLE = "明"  # shown in the still picture, where the model knows it
 
 # The layers that assets/js/draw-yourself.js computes, and which options it takes for granted.
@@ -79,7 +80,7 @@ def up_to_date(folder: Path = ASSETS) -> dict[str, Any]:
             "Restore it with `git checkout`, or make it: make train, make data"
         ) from error
     recipe = {key: {"sha256": hashlib.sha256(value).hexdigest()} for key, value in used.items()}
-    recipe |= {"code": recipes.code_of([export, look, _picture])}
+    recipe |= {"code": recipes.code_of([export, familiarity, look, _picture])}
     return artefacts.load_or_make("draw_yourself", recipe, _make, _read, folder=folder)
 
 
@@ -103,17 +104,25 @@ def _make(folder: Path) -> dict:
             "not known. Fit it again (make train), or undo the change of the data."
         )
     layers, weights = export(model)
+    train = loaders.load_images_from_directory(shipped / "Train", class_names=class_names)[:2]
+    directions, least = familiarity(model, train, (X, y))
     content = {
         "input": [height, width],
         "classNames": class_names,
         "meanings": [list(MEANINGS.get(name, ("", ""))) for name in class_names],
+        "familiar": {"least": round(least, 4), "directions": _text(directions)},
         "look": look(shipped / "Train"),
         "layers": layers,
-        "weights": base64.b64encode(weights.astype("<f4").tobytes()).decode("ascii"),
+        "weights": _text(weights),
     }
     files.write_whole(folder / PICTURE, _picture(model, shipped, class_names))
     files.write_whole(folder / WEIGHTS, f"{_HEAD}{_NAME}{json.dumps(content, ensure_ascii=False)};\n")
     return {}
+
+
+def _text(array: np.ndarray) -> str:
+    """Numbers as base64 of float32, little-endian."""
+    return base64.b64encode(array.astype("<f4").tobytes()).decode("ascii")
 
 
 def export(model: keras.Model) -> tuple[list[dict[str, Any]], np.ndarray]:
@@ -152,6 +161,28 @@ def _describe(layer: keras.layers.Layer) -> dict[str, Any]:
     if kind == "MaxPooling2D":
         described["size"] = list(layer.pool_size)
     return described
+
+
+def familiarity(model: keras.Model, train: tuple, test: tuple) -> tuple[np.ndarray, float]:
+    """Return what tells that a drawing is none of the characters: directions, and the least cosine with one.
+
+    `train` and `test` are images (n, h, w, 1) and labels (n,). The directions, float32 (classes, d), are
+    those of each class's mean features, as the last layer gets them. `KNOWN_AGAIN` of the test images that
+    are read right reach the least (nearest class mean: Lee et al. 2018, "A simple unified framework for
+    detecting out-of-distribution samples", here by angle).
+    """
+    body = keras.Model(model.inputs[0], [model.layers[-1].input, model.outputs[0]])
+
+    def features(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found, logits = body.predict(X.astype("float32"), batch_size=128, verbose=0)
+        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), logits.argmax(axis=1)
+
+    known, y = features(train[0])[0], train[1]
+    means = np.stack([known[y == k].mean(axis=0) for k in range(model.output_shape[-1])])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    found, answers = features(test[0])
+    nearest = (found @ means.T).max(axis=1)[answers == test[1]]
+    return means, float(np.quantile(nearest, 1 - KNOWN_AGAIN))
 
 
 def look(train_folder: Path) -> dict[str, float]:

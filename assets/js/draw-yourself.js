@@ -24,8 +24,9 @@
 
   /**
    * The network as a function. predict(image) takes height * width grey levels from 0 (ink) to 255
-   * (paper) and returns {logits, maps}: maps holds the output of the first convolution,
-   * {data, height, width, channels}, channels last.
+   * (paper) and returns {logits, maps, cosine}: maps holds the output of the first convolution,
+   * {data, height, width, channels}, channels last; cosine is the largest one between what the
+   * last layer gets and its mean over a character's training images.
    */
   function makeNetwork(source) {
     const all = typeof source.weights === "string" ? decodeWeights(source.weights) : source.weights;
@@ -39,15 +40,30 @@
       return { ...layer, arrays };
     });
     const [height, width] = source.input;
+    const directions = decodeWeights(source.familiar.directions);
 
     function predict(image) {
       let tensor = { data: Float32Array.from(image), height, width, channels: 1 };
-      let maps = null;
+      let maps = null, features = null;
       for (const layer of layers) {
+        features = tensor.data;
         tensor = run(layer, tensor);
         if (!maps && layer.type === "Conv2D") maps = tensor;
       }
-      return { logits: tensor.data, maps };
+      return { logits: tensor.data, maps, cosine: largestCosine(features) };
+    }
+
+    /** Each direction has length one, so its product with the features is the cosine times their length. */
+    function largestCosine(features) {
+      const count = features.length;
+      let squares = 1e-18, largest = 0;
+      for (const value of features) squares += value * value;
+      for (let start = 0; start < directions.length; start += count) {
+        let product = 0;
+        for (let i = 0; i < count; i++) product += features[i] * directions[start + i];
+        largest = Math.max(largest, product);
+      }
+      return largest / Math.sqrt(squares);
     }
     return { predict, height, width };
   }
@@ -369,6 +385,10 @@
         element("span", { class: "dy-bar", "aria-hidden": "true" }, row.bar), row.share));
       return row;
     });
+    const verdict = element("p", { class: "dy-verdict" });
+    const known = element("details", { class: "dy-known" },
+      element("summary", {}, `It knows ${source.classNames.length} characters`),
+      element("span", { lang: "zh" }, source.classNames.join(" ")));
     const maps = element("div", { class: "dy-maps", role: "img",
       "aria-label": "Feature maps of the first convolution" });
     const status = element("p", { class: "visually-hidden", role: "status", "aria-live": "polite" });
@@ -376,11 +396,12 @@
     still.append(...root.childNodes);
     root.append(still, element("div", { class: "dy-live" },
       element("div", { class: "dy-left" }, canvas,
-        element("div", { class: "dy-buttons" }, undo, clear), keys),
+        element("div", { class: "dy-buttons" }, undo, clear), keys, known),
       element("div", { class: "dy-right" },
         element("div", { class: "dy-answer" },
           element("figure", { class: "dy-input" }, seen,
-            element("figcaption", {}, `seen: ${network.height} × ${network.width}`)), list),
+            element("figcaption", {}, `seen: ${network.height} × ${network.width}`)),
+          element("div", { class: "dy-says" }, verdict, list)),
         element("p", { class: "dy-caption" }, "Feature maps of the first convolution, after ReLU"),
         maps), status));
     root.classList.add("dy-ready");
@@ -446,12 +467,14 @@
           row.name.textContent = "\u00a0"; row.gloss.textContent = ""; row.share.textContent = "";
           row.bar.style.width = "0";
         }
+        verdict.textContent = "\u00a0";
+        root.classList.remove("dy-strange");
         root.drawing = { strokes, input: null, logits: null, milliseconds: 0 };
         say("The pad is empty.");
         return;
       }
       const input = resize(image, network.height, network.width);
-      const { logits, maps: features } = network.predict(input.data);
+      const { logits, maps: features, cosine } = network.predict(input.data);
       const chances = softmax(logits);
       const milliseconds = performance.now() - started;
       const order = chances.map((_, k) => k).sort((a, b) => chances[b] - chances[a]);
@@ -462,9 +485,13 @@
         row.share.textContent = `${(100 * chances[k]).toFixed(chances[k] < 0.0995 ? 1 : 0)} %`;
         row.bar.style.width = `${100 * chances[k]}%`;
       });
+      // Below what nearly all test images reach the answer is a guess: see tools/draw_yourself.py.
+      const strange = cosine < source.familiar.least;
+      verdict.textContent = strange ? "Probably none that it knows" : "Reads";
+      root.classList.toggle("dy-strange", strange);
       showInput(input); showMaps(features);
-      root.drawing = { strokes, input, logits, milliseconds };
-      say("Read as " + order.slice(0, rows.length).map((k) =>
+      root.drawing = { strokes, input, logits, cosine, milliseconds, strange };
+      say((strange ? "Probably none that it knows; if one, " : "Read as ") + order.slice(0, rows.length).map((k) =>
         `${source.classNames[k]} ${Math.round(100 * chances[k])} per cent`).join(", "));
     }
 

@@ -87,30 +87,62 @@ def test_resize_equals_that_of_the_loader(pad) -> None:
         assert np.array_equal(np.array(found).reshape(80, 60, 1), preprocess_image(path)), path
 
 
+def draw(pad, strokes) -> bool:
+    """Draw strokes, points (x, y) from 0 to 1 downwards, by mouse; whether the pad knows none of it."""
+    pad.get_by_role("button", name="Clear").click(force=True) if state(pad)["strokes"] else None
+    box = pad.locator(".dy-pad").bounding_box()
+    for stroke in strokes:
+        points = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in stroke]
+        pad.mouse.move(*points[0])
+        pad.mouse.down()
+        for point in points[1:]:
+            pad.mouse.move(*point)
+        pad.mouse.up()
+    settle(pad)
+    return "none that it knows" in pad.locator(".dy-verdict").inner_text()
+
+
 def test_printed_strokes_are_read(pad) -> None:
     """At least 50 of the 55 characters, drawn by mouse along their strokes' middle lines."""
-    names = up_to_date()["classNames"]
-    box = pad.locator(".dy-pad").bounding_box()
-    right = []
+    names, right, known = up_to_date()["classNames"], [], []
     for name in names:
         text = (REPOSITORY / "data/strokes" / f"{name}.json").read_text(encoding="utf-8")
-        for stroke in json.loads(text)["medians"]:
-            points = [
-                (
-                    box["x"] + box["width"] * (0.1 + 0.8 * x / 1024),
-                    box["y"] + box["height"] * (0.1 + 0.8 * (900 - y) / 1024),
-                )
-                # Each move is read and drawn, so one a bend is enough.
-                for x, y in cv2.approxPolyDP(np.float32(stroke), 8, False)[:, 0].tolist()
-            ]
-            pad.mouse.move(*points[0])
-            pad.mouse.down()
-            for point in points[1:]:
-                pad.mouse.move(*point)
-            pad.mouse.up()
+        medians = json.loads(text)["medians"]
+        # Each move is read and drawn, so one a bend is enough.
+        bends = [cv2.approxPolyDP(np.float32(stroke), 8, False)[:, 0].tolist() for stroke in medians]
+        strokes = [[(0.1 + 0.8 * x / 1024, 0.1 + 0.8 * (900 - y) / 1024) for x, y in each] for each in bends]
+        known.append(not draw(pad, strokes))
         right.append(names[int(np.argmax(state(pad)["logits"]))] == name)
-        pad.get_by_role("button", name="Clear").click()
     assert sum(right) >= 50, [name for name, ok in zip(names, right) if not ok]
+    assert sum(known) >= 45, [name for name, ok in zip(names, known) if not ok]
+
+
+def arc(x: float, y: float, radius: float, start: float, end: float) -> list[tuple[float, float]]:
+    """Points of a circle around (x, y), angles in turns, clockwise from the right."""
+    angles = 2 * np.pi * np.linspace(start, end, 24)
+    return [(x + radius * np.cos(each), y + radius * np.sin(each)) for each in angles]
+
+
+OTHERS = {
+    "a smiling face": [arc(0.5, 0.5, 0.4, 0, 1), arc(0.35, 0.4, 0.03, 0, 1), arc(0.65, 0.4, 0.03, 0, 1),
+                       arc(0.5, 0.52, 0.22, 0.05, 0.45)],
+    "an eight": [arc(0.5, 0.3, 0.18, 0, 1), arc(0.5, 0.7, 0.22, 0, 1)],
+    "a three": [arc(0.45, 0.3, 0.18, 0.6, 1.25), arc(0.45, 0.68, 0.2, 0.75, 1.4)],
+    "an S": [arc(0.5, 0.3, 0.2, 0.95, 0.25), arc(0.5, 0.7, 0.2, 0.75, 1.45)],
+    "a target": [arc(0.5, 0.5, radius, 0, 1) for radius in (0.4, 0.25, 0.1)],
+    "a zigzag": [[(0.1 + 0.1 * n, 0.2 if n % 2 else 0.8) for n in range(9)]],
+    "a scribble": [[*arc(0.4, 0.5, 0.3, 0, 3), *arc(0.6, 0.5, 0.3, 0, 3)]],
+    "a W": [[(0.1, 0.2), (0.3, 0.8), (0.5, 0.3), (0.7, 0.8), (0.9, 0.2)]],
+}  # fmt: skip
+
+
+def test_most_drawings_of_other_things_are_told(pad) -> None:
+    told = {name: draw(pad, strokes) for name, strokes in OTHERS.items()}
+    assert sum(told.values()) >= len(told) / 2, told
+    assert (
+        pad.locator(".dy-known summary").inner_text()
+        == f"It knows {len(up_to_date()['classNames'])} characters"
+    )
 
 
 def test_keyboard_draws_and_no_key_reaches_the_page(pad) -> None:
