@@ -51,7 +51,8 @@ def test_it_opens_and_every_link_leads_to_a_file(browser, lecture, unpacked) -> 
         with opened(browser, unpacked / name, findings) as page:
             page.context.set_offline(True)
             page.reload()
-            assert "Course Sans" in page.evaluate("getComputedStyle(document.querySelector('h1, h2')).fontFamily")
+            font = "getComputedStyle(document.querySelector('h1, h2')).fontFamily"
+            assert "Course Sans" in page.evaluate(font)
             seen[name] = local_links(page)
     assert not findings.problems
     for name, links in seen.items():
