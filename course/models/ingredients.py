@@ -94,9 +94,8 @@ def _first_model(build_model: Callable[[], keras.Model]) -> tuple[keras.Model, d
     keras.utils.set_random_seed(seed)
     try:
         rebuilt = [np.asarray(value) for value in keras.models.clone_model(model).get_weights()]
-        follows = all(
-            c is not None or np.array_equal(a, b) for a, b, c in zip(weights[1], rebuilt, fixed, strict=True)
-        )
+        sets = zip(weights[1], rebuilt, fixed, strict=True)
+        follows = all(same is not None or np.array_equal(a, b) for a, b, same in sets)
     except (NotImplementedError, TypeError, ValueError):  # not from what it tells of itself
         follows = False
     return model, start if follows else {**start, "code": recipes.code_of([build_model])}
@@ -139,7 +138,7 @@ def describe(value: Any) -> Any:
         return value
     if isinstance(value, float):
         # Keras keeps learning rates as float32: 0.0010000000474974513 is meant to be 0.001.
-        return float(str(np.float32(value))) if np.float32(value) == value else value
+        return float(str(np.float32(value))) if float(np.float32(value)) == value else value
     if isinstance(value, Mapping):
         if value.get("class_name") in {"DTypePolicy", "function"}:
             config = value["config"]
@@ -156,11 +155,8 @@ def describe(value: Any) -> Any:
         return recipes.array_in_words(keras.ops.convert_to_numpy(value))
     if callable(value) and hasattr(value, "__qualname__") or isinstance(value, functools.partial):
         name = recipes.name_of(value)
-        return (
-            name
-            if recipes.is_code(value) and recipes.is_library(value)
-            else {"function": name, "code": recipes.code_hash(value)}
-        )
+        plain = recipes.is_code(value) and recipes.is_library(value)
+        return name if plain else {"function": name, "code": recipes.code_hash(value)}
     own = not recipes.is_library(type(value))
     if isinstance(value, keras.callbacks.Callback):
         # Of Keras's own what the constructors were given, not what an earlier fit left behind.

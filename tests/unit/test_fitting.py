@@ -10,8 +10,9 @@ import zipfile
 import course  # noqa: F401
 from course.models import fitting
 from course.models.fitting import artefact_metrics, data_fingerprint, fit_or_load, load_artefact
+from course.models.ingredients import model_recipe
 from course.paths import REPOSITORY
-from course.store import artefacts
+from course.store import artefacts, recipes
 from course.store.artefacts import ArtefactError
 
 import keras
@@ -64,6 +65,7 @@ def other_preparation(image):
     return image * 3
 
 
+PLAIN = dict(epochs=1, batch_size=8, callbacks=[], seed=1)
 X, Y = make_data()
 X_VAL, Y_VAL = make_data(8, seed=1)
 
@@ -179,6 +181,17 @@ def test_own_settings_of_keras_change_no_result_and_no_stored_model(stored, tmp_
         "float32 channels_last 2 (None, 3)",
     ]
     assert before == {path.name: path.read_bytes() for path in stored.iterdir()}
+
+
+@pytest.mark.parametrize("first", ["import course, keras", "import keras, course"])
+def test_limits_of_keras_on_the_length_of_a_fit_are_ignored_and_named(first):
+    text = "; print(keras.config.max_epochs(), keras.config.max_steps_per_epoch())"
+    limits = {"KERAS_MAX_EPOCHS": "1", "KERAS_MAX_STEPS_PER_EPOCH": "2"}
+    command = [sys.executable, "-c", first + text]
+    settings = os.environ | {"KERAS_BACKEND": "torch"} | limits
+    done = subprocess.run(command, cwd=REPOSITORY, env=settings, capture_output=True, encoding="utf-8")
+    assert done.stdout == "None None\n", done.stderr
+    assert all(f"{limit} is ignored" in done.stderr for limit in limits)
 
 
 def test_history_works_like_that_of_keras(stored):
@@ -387,6 +400,98 @@ def test_loaded_starting_weights_are_an_ingredient(cache, capsys, monkeypatch):
     assert capsys.readouterr().err == ""
     (reason,) = refused(monkeypatch, build_model=pretrained(2.0))
     assert reason.startswith("starting weights")
+
+
+def doubled(factor):
+    def build_it():
+        model = build()
+        model.layers[-1].set_weights([weight * factor for weight in model.layers[-1].get_weights()])
+        return model
+
+    return build_it
+
+
+def drawn_before(number):
+    def build_it():
+        for _ in range(number):
+            layers.Dense(1)
+        return build()
+
+    return build_it
+
+
+class Scaled(keras.initializers.Initializer):
+    def __init__(self, factor=1):
+        self.factor = factor
+
+    def __call__(self, shape, dtype=None):
+        return keras.random.normal(shape, dtype=dtype) * self.factor
+
+
+def initialised(factor):
+    def build_it():
+        first = layers.Dense(3, kernel_initializer=Scaled(factor))
+        model = keras.Sequential([keras.Input((4, 3, 1)), layers.Flatten(), first])
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+    return build_it
+
+
+@pytest.mark.parametrize("before, after", [(doubled(2), doubled(3)), (build, doubled(2))])
+def test_random_starting_weights_that_are_edited_are_an_ingredient(before, after):
+    before, after = (model_recipe(each, {"train": {}}, **PLAIN) for each in (before, after))
+    (reason,) = recipes.differences(before, after, {})
+    assert reason.startswith("starting weights: code")
+
+
+@pytest.mark.parametrize("made", [drawn_before, initialised])
+def test_starting_weights_that_do_not_follow_from_the_architecture_are_an_ingredient(made):
+    before, after = (model_recipe(made(number), {"train": {}}, **PLAIN) for number in (2, 3))
+    (reason,) = recipes.differences(before, after, {})
+    assert reason.startswith("starting weights: code")
+
+
+def test_code_that_only_builds_is_no_ingredient():
+    def other():
+        model = build()
+        return model
+
+    before, after = (model_recipe(each, {"train": {}}, **PLAIN) for each in (build, other))
+    assert recipes.differences(before, after, {}) == []
+
+
+class Remembers(keras.callbacks.Callback):
+    def __init__(self, factor, rule=None):
+        super().__init__()
+        self._twice, self.rule = 2 * factor, rule
+
+
+class Patient(keras.callbacks.EarlyStopping):
+    def __init__(self, factor):
+        super().__init__()
+        self.limit = factor
+
+
+class Rule:
+    def __init__(self, number):
+        self._number = number
+
+
+@pytest.mark.parametrize(
+    "before, after, name",
+    [
+        (Remembers(1), Remembers(2), "twice 2 → 4"),
+        (Remembers(0.123456781), Remembers(0.123456782), "twice 0.246913562 → 0.246913564"),
+        (Remembers(1, Rule(1)), Remembers(1, Rule(2)), "rule changed"),
+        (Remembers(1, {1, 2}), Remembers(1, {1, 3}), "rule changed"),
+        (Patient(1), Patient(2), "limit 1 → 2"),
+    ],
+)
+def test_all_state_of_an_own_callback_is_an_ingredient(before, after, name):
+    found = [model_recipe(build, {"train": {}}, **PLAIN | {"callbacks": [each]}) for each in (before, after)]
+    (reason,) = recipes.differences(*found, {})
+    assert reason == f"callbacks: 1 ({type(after).__name__}) {name}"
 
 
 def test_generated_layer_names_do_not_matter(cache, monkeypatch):

@@ -200,7 +200,7 @@ def one_visit_more():
         ({"max_trials": 3}, ["max_trials 2 → 3"]),
         ({"objective": "loss"}, ["objective val_loss → loss"]),
         ({"options": {"executions_per_trial": 2}}, ["executions_per_trial none → 2"]),
-        ({"tuner": keras_tuner.BayesianOptimization}, ["RandomSearch → BayesianOptimization"]),
+        ({"tuner": keras_tuner.BayesianOptimization}, ["RandomSearch → keras_tuner.BayesianOptimization"]),
         ({"epochs": 3}, ["epochs: 2 → 3"]),
         ({"batch_size": 10}, ["batch size: 20 → 10"]),
         ({"callbacks": [EarlyStopping(patience=2)]}, ["callbacks", "patience 1 → 2"]),
