@@ -2,8 +2,9 @@
 
     python -m tools.pack [LECTURE …]
 
-Slides, notes, notebook, exercise and PDF, with all that they show; `index.html` in it leads to each. Links to
-the rest of the course lead to `site-url` of course.yml. Without it they are left out.
+Slides, notes, notebook, exercise and PDF, with all that they show; `index.html` in it opens the notes,
+which lead to each. Links to the rest of the course lead to `site-url` of course.yml. Without it they are left
+out.
 """
 
 from __future__ import annotations
@@ -27,24 +28,10 @@ from render.qmd import RenderError
 from render.site import local_path, shown_path
 
 INDEX = """<!DOCTYPE html>
-<html lang="{lang}">
-<head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1.0">
-<title>{title} – {course}</title>
-{sheets}
-{head}
-</head>
-<body>
-<main class="content" style="max-width: 44rem; margin: 0 auto; padding: 3rem 1.5rem">
-<h1 class="title">{title}</h1>
-<p class="subtitle lead">{course}</p>
-<ul>
-{items}
-</ul>
-</main>
-</body>
-</html>
+<meta http-equiv="refresh" content="0; url={page}">
+<title>{title}</title>
+<p><a href="{page}">{title}</a></p>
 """
 SEARCH = "search-index.js"
 # Files that no page names, since a script loads them, by the file that needs them.
@@ -52,13 +39,10 @@ BESIDE = {
     "assets/js/site.js": ("assets/js/minisearch.js", SEARCH),
     "site_libs/revealjs/plugin/notes/notes.js": ("site_libs/revealjs/plugin/notes/speaker-view.html",),
 }
-KINDS = {
-    "lectures/{}.slides.html": "Slides",
-    "lectures/{}.html": "Notes",
-    "notebooks/{}.ipynb": "Notebook",
-    "exercises/{}.ipynb": "Exercise",
-    "handouts/{}.slides.pdf": "Slides as PDF",
-}
+PARTS = (
+    *("lectures/{}.html", "lectures/{}.slides.html", "handouts/{}.slides.pdf"),
+    *("notebooks/{}.ipynb", "exercises/{}.ipynb"),
+)
 
 
 class Pack:
@@ -66,7 +50,7 @@ class Pack:
 
     def __init__(self, project: Project, lecture: str, site: Path | None = None):
         self.project, self.lecture, self.site = project, lecture, site or project.output_folder
-        self.parts = {kind.format(lecture): words for kind, words in KINDS.items()}
+        self.parts = [part.format(lecture) for part in PARTS]
         self.files: dict[str, bytes] = {}
         waiting = [name for name in self.parts if (self.site / name).is_file()]
         while waiting:
@@ -74,7 +58,10 @@ class Pack:
             if name not in self.files and (self.site / name).is_file():
                 self.files[name] = (self.site / name).read_bytes()
                 waiting += [each for each in self._needed(name) if each and each != "index.html"]
-        self.files["index.html"] = self._index()
+        notes = self.parts[0]
+        title = BeautifulSoup(self.files[notes], "html.parser").title.get_text()
+        index = INDEX.format(page=notes, title=html.escape(title))
+        self.files["index.html"] = index.encode("utf-8")
         if SEARCH in self.files:
             self.files[SEARCH] = self._search()
 
@@ -114,26 +101,6 @@ class Pack:
             (link.find_parent("li") or link).decompose()
         else:
             link.unwrap()
-
-    def _index(self) -> bytes:
-        page = BeautifulSoup(self.files[f"lectures/{self.lecture}.html"], "html.parser")
-        sheets = [sheet["href"] for sheet in page.select("link[rel=stylesheet]")]
-        sheets = [f'<link rel="stylesheet" href="{each.removeprefix("../")}">' for each in sheets]
-        title = page.select_one("h1.title")
-        items = [
-            f'<li><a href="{name}">{words}</a></li>'
-            for name, words in self.parts.items()
-            if name in self.files
-        ]
-        made = INDEX.format(
-            lang=page.html.get("lang", "en"),
-            title=html.escape(title.get_text() if title else self.lecture),
-            course=html.escape(str(self.project.website.get("title") or "")),
-            sheets="\n".join(sheets),
-            head=self.project.head,
-            items="\n".join(items),
-        )
-        return made.encode("utf-8")
 
     def _search(self) -> bytes:
         """The index of the search with the packed pages alone."""

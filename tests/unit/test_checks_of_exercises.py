@@ -289,7 +289,7 @@ def test_hashes_go_by_six_digits():
 def test_the_guide_s_command_prints_a_hash():
     guide = (REPOSITORY / "exercises" / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"`\.venv/bin/python -c \"(.+?)\"`", guide)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", cwd=REPOSITORY)
     assert done.stdout.split() == [digest("discount", 40)], done.stderr
 
 

@@ -277,7 +277,8 @@ def test_the_cell_says_in_a_sentence_what_to_do_and_ends_run_all(tmp_path, said,
     """In a kernel, as a front end sends all cells at once: one line, and no later cell runs."""
     git = tmp_path / ("git.bat" if os.name == "nt" else "git")
     quoted = f"echo fatal: {said} 1>&2" if os.name == "nt" else f"cat >&2 <<'END'\nfatal: {said}\nEND"
-    git.write_text(f"{quoted}\nexit 128\n" if os.name == "nt" else f"#!/bin/sh\n{quoted}\nexit 128\n")
+    first = "" if os.name == "nt" else "#!/bin/sh\n"
+    git.write_text(f"{first}{quoted}\nexit 128\n", encoding="utf-8")
     git.chmod(0o755)
     colab_is_here = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('google.colab')\n"
     cells = [colab_is_here + Repository.of(project()).setup(), "import course", "course.colab"]
