@@ -241,7 +241,8 @@ def _uses_opencv_files(sources):
                 return True
         elif isinstance(node, ast.Name) and node.id == "cv2" and id(node) not in known:
             return True
-    return any(re.search(rf"\b(?:{'|'.join(names)})\b", source) for source in unread)
+    named = re.compile(rf"(?:\b(?:{'|'.join(names)})\.|\bfrom cv2\b)([^\n(]*)")
+    return any(_takes_files(each) for source in unread for each in named.findall(source))
 
 
 def _takes_files(name):

@@ -435,6 +435,8 @@ def test_what_cells_use_is_seen_or_runs_again(site, render, monkeypatch):
         ),
         (["get_ipython().run_line_magic('time', 'import cv2 as v')", "v.resize(image, (1, 1))"], False),
         (["get_ipython().run_line_magic('time', 'print(1)')", "import cv2", "cv2.resize(1, 2)"], False),
+        (["get_ipython().run_line_magic('w', '--of keras,cv2 --video')", "import cv2"], False),
+        (["get_ipython().run_line_magic('timeit', '-n 1 from cv2 import imread')"], True),
         (["%matplotlib inline", "import cv2 as v", "v.blur(image, v.IMREAD_COLOR)"], False),
     ],
 )
