@@ -103,12 +103,17 @@
     }, { passive: true });
   }
   const arrive = () => {
-    const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     aim = places.has(place) ? place : null;
     soon();
+    return place;
   };
   addEventListener("hashchange", arrive);
-  addEventListener("load", arrive);
+  addEventListener("load", () => {
+    const place = arrive();
+    // What came late has moved the place; who comes back is where they were.
+    if (performance.getEntriesByType("navigation")[0]?.type === "navigate") place?.scrollIntoView();
+  });
   for (const menu of document.querySelectorAll(".contents")) menu.addEventListener("toggle", follow);
   follow();
 

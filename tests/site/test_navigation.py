@@ -305,7 +305,7 @@ def test_the_glossary_holds_each_term_of_each_lecture(site) -> None:
     entries = {}
     for section in glossary.select("main section.level3"):
         heading = section.find("h3")
-        links = [link["href"] for link in section.select("p a.where")]
+        links = [link["href"].removeprefix("./") for link in section.select("p a.where")]
         entries[heading.get_text(strip=True)] = (links, section.get_text(" ", strip=True))
     for lecture in LECTURES:
         section = soup_of(site / f"lectures/{lecture}.html").select_one("section#glossary")
