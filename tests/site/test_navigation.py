@@ -218,7 +218,7 @@ def test_the_search_finds_and_leads_there(browser, site, size, words, heading, m
         assert page.url.endswith(target)
         page.wait_for_function(
             "() => { const box = document.querySelector(':target').getBoundingClientRect();"
-            "return box.top > 40 && box.top < innerHeight; }"
+            "return box.top > 55 && box.top < innerHeight; }"
         )
     assert findings.problems == []
 
