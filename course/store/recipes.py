@@ -52,9 +52,9 @@ def code_of(functions: Iterable[Callable]) -> dict[str, dict[str, str]]:
     local variable that is named like a function stands for itself. Of other packages the names count.
     TypeError for what is no function, has no source, or hides what it holds.
     """
-    functions = [*functions]
-    if no_code := [each for each in functions if not callable(each)]:
-        raise TypeError(f"a recipe is made of functions, not of {no_code[0]!r}")
+    for each in (functions := [*functions]):
+        if not callable(each):
+            raise TypeError(f"a recipe is made of functions, not of {each!r}")
     return {"functions": _followed(functions)}
 
 
@@ -86,10 +86,11 @@ def code_hash(value: Any) -> str:
 
 def is_code(value: Any) -> bool:
     """Is this a function or a class: nothing that holds values besides?"""
-    kinds = types.FunctionType | np.ufunc | type
     if isinstance(value, types.BuiltinFunctionType):
         return isinstance(value.__self__, types.ModuleType | type | None)
-    return isinstance(value, kinds) and "(vectorized)" not in value.__name__  # by np.frompyfunc
+    if isinstance(value, np.ufunc):
+        return "(vectorized)" not in value.__name__  # as np.frompyfunc names what it makes
+    return isinstance(value, types.FunctionType | type)
 
 
 def is_library(value: Any) -> bool:
@@ -135,13 +136,13 @@ def _held_by(kind: type) -> Iterator[tuple[str, Any]]:
         yield f"{kind.__qualname__}.{key}", [getattr(field, part) for part in parts]
     members = kind.__members__ if issubclass(kind, enum.Enum) else {}
     for key, member in {**vars(kind), **members}.items():
-        code = getattr(inspect.unwrap(member), "__code__", None)
-        if code:  # Methods that Python writes have no source; they follow from the fields.
-            python_own = code.co_filename == "<string>" or is_library(member)
+        if code := getattr(inspect.unwrap(member), "__code__", None):
+            # Methods that Python writes have no source; they follow from the fields.
+            counts = code.co_filename != "<string>" and not is_library(member)
         else:
-            python_own = key not in members and re.fullmatch("__.*|_[a-z].*_|_abc_impl", key)
-            python_own = python_own or key in getattr(kind, "_fields", ())
-        if not python_own or key == "__array_priority__":
+            noted = re.fullmatch("__(?!array_priority).*|_[a-z].*_|_abc_impl", key)
+            counts = key in members or not noted and key not in getattr(kind, "_fields", ())
+        if counts:
             yield f"{kind.__qualname__}.{key}", member
 
 
@@ -209,7 +210,7 @@ _NO_NUMBERS += (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
 def _exact(value: Any, code: list[Any], above: tuple = ()) -> Any:
-    """A value as plain ones that no other has, None if it holds no number; `code` collects functions in it."""
+    """A value as plain ones that no other has, None if it holds no number; `code` collects the code in it."""
     kind = type(value)
     if isinstance(value, _NO_NUMBERS) or _module(value).startswith("course.store"):
         return None
@@ -317,14 +318,16 @@ def _tree(function: types.FunctionType) -> ast.Module:
 
 def _essential(tree: ast.Module) -> ast.Module:
     """Drop docstrings, annotations, and texts that only reach a `raise`, `assert`, `print` or `warn`."""
-    raised = []
+    tried = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Try) and any(h.name for h in node.handlers)
+    ]
+    caught = {each for node in tried for part in node.body for each in ast.walk(part)}
     for node in ast.walk(tree):
         for field in {"annotation", "returns", "msg"} & {*node._fields}:
             setattr(node, field, None)
         if isinstance(node, ast.Attribute) and node.attr == "__doc__":
             raise TypeError("docstrings count in no recipe: what reads __doc__ cannot be part of one")
-        if isinstance(node, ast.Raise):
-            raised.append((node, node.exc, node.cause))
+        if isinstance(node, ast.Raise) and node not in caught:
             error = ast.unparse(getattr(node.exc, "func", node.exc) or node)
             says = error.lower().endswith(("error", "exception", "exit"))
             held = [] if says else [_effects(each) for each in getattr(node.exc, "args", [])]
@@ -332,21 +335,13 @@ def _essential(tree: ast.Module) -> ast.Module:
             node.exc, node.cause = ast.Tuple([ast.Constant(error), *held], ast.Load()), None
         elif isinstance(node, ast.Expr) and not isinstance(node.value, ast.Lambda):
             node.value = _effects(node.value)
-    read = _names_read(tree)
-    tried = [node for node in ast.walk(tree) if isinstance(node, ast.Try)]
-    tried = [node for node in tried if any(handler.name in read for handler in node.handlers)]
-    inside = [each for node in tried for part in node.body for each in ast.walk(part)]
-    for node, error, cause in raised:
-        if any(node is each for each in inside):  # somebody reads what is raised
-            node.exc, node.cause = error, cause
     read: set[str] | None = None
-    while read != (read := _names_read(tree)):
+    while read != (read := _names_read(tree)):  # what only a dropped statement read is read no more
         for node in ast.walk(tree):
             for part in ("body", "orelse", "finalbody"):
                 if isinstance(block := getattr(node, part, None), list) and block:
-                    block[:] = [each for each in (_kept(each, read) for each in block) if each] or [
-                        ast.Pass()
-                    ]
+                    kept = [_kept(each, read) for each in block]
+                    block[:] = [each for each in kept if each] or [ast.Pass()]
     return tree
 
 
@@ -392,7 +387,7 @@ def _names_read(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.AugAssign | ast.ClassDef):
             read.update(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
     everything = {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)}
-    return everything | LOOSE if LOOSE & read else read
+    return everything | read if LOOSE & read else read
 
 
 def _kept(node: ast.AST, read: Collection[str]) -> ast.AST | None:
@@ -417,8 +412,8 @@ def _renamed(tree: ast.Module) -> dict[str, str]:
             known.update(re.findall(r"\w+", " ".join(texts)))
     names = [each for each in ast.walk(tree) if isinstance(each, ast.Name)]
     stored = dict.fromkeys(each.id for each in names if isinstance(each.ctx, ast.Store))
-    loose = LOOSE & _names_read(tree)
-    return {} if loose else {name: f"local {n}" for n, name in enumerate(stored) if name not in known}
+    known |= stored.keys() if LOOSE & _names_read(tree) else set()
+    return {name: f"local {n}" for n, name in enumerate(stored) if name not in known}
 
 
 def _plain(node: Any, names: Mapping[str, str]) -> Any:
