@@ -188,6 +188,13 @@ class Ingredients:
             own = path in record["direct"] and not path.startswith((sys.prefix, sys.base_prefix))
             if not (own or counts(path, top)) or (inside and path not in record["listed"]):
                 continue
+            # A hidden folder that the page itself writes to is a cache, where other pages write as well.
+            if (
+                f"{os.sep}." in path
+                and path in record["listed"]
+                and any(_below(each, path) for each in written)
+            ):
+                continue
             if path in record["listed"] and os.path.isdir(path):
                 folders.setdefault(path, "files")
             else:

@@ -299,6 +299,18 @@ def test_own_data_outside_of_the_project_count(tmp_path):
     assert "1.png changed" in reason(project, key)
 
 
+@pytest.mark.parametrize("written", [[], ["own"]])
+def test_a_hidden_folder_counts_unless_the_page_keeps_its_own_there(tmp_path, written):
+    later = time.time() + 9
+    folder = tmp_path / ".kept"
+    write(folder / "own", "1")
+    record = {"listed": {str(folder): later}, "written": {str(folder / each): later for each in written}}
+    key, _ = saved(tmp_path, record)
+    assert reason(tmp_path, key) == ""
+    write(folder / "of another page", "1")
+    assert reason(tmp_path, key) == ("" if written else ".kept/of another page is new")
+
+
 def test_key_counts_code_settings_environment_and_python(tmp_path, monkeypatch):
     store = Store(tmp_path)
     figures = (8.0, 4.5, "svg", 96)
