@@ -32,12 +32,11 @@ OWN = "docs/students/"  # their README, Makefile and project file
 SHIPPED = (
     *("course/", "cache/", "data/", "assets/fonts/", "assets/images/", "tools/check/", "tools/sheet/"),
     *(".gitattributes", ".gitignore", "CITATION.cff", "LICENSE", "requirements.txt"),
-    "docs/own-handwriting.md",
     *("docs/own-handwriting.md", RELEASED),
     # `make check` compares with these
     *("assets/ledger.toml", "assets/manifest.json", "assets/js/draw-yourself-weights.js"),
     *("render/__init__.py", "render/files.py", "render/notebook.py"),
-    *(f"tools/{name}.py" for name in ("__init__", "console", "lab", "ledger", "teach")),
+    *(f"tools/{name}.py" for name in ("__init__", "console", "lab", "ledger", "reading", "teach")),
 )
 
 

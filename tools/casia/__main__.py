@@ -7,7 +7,7 @@
                                          manifest, in place, or with --out into a copy
     python -m tools.casia check FOLDER   compare every image with the manifest
     python -m tools.casia read FOLDER    print how well lecture 4's networks, fitted to simulated writing
-                                         alone, read the course's characters in it
+                                         alone, read the course's characters in it, and their errors
 
 Exit status: 0 all is well; 1 something could not be imported (0 with --keep-going if the rest was)
 or a file could not be read or written; 2 the request cannot be carried out; 130 interrupted.
@@ -87,9 +87,12 @@ def _run(command: str, options: argparse.Namespace) -> int:
         chosen = None if all_in_place else options.characters
         return _print_result(adopt(folder, options.out, characters=chosen), options.keep_going)
     if command == "read":
-        from tools.casia.reading import read  # Keras takes seconds to start, which imports need not wait for
+        from tools.reading import ReadingError, report  # Keras takes seconds to start
 
-        print(read(folder).to_string(index=False, float_format="{:.3f}".format))
+        try:
+            print(report(folder))
+        except ReadingError as error:
+            raise CasiaError(str(error)) from error
         return 0
     faults = check(folder)
     for fault in faults[:100]:

@@ -5,7 +5,7 @@ images in the layout of the lecture's notebook set and lets its networks read th
 
 >>> make_sheet("sheet.pdf", "大太犬")
 >>> save_readings(read_photo("photo.jpg"), "data/mine")
->>> networks, misread = tools.sheet.scores.score("data/mine")
+>>> networks, misread = tools.reading.score("data/mine")
 """
 
 from .drawing import make_sheet

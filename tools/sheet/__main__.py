@@ -77,11 +77,11 @@ def _read(arguments: list[str]) -> int:
         pages = "1 page" if len(failed) == 1 else f"{len(failed)} pages"
         print(f"{pages} could not be read, see above.", file=sys.stderr)
     if count:
-        from .scores import report  # it takes seconds to load what it needs
+        from tools.reading import ReadingError, report  # Keras takes seconds to start
 
         try:
             print(report(options.out))
-        except SheetError as error:
+        except ReadingError as error:
             print(error, file=sys.stderr)
         print(f"Run the lecture on them: COURSE_NOTEBOOK={quoted(options.out)} make slides")
     return 1 if failed else 0

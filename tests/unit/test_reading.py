@@ -1,4 +1,4 @@
-"""`python -m tools.casia read`: the stored networks on a folder of writing."""
+"""The stored networks on a folder of writing: `python -m tools.casia read`, `python -m tools.sheet read`."""
 
 import shutil
 from pathlib import Path
@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from tools.casia.__main__ import main
-from tools.casia.layout import CasiaError
-from tools.casia.reading import NETWORKS, read
 from tools.handwriting import generate
+from tools.reading import NETWORKS, ReadingError, score
 
 SOME = "人口鱼国"
 
@@ -27,7 +26,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_scores_are_those_of_the_networks(folder):
-    scores = read(folder).set_index(["network", "set"])
+    scores = score(folder)[0].set_index(["network", "set"])
     assert list(scores.index) == [
         (title, subset) for title in NETWORKS.values() for subset in ("Train", "Test")
     ]
@@ -35,12 +34,13 @@ def test_scores_are_those_of_the_networks(folder):
     with pytest.warns(UserWarning, match="No images"):
         X, y, _ = load_images_from_directory(folder / "Test", class_names=names)
     for name, title in NETWORKS.items():
-        score = scores.loc[(title, "Test")]
+        row = scores.loc[(title, "Test")]
         likeliest = np.argsort(load_artefact(name)[0].predict(X, verbose=0), axis=1)[:, ::-1]
-        assert (score["images"], score["characters"]) == (20, 4)
-        assert score["accuracy"] == pytest.approx((likeliest[:, 0] == y).mean())
-        assert score["top 5"] == pytest.approx((likeliest[:, :5] == y[:, None]).any(axis=1).mean())
-        assert 0.5 < score["simulated test"] < 1.0
+        assert row["images"] == 20
+        assert row["accuracy"] == pytest.approx((likeliest[:, 0] == y).mean())
+        assert row["from"] < row["accuracy"] < row["to"] <= 1 or row["accuracy"] == row["to"] == 1
+        assert row["top 5"] == pytest.approx((likeliest[:, :5] == y[:, None]).any(axis=1).mean())
+        assert 0.5 < row["simulated test"] < 1.0
     assert scores["accuracy"].min() > 0.6  # simulated writers, as in the fit
 
 
@@ -49,20 +49,30 @@ def test_other_characters_are_left_out_and_wrong_labels_count(folder, tmp_path, 
     (tmp_path / "Train" / "国").rename(tmp_path / "Train" / "的")
     (tmp_path / "Train" / "鱼").rename(tmp_path / "Train" / "从")
     assert main(["read", str(tmp_path)]) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 1 + len(NETWORKS)
-    scores = read(tmp_path)
-    assert "better CNN, other seed" in printed[-1] and f"{scores['accuracy'].iloc[-1]:.3f}" in printed[-1]
-    assert (scores[["set", "images", "characters"]] == ["Train", 36, 3]).all(axis=None)
-    assert scores["accuracy"].max() < 0.8
+    printed = capsys.readouterr().out
+    networks, misread = score(tmp_path)
+    assert (networks[["set", "images"]] == ["Train", 36]).all(axis=None)
+    assert networks["accuracy"].max() < 0.8
+    assert f"{networks['accuracy'].iloc[-1]:.3f}" in printed and "95 % interval" in printed
+    # All sets together, by the better CNN, the worst first.
+    worst = misread.iloc[0]
+    assert worst["character"] == "从" and worst["images"] == 12 and worst["accuracy"] == 0
+    assert worst["read as"].startswith("鱼 (") and worst["read as"] in printed
+    right = (1 - misread["accuracy"]) * misread["images"]
+    assert 36 - right.sum() == pytest.approx(36 * networks["accuracy"].iloc[-1])
+
+
+def test_a_folder_of_classes_is_one_set(folder):
+    networks, _ = score(folder / "Test")
+    assert (networks["set"] == "Test").all() and len(networks) == len(NETWORKS)
 
 
 def test_what_cannot_be_read_is_an_error(folder, tmp_path, capsys):
-    with pytest.raises(CasiaError, match="in Train or Test"):
-        read(tmp_path / "none")
+    with pytest.raises(ReadingError, match="none"):
+        score(tmp_path / "none")
     shutil.copytree(folder / "Train" / "人", tmp_path / "Train" / "的")
-    with pytest.raises(CasiaError, match="no image of the course's 55 characters"):
-        read(tmp_path)
+    with pytest.raises(ReadingError, match="images of none of the classes"):
+        score(tmp_path)
     shutil.copytree(folder / "Train" / "人", tmp_path / "Train" / "人")
     (tmp_path / "Train" / "人" / "3.png").write_bytes(b"not a picture")
     assert main(["read", str(tmp_path)]) == 2
@@ -71,5 +81,5 @@ def test_what_cannot_be_read_is_an_error(folder, tmp_path, capsys):
 
 def test_networks_of_other_characters_are_named(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "empty"))
-    with pytest.raises(CasiaError, match="cnn"):
-        read(folder)
+    with pytest.raises(ReadingError, match="cnn"):
+        score(folder)
