@@ -25,6 +25,7 @@ import re
 import sys
 import threading
 import types
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -235,7 +236,7 @@ def _mark(value: Any) -> str:
     if _is_elsewhere(_module(value)):
         return name_of(value)
     if isinstance(value, types.FunctionType):
-        return content_hash(_plain(_tree(value), _renamed(_tree(value))))
+        return content_hash(_plain(_tree(value)))
     made = vars(value).get("__dataclass_params__")
     made = [getattr(made, key, None) for key in ("init", "eq", "order", "unsafe_hash", "frozen")]
     names = [map(name_of, value.__bases__), inspect.get_annotations(value), getattr(value, "__members__", ())]
@@ -373,21 +374,18 @@ LOOSE = {"locals", "vars", "eval", "exec", "evaluate", "currentframe", "_getfram
 
 
 def _names_read(tree: ast.AST) -> set[str]:
-    """The variables that something reads, perhaps elsewhere or by a text: pandas's `query` takes "@name"."""
-    read: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            read.add(node.id)
-        elif isinstance(node, ast.Attribute):
-            read.update({node.attr} & LOOSE)
-        elif isinstance(node, ast.Global | ast.Nonlocal):
-            read.update(node.names)
-        elif isinstance(node, ast.Constant):
-            read.update(re.findall(r"@(\w+)", str(node.value)))
-        elif isinstance(node, ast.AugAssign | ast.ClassDef):
-            read.update(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
-    everything = {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)}
-    return everything | read if LOOSE & read else read
+    """The variables that may be read: all that occur, but as what a statement sets."""
+    nodes = [*ast.walk(tree)]
+    found = Counter(each.id for each in nodes if isinstance(each, ast.Name))
+    # By a text: pandas's `query` takes "@name". Or elsewhere: as an attribute of a class, in another scope.
+    by_text = any(isinstance(each, ast.Constant) and "@" in str(each.value) for each in nodes)
+    elsewhere = any(isinstance(each, ast.Global | ast.Nonlocal | ast.ClassDef) for each in nodes)
+    if not (
+        by_text or elsewhere or LOOSE & {getattr(each, "attr", getattr(each, "id", "")) for each in nodes}
+    ):
+        sets = [each for node in nodes if isinstance(node, ast.Assign) for each in node.targets]
+        found -= Counter(each.id for each in sets if isinstance(each, ast.Name))
+    return {*found}
 
 
 def _kept(node: ast.AST, read: Collection[str]) -> ast.AST | None:
@@ -400,35 +398,17 @@ def _kept(node: ast.AST, read: Collection[str]) -> ast.AST | None:
     return None if isinstance(node, ast.Expr) and getattr(node.value, "elts", None) == [] else node
 
 
-def _renamed(tree: ast.Module) -> dict[str, str]:
-    """Numbers for the names of local variables, but for those that a text, a class or a caller could know."""
-    known = _global_names(compile(tree, "recipe", "exec"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef):
-            known.update(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
-        elif not isinstance(node, ast.Name | ast.Attribute | ast.keyword):
-            fields = [value if isinstance(value, list) else [value] for _, value in ast.iter_fields(node)]
-            texts = [each for field in fields for each in field if isinstance(each, str)]
-            known.update(re.findall(r"\w+", " ".join(texts)))
-    names = [each for each in ast.walk(tree) if isinstance(each, ast.Name)]
-    stored = dict.fromkeys(each.id for each in names if isinstance(each.ctx, ast.Store))
-    known |= stored.keys() if LOOSE & _names_read(tree) else set()
-    return {name: f"local {n}" for n, name in enumerate(stored) if name not in known}
-
-
-def _plain(node: Any, names: Mapping[str, str]) -> Any:
+def _plain(node: Any) -> Any:
     """A syntax tree as lists, the same in all Python versions of this course, unlike `ast.dump`."""
     if isinstance(node, list):
-        return [_plain(item, names) for item in node]
-    if isinstance(node, ast.Name):
-        return ["Name", names.get(node.id, node.id)]
+        return [_plain(item) for item in node]
     if not isinstance(node, ast.AST):
         exact = isinstance(node, str | int | bool) or node is None
         return node if exact else [type(node).__name__, repr(node)]
     skipped = {"ctx", "kind", "type_comment", "type_params"}
     if isinstance(node, ast.ImportFrom) and _is_ours(node):
         skipped |= {"module", "level"}  # a function may move to another file
-    fields = [(key, _plain(value, names)) for key, value in ast.iter_fields(node) if key not in skipped]
+    fields = [(key, _plain(value)) for key, value in ast.iter_fields(node) if key not in skipped]
     return [type(node).__name__] + [[key, value] for key, value in fields if value not in (None, [])]
 
 

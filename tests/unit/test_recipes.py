@@ -857,12 +857,6 @@ NO_INGREDIENT = {
         "two",
     ),
     "what is printed": ("def load(x):\n    print('one', x)\n    return x", "'one', x", "'two'"),
-    "renamed local variable": (
-        "def load(x):\n    a = x + 1\n    return a * 2",
-        "a = x + 1\n    return a",
-        "b = x + 1\n    return b",
-    ),
-    "renamed variable of a loop": ("def load(x): return [y + 1 for y in x]", "y + 1 for y", "z + 1 for z"),
     "first of two texts of a message": (
         "def load(x):\n    a = 'one'\n    b = f'{a}: {x}'\n    raise ValueError(b)",
         "one",
