@@ -32,7 +32,7 @@ from .qmd import Document, RenderError, parse
 HERE = Path(__file__).parent
 LIBRARIES = "site_libs"
 CONVERTERS = ("pypandoc", "bs4", "lxml", "jinja2")
-SIDE_BY_SIDE = 3  # kernels at most, of about 0.8 GB each
+SIDE_BY_SIDE = 2  # kernels at most, of up to 1.4 GB each: 3 GB in all
 ROUNDS = 4  # in which pages run again that others have overtaken
 
 
