@@ -149,10 +149,8 @@ def _held_by(kind: type) -> Iterator[tuple[str, Any]]:
 
 def _looked_up_by(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
     """What the names in a function mean: functions, classes, and what counts as a constant."""
-    if hasattr(function, "__wrapped__"):
-        yield "", function.__wrapped__
-    if hasattr(function, "registry"):  # of functools.singledispatch
-        yield f"kinds of {name_of(function)}", function.registry
+    for key in vars(function).keys() & {"__wrapped__", "registry"}:  # of functools.wraps, singledispatch
+        yield f"{key} of {name_of(function)}", getattr(function, key)
     if _is_elsewhere(_module(function)):
         return
     tree = _tree(function)
@@ -309,20 +307,19 @@ def _tree(function: types.FunctionType) -> ast.Module:
         and getattr(node, "name", "<lambda>") == code.co_name
     ]
     if len(found) != 1:
-        known = "stands in a line with another; put each on a line of its own" if found else ""
-        known = known or "has changed since it was run; run it again"
-        raise TypeError(f"the source of {function.__qualname__} {known}")
-    body = copy.deepcopy(found[0])
-    body = ast.Expr(body) if isinstance(body, ast.Lambda) else body
-    return ast.fix_missing_locations(_essential(ast.Module([body], [])))
+        raise TypeError(
+            f"the source of {function.__qualname__} has changed since it was run (run it again), or stands "
+            "in a line with another (put each on a line of its own)"
+        )
+    body = ast.Expr(found[0]) if isinstance(found[0], ast.Lambda) else found[0]
+    return ast.fix_missing_locations(_essential(copy.deepcopy(ast.Module([body], []))))
 
 
 def _essential(tree: ast.Module) -> ast.Module:
     """Drop docstrings, annotations, and texts that only reach a `raise`, `assert`, `print` or `warn`."""
-    tried = [
-        node for node in ast.walk(tree) if isinstance(node, ast.Try) and any(h.name for h in node.handlers)
-    ]
-    caught = {each for node in tried for part in node.body for each in ast.walk(part)}
+    tried = [each for each in ast.walk(tree) if isinstance(each, ast.Try)]
+    named = [each for each in tried if any(handler.name for handler in each.handlers)]
+    caught = {each for node in named for part in node.body for each in ast.walk(part)}
     for node in ast.walk(tree):
         for field in {"annotation", "returns", "msg"} & {*node._fields}:
             setattr(node, field, None)
@@ -377,15 +374,13 @@ def _names_read(tree: ast.AST) -> set[str]:
     """The variables that may be read: all that occur, but as what a statement sets."""
     nodes = [*ast.walk(tree)]
     found = Counter(each.id for each in nodes if isinstance(each, ast.Name))
-    # By a text: pandas's `query` takes "@name". Or elsewhere: as an attribute of a class, in another scope.
-    by_text = any(isinstance(each, ast.Constant) and "@" in str(each.value) for each in nodes)
-    elsewhere = any(isinstance(each, ast.Global | ast.Nonlocal | ast.ClassDef) for each in nodes)
-    if not (
-        by_text or elsewhere or LOOSE & {getattr(each, "attr", getattr(each, "id", "")) for each in nodes}
-    ):
-        sets = [each for node in nodes if isinstance(node, ast.Assign) for each in node.targets]
-        found -= Counter(each.id for each in sets if isinstance(each, ast.Name))
-    return {*found}
+    # By a text (pandas's `query` takes "@name"), as an attribute of a class, or in another scope.
+    kinds = ast.Global | ast.Nonlocal | ast.ClassDef
+    loose = any(isinstance(each, kinds) or "@" in str(getattr(each, "value", "")) for each in nodes)
+    if loose or LOOSE & {*found, *(getattr(each, "attr", "") for each in nodes)}:
+        return {*found}
+    targets = [each for node in nodes if isinstance(node, ast.Assign) for each in node.targets]
+    return {*(found - Counter(each.id for each in targets if isinstance(each, ast.Name)))}
 
 
 def _kept(node: ast.AST, read: Collection[str]) -> ast.AST | None:
