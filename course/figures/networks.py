@@ -2,6 +2,7 @@
 
 from course.figures.primitives import (
     Cells,
+    Point,
     draw_arrow,
     draw_cells,
     draw_named,
@@ -226,7 +227,7 @@ def draw_network(model: object) -> Figure:
     left = 0.0
     for (name, text, size, whole), pitch in zip(blocks, pitches):
         colour = _COLOURS.get(name, KERNEL)
-        _draw_box(axis, left + (pitch - whole) / 2, base, *size, colour)
+        _draw_box(axis, (left + (pitch - whole) / 2, base), *size, colour)
         middle = left + pitch / 2
         write(axis, middle, base + 5, name, fontsize=SMALL, weight="bold", va="top", colour=colour)
         write(axis, middle, base + 19, text, fontsize=SMALL, va="top")
@@ -234,12 +235,9 @@ def draw_network(model: object) -> Figure:
     return figure
 
 
-def _draw_box(
-    axis: Axes, left: float, bottom: float, width: float, height: float, depth: float, colour: str
-) -> None:
+def _draw_box(axis: Axes, corner: Point, width: float, height: float, depth: float, colour: str) -> None:
     """A cuboid by the lower left corner of its front; its depth goes to the upper right."""
     across, up, shift = np.array([width, 0]), np.array([0, -height]), np.array([0.5, -0.5]) * depth
-    corner = np.array([left, bottom])
     front = corner, across, up, 0.30
     top, side = (corner + up, across, shift, 0.16), (corner + across, shift, up, 0.45)
     style = {"edgecolor": colour, "linewidth": THICK * 0.7, "joinstyle": "round", "zorder": 2}

@@ -17,6 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
+Point = tuple[float, float]
+Grid = np.ndarray | tuple[int, int]  # numbers (rows, columns), or only that shape
+
 _DIGIT_HEIGHT = 0.727  # of Course Sans, as a share of the font size
 _FONT = _STYLE["font.family"]  # also where a notebook has not chosen the course's style
 
@@ -53,7 +56,7 @@ class Cells:
         return self.top + self.rows * self.size
 
     @property
-    def middle(self) -> tuple[float, float]:
+    def middle(self) -> Point:
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
 
@@ -64,7 +67,7 @@ def minus(text: str) -> str:
 
 def draw_cells(
     axis: Axes,
-    values: np.ndarray | tuple[int, int],
+    values: Grid,
     left: float = 0,
     top: float = 0,
     *,
@@ -100,14 +103,7 @@ def draw_cells(
 
 
 def draw_named(
-    axis: Axes,
-    name: str,
-    values: np.ndarray | tuple[int, int],
-    left: float,
-    top: float,
-    colour: str,
-    share: float = 0.14,
-    **options,
+    axis: Axes, name: str, values: Grid, left: float, top: float, colour: str, share: float = 0.14, **options
 ) -> Cells:
     """Draw cells in a tint of their colour, with a name above and the size below (see `draw_cells`)."""
     cells = draw_cells(axis, values, left, top, colour=colour, **{"fill": tint(colour, share)} | options)
@@ -169,14 +165,7 @@ def draw_stack(
     return planes[::-1]
 
 
-def draw_arrow(
-    axis: Axes,
-    start: tuple[float, float],
-    end: tuple[float, float],
-    text: str = "",
-    *,
-    fontsize: float = LABEL,
-) -> None:
+def draw_arrow(axis: Axes, start: Point, end: Point, text: str = "", *, fontsize: float = LABEL) -> None:
     """A straight arrow, with an optional label above its middle."""
     head = {"arrowstyle": "-|>,head_length=7,head_width=4", "mutation_scale": 1, "capstyle": "butt"}
     style = {"color": INK, "linewidth": THICK, "zorder": 5}
