@@ -64,27 +64,19 @@ def load_or_make(
 ) -> Any:
     """Load the artefact `name` if it is stored with this very recipe; otherwise make and store it.
 
+    ArtefactError: with COURSE_STRICT=1 nothing stored matches; with COURSE_REFIT=1 it cannot be stored.
+
     Parameters
     ----------
-    name
-        Lower-case letters, digits and underscores.
     recipe
         All that can change the result, by ingredient: texts, numbers, arrays, what `recipes.code_of` returns,
-        lists and dictionaries of these.
-    make
-        Writes the files, under their final names, into the empty folder that it is given; returns what
-        else the manifest shall record.
-    load
-        Reads them: takes their folder and the manifest's entry. What it raises means damage.
-    rows
-        Row codes of the data sets in the recipe, by their SHA-256.
+        lists and dictionaries of these. `rows` are row codes of the data sets in it, by their SHA-256.
+    make, load
+        One writes the files, under their final names, into the empty folder that it is given, and returns
+        what else the manifest shall record. The other takes their folder and the manifest's entry, and
+        reads them; what it raises means damage.
     folder
         Where the manifest and the files lie, if not in the cache: no own data go there.
-
-    Raises
-    ------
-    ArtefactError
-        With COURSE_STRICT=1, if nothing stored matches; with COURSE_REFIT=1, if it cannot be stored.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"artefact name {name!r}: use lower-case letters, digits and underscores only")
@@ -167,21 +159,11 @@ def compute_or_load(
 ) -> dict[str, np.ndarray]:
     """Load the result `name` if it is stored with this very recipe; otherwise compute and store it.
 
-    The recipe is the code of `compute` and `prepared_by` (the functions that made the arguments), with all
-    that they use of the lecture and of `course`, and the arguments: arrays count by their values, other
-    things by their JSON form. Raises as `load_or_make`, and TypeError for results of Python objects.
-
-    Parameters
-    ----------
-    compute
-        Called as `compute(**arguments)`; returns `{key: array or number}`, no objects. What it depends on
-        must be an argument, a function or a CONSTANT: other variables of the lecture are not seen.
-    arguments
-        Arrays, numbers, texts, lists and dictionaries of these.
-
-    Returns
-    -------
-    The arrays by key, as they are in the file.
+    The result of `compute(**arguments)` is `{key: array or number}`; returned are the arrays by key, as they
+    are in the file. The recipe is the code of `compute` and `prepared_by` (the functions that made the
+    arguments), with all that they use of the lecture and of `course`, and the arguments: arrays, numbers,
+    texts, lists and dictionaries of these. What a function depends on must be an argument, a function or a
+    CONSTANT: other variables are not seen. Raises as `load_or_make`; TypeError for results of objects.
     """
     arguments = dict(arguments or {})
     recipe = {"code": recipes.code_of([compute, *prepared_by])}
@@ -202,10 +184,10 @@ def compute_or_load(
     return load_or_make(name, recipe, make, load)
 
 
-def progress(items: Iterable[Any], name: str, total: int | None = None, **options: Any) -> Iterator[Any]:
+def progress(items: Iterable[Any], name: str, **options: Any) -> Iterator[Any]:
     """Go through `items` with a bar on the standard error; a log file gets a line now and then."""
     seconds = 0.5 if sys.stderr.isatty() or "ipykernel" in sys.modules else 30
-    return tqdm(items, desc=name, total=total, mininterval=seconds, dynamic_ncols=True, **options)
+    return tqdm(items, desc=name, mininterval=seconds, dynamic_ncols=True, **options)
 
 
 # --- settings ----------------------------------------------------------------------------------
@@ -318,8 +300,7 @@ def _make(folder: Path, name: str, recipe: dict, rows: Mapping, make: Callable, 
             raise ArtefactError(f"{message} {REMEDY}")
         warnings.warn(f"{message} {REMEDY}", ArtefactWarning, stacklevel=4)
 
-    blocked = files.why_not_writable(folder)
-    if blocked:
+    if blocked := files.why_not_writable(folder):
         trouble(f"{folder} cannot be written ({blocked}): '{name}' can be made, but not stored.")
     # Not in the folder: whatever happens to that one, what was made can be used.
     made = Path(tempfile.mkdtemp(prefix=f"{name}-"))

@@ -301,7 +301,7 @@ CHANGES = {
     "filters": (dict(build_model=lambda: build(filters=3)), FILTERS),
     "layer added": (
         dict(build_model=lambda: build(extra=[lambda: layers.Dropout(0.2)])),
-        "architecture: layers 4: none → Dropout",
+        "architecture: layers 4 Flatten → Dropout",
     ),
     "own layer": (
         dict(build_model=lambda: build(extra=[layer_that_adds(2)])),
@@ -339,7 +339,7 @@ CHANGES = {
         "callbacks: 1 (EarlyStopping) patience 5 → 6",
     ),
     "no callback": (dict(callbacks=()), "callbacks: [EarlyStopping] → none"),
-    "own callback": (dict(callbacks=[Halve()]), "callbacks: 1: EarlyStopping → Halve"),
+    "own callback": (dict(callbacks=[Halve()]), "callbacks: 1 EarlyStopping → Halve"),
     "own callback's code": (
         dict(callbacks=[callback_that_uses(0.2)]),
         "callbacks: 1 (LearningRateScheduler) schedule code changed",

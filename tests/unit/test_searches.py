@@ -192,7 +192,7 @@ def one_visit_more():
             {"build_model": build_other(values=(2, 3, 4, 6))},
             ["search space: 1 (neurons) values", "[2, 3, 4, 6]"],
         ),
-        ({"build_model": build_other(name="step_size")}, ["search space: 2: rate → step_size"]),
+        ({"build_model": build_other(name="step_size")}, ["search space: 2 rate → step_size"]),
         ({"build_model": build_other(activation="tanh", wide="tanh")}, ["architecture", "relu → tanh"]),
         ({"build_model": build_other(wide="tanh")}, ["code of build_model: wide changed"]),
         ({"data": one_visit_more}, ["training data: 1 of 40 rows differ (in their targets)"]),
