@@ -122,7 +122,7 @@ students: notebooks
 
 # Lecture 3 comes last: it looks into the network that lecture 4 fits.
 train: $(READY)
-	@COURSE_REFIT=1 "$(RUN)" -m render run $(filter-out lectures/03-%,$(LECTURES)) $(filter lectures/03-%,$(LECTURES))
+	@COURSE_REFIT=1 "$(RUN)" -m tools.train $(filter-out lectures/03-%,$(LECTURES)) $(filter lectures/03-%,$(LECTURES))
 	@"$(RUN)" -m tools.draw_yourself
 	@"$(RUN)" -m tools.ledger --write
 

@@ -1,14 +1,12 @@
-"""The commands: `python -m render [pages…]`, and `python -m render run pages…`."""
+"""The command `python -m render [pages…]`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import functools
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,16 +19,7 @@ from .qmd import RenderError, raise_all
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-
-    def command(project: Project) -> int:
-        if arguments[:1] == ["run"]:
-            return run(project, arguments[1:])
-        if arguments[:1] in (["notebooks"], ["exercises"], ["pdf"]):
-            raise RenderError(f"`python -m render {arguments[0]}` is `python -m tools.{arguments[0]}` now")
-        return render(project, arguments)
-
-    return run_command(command)
+    return run_command(lambda project: render(project, arguments))
 
 
 def run_command(command: Callable[[Project], int]) -> int:
@@ -67,12 +56,10 @@ def find_root(start: Path) -> Path:
     raise RenderError(f"there is no _quarto.yml in {start} or above it")
 
 
-def render(project: Project, arguments: list[str]) -> int:
+def render(project: Project, arguments: list[str] | None) -> int:
     """Render all pages or the named ones, through Quarto where there is one."""
     parser = argparse.ArgumentParser(
-        prog="python -m render",
-        description="Render the site, or some of its pages, to _site/. `python -m render run pages` runs "
-        "their cells with live output.",
+        prog="python -m render", description="Render the site, or some of its pages, to _site/."
     )
     parser.add_argument("pages", nargs="*", help=".qmd files; all pages if none is named")
     parser.add_argument(
@@ -145,34 +132,6 @@ def _render_pip(project: Project, pages: list[Path], everything: bool) -> None:
         site.store.fingerprints.save()
 
 
-def run(project: Project, arguments: list[str]) -> int:
-    """Run the cells of pages one after the other with live output; stop at the first failure."""
-    from .execute import run_plainly
-
-    parser = argparse.ArgumentParser("python -m render run", description=run_plainly.__doc__)
-    parser.add_argument("pages", nargs="+", help=".qmd files")
-    pages = project.named_pages(parser.parse_args(arguments).pages)
-    if len(pages) == 1:
-        run_plainly(project, pages[0])
-        return 0
-    for page in pages:
-        process = subprocess.Popen([sys.executable, "-m", "render", "run", str(page)])
-        try:
-            status = process.wait()
-        except KeyboardInterrupt:
-            # The terminal has sent Ctrl-C to the child as well; let it finish its own way out.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=20)
-            if process.poll() is None:
-                process.kill()
-            raise
-        if status:
-            return status
-    return 0
-
-
 if __name__ == "__main__":
-    status = main()
-    sys.stdout.flush()
-    # os._exit is not used: atexit handlers end kernels that are still alive.
-    sys.exit(status)
+    # Not os._exit: atexit handlers end kernels that are still alive.
+    sys.exit(main())

@@ -111,7 +111,7 @@ def _problem_of(name: str, value: Any) -> str:
     """What is wrong with an option of a cell, or ""."""
     if name in ("fig-width", "fig-height"):
         return f"the option '{name}' is not known: give figsize=(width, height) in the code"
-    if name not in KEYS["cell"].split():
+    if name not in KEYS["cell"]:
         return f"the renderer does not know the option '{name}'"
     if message := fault(name, value):
         return message

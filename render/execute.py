@@ -1,4 +1,4 @@
-"""Running the cells of one document: in a fresh kernel for its page, or plainly in a terminal."""
+"""Running the cells of one document in a fresh kernel."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ import json
 import os
 import re
 import sys
-import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .project import PageFormat, Project
-from .qmd import Cell, Document, Markdown, RenderError, inline_expressions, parse
+from .project import PageFormat
+from .qmd import Cell, Document, Markdown, RenderError, inline_expressions
 
 SETUP = Path(__file__).with_name("kernel_setup.py")
 # Colours, links and window titles, and the short ones.
@@ -250,37 +248,3 @@ def _cell_error(document: Document, block: Cell, cell: Any, error: Any) -> Rende
     line = block.numbers[int(places[0]) - 1] if places else block.line
     message = f"{block.name} failed: {error.ename}: {ANSI.sub('', error.evalue)}\n\n{traceback}"
     return document.problem(message, line)
-
-
-def run_plainly(project: Project, path: Path) -> None:
-    """Run the cells of one page in this process, in the project's folder, output as it comes.
-
-    `make train` refits models this way: progress bars draw in the terminal and Ctrl-C stops at once.
-    """
-    document = parse(path, project.root)
-    page = project.formats(document)[0]
-    os.chdir(project.root)
-    if str(project.root) not in sys.path:
-        sys.path.insert(0, str(project.root))
-    os.environ.update(kernel_environment(page.figure_settings, project.root))
-    os.environ.setdefault("MPLBACKEND", "agg")
-    from IPython.core.interactiveshell import InteractiveShell
-
-    shell = InteractiveShell.instance()
-    warnings.filterwarnings("ignore", message=".*is non-interactive, and thus cannot be shown")
-    started = time.perf_counter()
-    print(f"Running {document.name}", flush=True)
-    for step in steps(document, page):
-        block = document.blocks[step.block]
-        if not isinstance(block, Cell):
-            continue
-        print(f"--- {document.name}:{block.line} {block.name}", flush=True)
-        result = shell.run_cell(step.source, store_history=True)
-        error = result.error_before_exec or result.error_in_exec
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt
-        if error is not None and not step.allow_error:
-            raise document.problem(f"{block.name} failed: {type(error).__name__}: {error}", block.line)
-        if "matplotlib.pyplot" in sys.modules:
-            sys.modules["matplotlib.pyplot"].close("all")
-    print(f"Finished {document.name} in {time.perf_counter() - started:.0f} s", flush=True)

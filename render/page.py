@@ -18,26 +18,11 @@ import babel.dates
 import yaml
 
 from .cells import Assembled
-from .project import CONFIG, PageFormat, Project, listed
+from .project import CONFIG, SETTINGS, PageFormat, Project, listed
 from .qmd import Document, RenderError
 
 HERE = Path(__file__).parent
 INCLUDES = ("include-in-header", "include-before-body", "include-after-body")
-
-# Names of reveal.js options by their name in YAML, and what Quarto sets besides.
-REVEAL_OPTIONS = {"slide-number": "slideNumber"} | {
-    name: name for name in "width height margin hash history transition controls progress".split()
-}
-REVEAL_DEFAULTS = {
-    "controls": False,
-    "controlsLayout": "edges",
-    "controlsTutorial": False,
-    "fragmentInURL": False,
-    "center": False,
-    "pdfSeparateFragments": False,
-    "backgroundTransition": "none",
-    "navigationMode": "linear",
-}
 
 
 def relative_root(output: str) -> str:
@@ -195,8 +180,9 @@ def job(project: Project, document: Document, page: PageFormat, made: Assembled)
         arguments += ["--toc", f"--toc-depth={page.get('toc-depth') or 3}"]
     variables = {"course-head": project.head}
     if is_deck:
-        chosen = {option: page.get(name) for name, option in REVEAL_OPTIONS.items() if name in page.settings}
-        variables["reveal-options"] = json.dumps(REVEAL_DEFAULTS | chosen)
+        names = SETTINGS["reveal-options"]
+        chosen = {names[name]: page.get(name) for name in names if name in page.settings}
+        variables["reveal-options"] = json.dumps(SETTINGS["reveal-defaults"] | chosen)
         arguments.append(f"--slide-level={page.get('slide-level')}")
         if page.get("incremental"):
             arguments.append("--incremental")

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
+
 from .qmd import Document, KeyLines, RenderError, load_yaml, raise_all, read_text
 
 CONFIG = "_quarto.yml"
@@ -19,111 +21,30 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _number(value: Any, least: float = 0, kinds: tuple = (int, float)) -> bool:
-    return isinstance(value, kinds) and not isinstance(value, bool) and value >= least
-
-
-def _texts(value: Any) -> bool:
-    return not any(each is None or isinstance(each, (dict, list)) for each in listed(value))
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and value >= 0
 
 
 # The kinds of values that settings have, in words.
 KINDS = {
     "true or false": lambda value: isinstance(value, bool),
-    "a number": _number,
-    "a number above 0": lambda value: _number(value, 1e-9),
-    "a whole number": lambda value: _number(value, 0, (int,)),
+    "a number above 0": lambda value: _number(value) and value > 0,
+    "a whole number": lambda value: _number(value) and isinstance(value, int),
     "a number or a part such as 100%": lambda value: _number(value) or bool(re.match(r"\d+%", str(value))),
     "a text": lambda value: not isinstance(value, (dict, list)),
-    "a text or a list of texts": _texts,
+    "a text or a list of texts": lambda value: all(
+        isinstance(each, (str, int, float)) for each in listed(value)
+    ),
     "`key: value` lines": lambda value: value is None or isinstance(value, dict),
 }
-# What a key may have, wherever it stands: a kind, the only values, or a section; all others have a text.
-VALUES: dict[str, str | tuple] = {
-    key: kind
-    for kind, keys in {
-        "true or false": """toc incremental hash history controls progress eval echo warning error include
-            enabled""",
-        "a number above 0": "fig-width fig-height fig-dpi",
-        "a whole number": "toc-depth slide-level",
-        "a number or a part such as 100%": "width height margin",
-        "a text or a list of texts": """author institute bibliography csl css include-in-header
-            include-before-body include-after-body render resources metadata-files classes tags fig-cap
-            fig-alt""",
-        "`key: value` lines": "colours minutes",
-    }.items()
-    for key in keys.split()
-}
-VALUES |= {
-    "output": (True, False, "asis"),
-    "code-fold": (True, False, "show"),
-    "theme": ("default", "white"),
-    "html-math-method": ("mathml",),
-    "fig-format": ("svg", "png"),
-    "jupyter": ("python3",),
-    "freeze": (False, "auto"),
-    "output-location": ("default", "slide", "fragment", "column", "column-fragment"),
-    "toc-location": ("right",),
-    "slide-number": ("c/t", "c", False),
-    "type": ("website",),
-    "execute-dir": ("project",),
-    # What these do for Quarto is done here anyway.
-    "pre-render": ("render/quarto_pre_render.py",),
-    "post-render": ("render/quarto_post_render.py",),
-    "left": "navbar item",
-    **{key: key for key in ("execute", "format", "html", "revealjs", "project", "website", "navbar")},
-}
-VALUES |= dict.fromkeys("number-sections code-copy link-external-newwindow minimal".split(), (False,))
-VALUES |= dict.fromkeys("format-links menu auto-stretch search".split(), (False,))
-_PAGE = """title subtitle author institute date lang pagetitle format execute bibliography csl css toc
-    toc-depth include-in-header include-before-body include-after-body incremental slide-level output-ext
-    fig-width fig-height fig-dpi fig-format code-fold code-summary code-line-numbers code-copy theme
-    html-math-method jupyter output-location number-sections link-external-newwindow"""
-# The keys that mean something here, by where they stand; all others are refused, that nothing be dropped.
+SETTINGS = yaml.safe_load((Path(__file__).parent / "static" / "settings.yml").read_text(encoding="utf-8"))
+# The keys that are known, by where they stand, and what each may have: a kind, the only values, or a section.
 KEYS = {
-    "page": _PAGE,
-    "settings": f"{_PAGE} metadata-files course-title colours minutes logo project website",
-    "format": "html revealjs",
-    "html": f"{_PAGE} minimal format-links toc-location",
-    "revealjs": f"""{_PAGE} width height margin hash history transition controls progress footer menu
-        auto-stretch slide-number""",
-    "execute": "eval echo warning error output include enabled freeze",
-    "project": "output-dir render resources type execute-dir pre-render post-render",
-    "website": "title favicon navbar page-footer repo-url repo-branch site-url search",
-    "navbar": "left logo",
-    "navbar item": "href text",
-    "cell": """eval echo warning error include output output-location label classes tags fig-cap fig-alt
-        code-fold code-summary code-line-numbers""",
+    section: [key for each in keys for key in listed(each)] for section, keys in SETTINGS["sections"].items()
 }
-# What does here what a key of Quarto's does.
-INSTEAD = {
-    "chalkboard": ": press D in a deck to draw on its slides",
-    "embed-resources": ": `make zip` packs a lecture with all that it shows",
-    **dict.fromkeys(("project", "website"), f": it belongs into {CONFIG}"),
-}
+VALUES = {key: key for key in KEYS} | SETTINGS["values"]
+VALUES |= {key: kind for kind, keys in SETTINGS["kinds"].items() for key in keys}
 META = re.compile(r"\{\{<\s*meta\s+([\w-]+)\s*>\}\}")
-# What Quarto does otherwise when nobody says so, and what must therefore be said.
-MUST_SAY = {"html": ("fig-format",), "revealjs": ("fig-format", "auto-stretch")}
-
-# What Quarto assumes for each format when nobody says otherwise.
-_COMMON: dict[str, Any] = {"fig-dpi": 96, "fig-height": 5, "lang": "en"}
-_EXECUTE = {"enabled": True, "eval": True, "error": False, "output": True, "include": True}
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "html": _COMMON | {"execute": _EXECUTE | {"echo": True, "warning": True}, "fig-width": 7},
-    "revealjs": _COMMON
-    | {
-        "execute": _EXECUTE | {"echo": False, "warning": False},
-        "fig-width": 10,
-        "code-line-numbers": True,
-        "slide-level": 2,
-        "width": 1050,
-        "height": 700,
-        "margin": 0.1,
-        "hash": True,
-        "history": True,
-        "transition": "none",
-    },
-}
 
 
 def fault(key: str, value: Any) -> str:
@@ -150,10 +71,12 @@ def check_settings(value: dict[str, Any], lines: KeyLines, path: str) -> None:
             return refuse(f"this must be `key: value` lines{where}", place)
         for key, item in mapping.items():
             inner = VALUES.get(key)
-            if key not in KEYS[section].split():
-                message = f"the renderer does not know the key '{key}'{where}{INSTEAD.get(key, '')}"
+            if key not in KEYS[section]:
+                message = (
+                    f"the renderer does not know the key '{key}'{where}{SETTINGS['instead'].get(key, '')}"
+                )
                 refuse(message, (*place, key))
-            elif inner not in KEYS:
+            elif not isinstance(inner, str) or inner not in KEYS:
                 if message := fault(key, item):
                     refuse(message, (*place, key))
             elif key == "left":
@@ -290,7 +213,8 @@ class Project:
         own, shared = format_block(document.front), format_block(self.config)
         result = []
         for name in own or shared or {"html": {}}:
-            layers = (DEFAULTS[name], self.config, document.front, shared.get(name, {}), own.get(name, {}))
+            defaults = SETTINGS["defaults"][name] | {"execute": SETTINGS["execute"][name]}
+            layers = (defaults, self.config, document.front, shared.get(name, {}), own.get(name, {}))
             settings = {key: value for layer in layers for key, value in layer.items()}
 
             def meta(match: re.Match[str], known: dict[str, Any] = settings) -> str:
@@ -300,7 +224,7 @@ class Project:
 
             settings |= {k: META.sub(meta, v) for k, v in settings.items() if isinstance(v, str)}
             settings["execute"] = {k: v for layer in layers for k, v in (layer.get("execute") or {}).items()}
-            for key in MUST_SAY[name]:
+            for key in SETTINGS["must-say"][name]:
                 if key not in settings:
                     value = str(VALUES[key][0]).lower()
                     raise self.problem(f"Quarto does otherwise by default: set `{key}: {value}`", "format")

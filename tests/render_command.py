@@ -18,8 +18,8 @@ format:
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def run_render(folder, *arguments, **environment):
-    """Run `python -m render` in a folder, under LANG=C and LC_ALL=C; returns the finished process."""
+def run_render(folder, *arguments, module="render", **environment):
+    """Run `python -m render`, or another `module`, in a folder under LANG=C; returns the finished process."""
     variables = {
         name: value
         for name, value in os.environ.items()
@@ -27,7 +27,7 @@ def run_render(folder, *arguments, **environment):
     }
     variables |= {"PYTHONPATH": str(REPOSITORY), "LANG": "C", "LC_ALL": "C"} | environment
     return subprocess.run(
-        [sys.executable, "-m", "render", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=folder,
         env=variables,
         capture_output=True,

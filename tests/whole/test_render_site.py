@@ -794,11 +794,11 @@ def test_plain_run_prints_as_it_goes_and_stops_at_a_failure(site):
     first, second = site / "lectures" / "01-a.qmd", site / "lectures" / "02-b.qmd"
     write(first, LECTURE)
     write(second, "```{python}\nx = 1\n```\n\n```{python}\n#| label: no\nassert x == 2\n```\n")
-    done = run_render(site, "run", "lectures/01-a.qmd")
+    done = run_render(site, "lectures/01-a.qmd", module="tools.train")
     output = done.stdout.decode("utf-8")
     assert done.returncode == 0, done.stderr.decode("utf-8")
     assert "live 42" in output and "--- lectures/01-a.qmd:21 cell 1 (fine)" in output
-    done = run_render(site, "run", "lectures/02-b.qmd", "lectures/01-a.qmd")
+    done = run_render(site, "lectures/02-b.qmd", "lectures/01-a.qmd", module="tools.train")
     assert done.returncode == 1
     assert "lectures/02-b.qmd:5: cell 2 (no) failed: AssertionError" in done.stderr.decode("utf-8")
     assert "live 42" not in done.stdout.decode("utf-8")
@@ -812,7 +812,7 @@ def test_interrupted_plain_run_stops_at_once(site):
         "```{python}\nprint('next cell')\n```\n",
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", "render", "run", "lectures/01-a.qmd"],
+        [sys.executable, "-m", "tools.train", "lectures/01-a.qmd"],
         cwd=site,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
