@@ -135,13 +135,10 @@ def preprocess_image(img_path: str | Path, img_height: int = 80, img_width: int 
     says what becomes of other kinds. The resize is Pillow's bicubic, whose kernel widens when an
     image shrinks, so that thin strokes are averaged, not skipped (anti-aliasing; Pillow
     documentation, "Concepts: Filters"). The aspect ratio is not kept: every image fills the whole
-    rectangle.
+    rectangle. The result, uint8, 0 (black) to 255 (white), has the shape (img_height, img_width, 1).
 
-    Returns
-    -------
-    ndarray, shape (img_height, img_width, 1), uint8
-        0 (black) to 255 (white). ValueError if the file, which is named, is missing, empty, damaged or not an
-        image, or a size is not positive.
+    ValueError if the file, which is named, is missing, empty, damaged or not an image, or a size is not
+    positive.
     """
     grey = photos.read_picture(img_path).convert("L")
     # In two steps, since which direction Pillow takes first depends on its version.

@@ -43,11 +43,8 @@ def read_picture(path: str | PathLike, enough: int | None = None) -> Image.Image
     picture is taken, of a TIFF the first page, and a warning says how many there are. A JPEG may be
     decoded at a half, a quarter or an eighth of its size, as long as both sides keep `enough` pixels.
 
-    Raises
-    ------
-    PhotoError
-        No such file; no picture; damaged; HEIC and no decoder for it; 32-bit levels, which no
-        rule makes grey; or more pixels than Pillow opens, 179 million.
+    PhotoError: no such file; no picture; damaged; HEIC and no decoder for it; 32-bit levels, which no rule
+    makes grey; or more pixels than Pillow opens, 179 million.
     """
     with _opened(path) as image:
         if (number := len(_pages(image))) > 1:

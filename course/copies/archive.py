@@ -25,13 +25,8 @@ def unpacked(archive: Path, places: list[Path]) -> Path:
 
     A warning says once in a session when images in it differ from those of the archive. A new archive
     takes the place of an old one; a folder whose images were changed by hand is kept under another
-    name, which is printed. Without the archive, an earlier unpacking serves.
-
-    Raises
-    ------
-    OSError, ValueError
-        The archive is missing, or damaged; a folder of the same name is in the way, no place can be
-        written, or the disk is full.
+    name, which is printed. Without the archive, an earlier unpacking serves. OSError or ValueError if it is
+    missing or damaged, a folder of the same name is in the way, or no place can be written.
     """
     archive_hash = _sha256(archive.read_bytes()) if archive.exists() else None
     for place in places:
@@ -75,9 +70,8 @@ def _unpack(archive: Path, archive_hash: str, folder: Path) -> None:
         prefix = f"{folder.name}-unpacking-"
         for left in folder.parent.glob(f"{prefix}*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(
-            dir=folder.parent, prefix=prefix, ignore_cleanup_errors=True
-        ) as made:
+        made_in = tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix, ignore_cleanup_errors=True)
+        with made_in as made:
             fresh = Path(made, "fresh")
             stamp = json.dumps({"archive_sha256": archive_hash}).encode()
             for name, content in {**_contents(archive), _STAMP: stamp}.items():

@@ -100,12 +100,8 @@ class Taught:
         )
         return "\n".join(lines)
 
-    def predict(self, paths: Iterable[str | PathLike]) -> np.ndarray:
-        """Return the probability of each class for new photos, float (n, k)."""
-        return self.judge(paths)[0]
-
     def judge(self, paths: Iterable[str | PathLike]) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `predict` does, and whether each photo is like nothing that was taught, bool (n,).
+        """Return the probability of each class of new photos, (n, k), and if one is like none taught, (n,).
 
         The second is a nearest-neighbour detector (Sun et al. 2022, "Out-of-distribution detection with
         deep nearest neighbors").
@@ -116,8 +112,7 @@ class Taught:
 
     def save(self, path: str | PathLike) -> Path:
         """Write the head to an .npz file, whole or not at all; TeachError if it cannot be written."""
-        path = Path(path)
-        memory = io.BytesIO()
+        path, memory = Path(path), io.BytesIO()
         kept = {name: getattr(self, name) for name in KEPT}
         np.savez(memory, format=FORMAT, backbone=efficientnet_lite.WEIGHTS_SHA256, **kept)
         try:
@@ -195,8 +190,8 @@ def _read(
     found: dict[str, list[Path]], folder: Path, skip: bool, left_out: list[str]
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Read all photos: uint8 (n, 224, 224, 3), class numbers (n,) and names for messages."""
-    images, labels, names, faults = [], [], [], []
-    seen: dict[str, tuple[int, str]] = {}
+    images, faults = [], []
+    seen: dict[str, tuple[int, str]] = {}  # class and name, by what the photo holds
     everything = [(k, path) for k, name in enumerate(found) for path in found[name]]
     for k, path in progress(everything, "reading photos", leave=False):
         name = path.relative_to(folder).as_posix()
@@ -205,18 +200,13 @@ def _read(
         except PhotoError as error:
             faults.append(str(error))
             continue
-        digest = hashlib.sha256(image.tobytes()).hexdigest()
-        if digest in seen:
-            other_class, other = seen[digest]
-            if other_class != k:
-                raise TeachError(f"{name} and {other} are the same photo in two classes; remove one of them")
-            # In cross-validation a copy would give its twin away.
+        other_class, other = seen.setdefault(hashlib.sha256(image.tobytes()).hexdigest(), (k, name))
+        if other_class != k:
+            raise TeachError(f"{name} and {other} are the same photo in two classes; remove one of them")
+        if other == name:
+            images.append(image)
+        else:  # in cross-validation a copy would give its twin away
             left_out.append(f"{name} is a copy of {other}")
-            continue
-        seen[digest] = (k, name)
-        images.append(image)
-        labels.append(k)
-        names.append(name)
     if faults and not skip:
         more = [f"… and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
         raise TeachError(
@@ -225,13 +215,13 @@ def _read(
             + "\nMend or remove them, or leave them out with --skip (in Python: skip=True)."
         )
     left_out += faults
-    few = _too_few({name: labels.count(k) for k, name in enumerate(found)})
-    if few:
+    labels, names = zip(*seen.values()) if seen else ((), ())
+    if few := _too_few({name: labels.count(k) for k, name in enumerate(found)}):
         raise TeachError(
             f"too few photos are left in {folder}, without copies and broken files: "
             f"{few}; every class needs at least {FEWEST} different photos"
         )
-    return np.stack(images), np.array(labels), names
+    return np.stack(images), np.array(labels), [*names]
 
 
 # --- learning ----------------------------------------------------------------------------------
@@ -262,25 +252,22 @@ def extract_features(images: np.ndarray) -> np.ndarray:
 def teach(folder: str | PathLike, *, seed: int = 123, skip: bool = False) -> Taught:
     """Teach the network the classes of a folder, and fit the head to all its photos.
 
-    The folder holds one for each class, each with at least five photos. `seed` is that of the division
-    into five parts for cross-validation; `skip` leaves photos out that cannot be read. TeachError says what
-    is wrong with the folder or with photos in it.
+    `seed` divides the photos for cross-validation; `skip` leaves those out that cannot be read. TeachError
+    says what is wrong with the folder (see `find_photos`) or with photos in it.
     """
     started = time.perf_counter()
     folder = Path(folder)
     found, left_out = find_photos(folder)
     images, y, names = _read(found, folder, skip, left_out)
-    features = extract_features(images)
-    class_names = list(found)
+    features, class_names = extract_features(images), [*found]
 
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     head = LogisticRegression(C=1.0, max_iter=2000)  # a dense layer with softmax and a ridge penalty
     with threadpool_limits(1):  # the fits are small: with more threads they mostly wait for each other
         probabilities = cross_val_predict(head, features, y, cv=folds, method="predict_proba")
         head.fit(features, y)
-    answers = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(answers != y)
-    wrong = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")]
+    answers, likely = probabilities.argmax(axis=1), probabilities.max(axis=1).tolist()
+    wrong = sorted(np.flatnonzero(answers != y), key=lambda i: -likely[i])
 
     weights, bias = _layer(head)
     kept = features.astype("float16")
@@ -295,10 +282,7 @@ def teach(folder: str | PathLike, *, seed: int = 123, skip: bool = False) -> Tau
         least=float(np.quantile(others, 1 - FAMILIAR)),
         seconds=time.perf_counter() - started,
         left_out=left_out,
-        wrong=[
-            (names[i], class_names[y[i]], class_names[answers[i]], float(probabilities[i].max()))
-            for i in wrong
-        ],
+        wrong=[(names[i], class_names[y[i]], class_names[answers[i]], likely[i]) for i in wrong],
     )
 
 
