@@ -89,26 +89,16 @@ def _progress(done: Mapping[int, bool]) -> str:
     return f"{sum(done.values())} of {len(done)} tasks done{left and f'; left: {left}'}."
 
 
-class _Beginning(io.StringIO):
-    """Keeps the beginning of what is printed, and counts all of it."""
-
-    length = 0
-
-    def write(self, text: str) -> int:
-        self.length += len(text)
-        return super().write(text[: max(0, 600 - self.tell())])
-
-
 @contextlib.contextmanager
 def _first_lines() -> Iterator[None]:
     """Print the first lines of what an answer prints, and how much that leaves out."""
-    printed = _Beginning()
+    printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             yield
     finally:
-        shown = "".join(printed.getvalue().splitlines(keepends=True)[:6])
-        if more := printed.length - len(shown):
+        shown = "".join(printed.getvalue()[:600].splitlines(keepends=True)[:6])
+        if more := printed.tell() - len(shown):
             shown = f"{shown.rstrip()}\n[… {more:,} more characters that your answer printed]"
         if shown:
             print(shown.rstrip())
