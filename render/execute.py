@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +97,8 @@ async def execute(
         A cell or an inline expression failed, or the kernel died; the message has the traceback.
     """
     import nbformat
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     from .client import NotebookClient
@@ -109,9 +110,10 @@ async def execute(
         if step.allow_error:
             cell.metadata["tags"] = ["raises-exception"]
         notebook.cells.append(cell)
+    this_python = KernelSpecManager(kernel_dirs=[])  # whatever kernels are installed
     client = NotebookClient(
         notebook,
-        km=_manager(),
+        km=AsyncKernelManager(kernel_spec_manager=this_python),
         timeout=None,
         store_widget_state=False,
         shutdown_kernel="immediate",
@@ -157,19 +159,6 @@ async def _record(client: Any) -> dict[str, Any]:
     """What the kernel has seen until now (see `kernel_setup.report`)."""
     report = f"__import__('sys').modules[{KERNEL_MODULE!r}].report()"
     return json.loads(ast.literal_eval(await _ask(client, "", report)))
-
-
-def _manager() -> Any:
-    """A kernel manager for this very Python, whatever kernels are installed."""
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-
-    class ThisPython(KernelSpecManager):
-        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-            return KernelSpec(argv=command, display_name="Python 3", language="python")
-
-    return AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisPython())
 
 
 async def _stop(client: Any) -> None:

@@ -1,15 +1,19 @@
 """What leads through the course, on pages of both engines: top bar, lectures, downloads, PDFs, search.
 
 The HTML is in `templates/frame.html`. What scripts read is written as scripts, since a page on the disk may
-read no other file.
+read no other file. Badges lead to Colab, whose address comes from `website: repo-url` and `repo-branch` in
+the settings alone: a release's tag, so that a hand-out given to students today still meets the helpers and
+the data that it was written for next year.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 import jinja2
 import yaml
@@ -36,9 +40,46 @@ PLACES = {
 NOTEBOOK = re.compile(
     r'<a (?![^>]*\bdownload=)(?=[^>]*\bhref="(?:\.\./)*(exercise|notebook)s/([\w.-]+\.ipynb)")'
 )
+BADGE = "assets/images/open-in-colab.svg"
+NOTEBOOK_LINK = re.compile(
+    r'<a\b[^>]*\bhref="(?P<up>(?:\.\./)*)(?P<path>(?:notebooks|exercises)/[\w.-]+\.ipynb)"[^>]*>'
+    r'[^<]*</a>(?! <a class="colab")'
+)
 SLIDES = re.compile(r'<a\b[^>]* href="((?:\.\./)*)lectures/([\w.-]+\.slides)\.html"[^>]*>[^<]*</a>')
 UNREAD = "script, style, nav, annotation, .hidden, .notes, .screen-reader-only, a[class*=anchor]"
 BLOCKS = "p, li, pre, td, th, dt, dd, figcaption, div, h1, h2, h3, h4"
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The published repository: its address on GitHub, and the branch, tag or commit to use."""
+
+    url: str
+    ref: str
+
+    @classmethod
+    def of(cls, project: Project) -> Repository:
+        """Read the address, which must be on GitHub: there Colab opens notebooks from."""
+        url = str(project.website.get("repo-url") or "").rstrip("/").removesuffix(".git")
+        if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
+            message = f"`website: repo-url` must be https://github.com/<owner>/<name>, but is {url!r}"
+            raise project.problem(message, "website", "repo-url")
+        return cls(url, str(project.website.get("repo-branch") or "main"))
+
+    def colab(self, path: str) -> str:
+        """The address that opens a notebook of the repository on Colab."""
+        path = self.url.removeprefix("https://github.com/") + f"/blob/{self.ref}/{path}"
+        return "https://colab.research.google.com/github/" + quote(path)
+
+    def add_badges(self, text: str) -> str:
+        """A page's HTML with a badge after each link to a notebook; a second time changes nothing."""
+
+        def badge(match: re.Match[str]) -> str:
+            kind = "exercise" if match["path"].startswith("exercises/") else "notebook"
+            image = f'<img alt="Open the {kind} in Colab" src="{match["up"]}{BADGE}"/>'
+            return f'{match[0]} <a class="colab" href="{self.colab(match["path"])}">{image}</a>'
+
+        return NOTEBOOK_LINK.sub(badge, text)
 
 
 class Frame:
@@ -75,7 +116,9 @@ class Frame:
             has_pdf = not is_deck and link[2] in self.pdfs
             return link[0] + (f' <a class="pdf" href="{link[1]}handouts/{link[2]}.pdf">PDF</a>' * has_pdf)
 
-        return SLIDES.sub(with_pdf, NOTEBOOK.sub(r'<a download="\1-\2" ', text))
+        text = SLIDES.sub(with_pdf, NOTEBOOK.sub(r'<a download="\1-\2" ', text))
+        has_badges = self.project.website.get("repo-url") and not is_deck
+        return Repository.of(self.project).add_badges(text) if has_badges else text
 
     def write_data(self) -> None:
         """Write what the search looks through, and each notebook to be downloaded from a disk."""

@@ -10,7 +10,7 @@ where something is to be mended, and nothing else:
 - An image, video or frame from another host is an error.
 - The colours and minutes of course.yml stand in the head.
 - Attributes, bold maths, Colab's badges, the top bar and all links to the rest of the course are as
-  `python -m render` has them (see `finish`, `colab` and `frame`).
+  `python -m render` has them (see `finish` and `frame`).
 
 What it has done once it does not do again: a second run changes nothing.
 """
@@ -29,7 +29,6 @@ from bs4 import BeautifulSoup, Tag
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from render.colab import Repository
 from render.files import write_changed
 from render.finish import REFERENCES, even_maths, is_remote, missing_attributes
 from render.frame import Frame
@@ -131,8 +130,6 @@ def main() -> None:
             text = frame.add(text, Path(os.path.relpath(path, frame.out)).as_posix())
             if project.head not in text:
                 text = text.replace("</head>", f"{project.head}\n</head>", 1)
-            if project.website.get("repo-url") and not path.name.endswith(".slides.html"):
-                text = Repository.of(project).add_badges(text)
             write_changed(path, text.encode("utf-8"))
         frame.write_data()
     except (RenderError, ValueError, OSError) as error:

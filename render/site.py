@@ -19,7 +19,6 @@ from urllib.parse import unquote
 from . import check
 from .cache import Store, counts, digest_of, digest_of_files
 from .cells import assemble
-from .colab import Repository
 from .execute import execute, steps
 from .files import write_atomically
 from .finish import finish, is_remote
@@ -239,10 +238,7 @@ class Site:
             )
             for mark in marks:
                 self._check_mark(document, mark)
-            html = self.frame.add(html, each.output)
-            if each.name == "html" and self.project.website.get("repo-url"):
-                html = Repository.of(self.project).add_badges(html)
-            files[each.output] = html.encode("utf-8")
+            files[each.output] = self.frame.add(html, each.output).encode("utf-8")
         document.check()
         files |= {name: (self.project.root / name).read_bytes() for name in copies}
         # Figures first: a page never refers to a file that is not there yet.

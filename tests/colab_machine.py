@@ -23,7 +23,7 @@ from course import colab
 import nbformat
 
 from render.client import NotebookClient
-from render.colab import Repository
+from render.frame import Repository
 from render.project import Project
 from tests.exercise_runs import REPOSITORY
 from tools.students import contents, write

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from render.__main__ import run_command
-from render.colab import Repository
+from render.frame import Repository
 from render.notebook import is_worked, origin
 from render.project import Project
 from render.qmd import RenderError, read_text

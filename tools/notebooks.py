@@ -18,8 +18,8 @@ from typing import Any
 
 from render.__main__ import run_command
 from render.check import BRACES
-from render.colab import BADGE, Repository
 from render.execute import setting
+from render.frame import BADGE, Repository
 from render.notebook import fingerprint
 from render.page import bibliographies
 from render.project import Project
@@ -35,6 +35,38 @@ HIDDEN = re.compile(
     r"|(?:^|\.|\s)(?:notes|footer|hidden)(?:\s|\}|$)"
 )
 DIV = re.compile(r"^\s*:{3,}\s*(?P<rest>.*?)\s*:*\s*$")
+
+SETUP = """\
+# On Colab this cell fetches the course. On your own computer it does nothing.
+import os
+import sys
+
+if "google.colab" in sys.modules:
+    if not os.path.exists("course/colab.py"):
+        import subprocess
+
+        folder = os.path.abspath("course-repository")
+        for command in (
+            ["init", "--quiet", folder],
+            ["-C", folder, "fetch", "--quiet", "--depth", "1",
+             "{url}", "{ref}"],
+            ["-C", folder, "checkout", "--quiet", "FETCH_HEAD"],
+        ):
+            os.environ["GIT_TERMINAL_PROMPT"] = "0"
+            done = subprocess.run(["git", *command], capture_output=True, encoding="utf-8")
+            if done.returncode:
+                why = (done.stderr.strip() or "git failed").splitlines()[-1]
+                todo = "check the network, then run this cell again"
+                if "Username" in why or "not found" in why or "remote ref" in why:
+                    todo = "{url} is private, not there or without {ref}; tell your lecturer"
+                problem = RuntimeError(f"The course could not be fetched: {{todo}} ({{why}}).")
+                problem._render_traceback_ = lambda: [str(problem)]
+                raise problem
+        os.chdir(folder)
+        sys.path.insert(0, folder)
+    from course.colab import prepare
+
+    prepare()"""
 
 
 def command(project: Project) -> int:
@@ -97,8 +129,13 @@ def frame(repository: Repository, path: str, title: str, identifier: str) -> lis
     return [
         notebook_cell("markdown", f"{badge}\n\n{advice}", "badge"),
         notebook_cell("markdown", title, identifier),
-        notebook_cell("code", repository.setup(), "setup"),
+        notebook_cell("code", setup_cell(repository), "setup"),
     ]
+
+
+def setup_cell(repository: Repository) -> str:
+    """The code of the cell that fetches the course on Colab."""
+    return SETUP.format(url=repository.url, ref=repository.ref)
 
 
 def notebook(cells: list[dict[str, Any]]) -> bytes:

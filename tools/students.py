@@ -18,7 +18,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from render.__main__ import run_command
-from render.colab import Repository
+from render.frame import Repository
 from render.notebook import is_worked
 from render.project import Project
 from render.qmd import RenderError

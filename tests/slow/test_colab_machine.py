@@ -10,11 +10,12 @@ from course import colab
 import pytest
 from packaging.requirements import Requirement
 
-from render.colab import Repository
+from render.frame import Repository
 from tests.colab_machine import VERSIONS, decoy, machine
 from tests.exercise_runs import REPOSITORY, errors
 from tests.unit.test_colab import project, run
 from tools.exercises import FOLDER, SOLUTIONS
+from tools.notebooks import setup_cell
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def test_setup_cell_on_colab(colab_machine, tmp_path):
     python, environment = colab_machine.python, colab_machine.environment
     before = colab_machine.versions()
     assert not {"watermark", "mlxtend"} & before.keys() and "torch" in before
-    cell = Repository.of(project()).setup()
+    cell = setup_cell(Repository.of(project()))
     after_setup = """
 import course, os
 from course.data import handwriting_folder
@@ -89,7 +90,7 @@ def test_a_package_that_wants_another_numpy_is_refused(colab_machine, tmp_path):
 
 def test_a_commit_fetched_by_half_is_fetched_again(colab_machine, tmp_path):
     python, environment = colab_machine.python, colab_machine.environment
-    cell = Repository.of(project()).setup()
+    cell = setup_cell(Repository.of(project()))
     broken = environment | {"GIT_CONFIG_VALUE_0": "https://nowhere.invalid/"}
     broken |= {"https_proxy": "http://127.0.0.1:9"}
     first = run(python, cell, tmp_path, broken)

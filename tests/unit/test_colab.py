@@ -22,12 +22,13 @@ import pytest
 from bs4 import BeautifulSoup
 from jupyter_client.manager import start_new_kernel
 
-from render.colab import BADGE, Repository
+from render.frame import BADGE, Repository
 from render.project import Project
 from render.qmd import RenderError
 from tests.exercise_runs import REPOSITORY, SOURCES
 from tests.render_command import run_render
 from tools.exercises import FOLDER, SOLUTIONS
+from tools.notebooks import setup_cell
 
 
 def project():
@@ -59,7 +60,7 @@ def test_badge_opens_this_notebook(path):
     assert badge[2] == repository.colab(name)
     inside = unquote(badge[2]).split(f"/blob/{repository.ref}/")[1]
     assert (REPOSITORY / inside).is_file()
-    assert first_code(path) == repository.setup()
+    assert first_code(path) == setup_cell(repository)
 
 
 def test_every_lecture_and_exercise_has_a_notebook():
@@ -281,7 +282,7 @@ def test_the_cell_says_in_a_sentence_what_to_do_and_ends_run_all(tmp_path, said,
     git.write_text(f"{first}{quoted}\nexit 128\n", encoding="utf-8")
     git.chmod(0o755)
     colab_is_here = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('google.colab')\n"
-    cells = [colab_is_here + Repository.of(project()).setup(), "import course", "course.colab"]
+    cells = [colab_is_here + setup_cell(Repository.of(project())), "import course", "course.colab"]
     path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
     manager, client = start_new_kernel(cwd=str(tmp_path), env=os.environ | {"PATH": path})
     try:
@@ -313,7 +314,7 @@ def run(python, code, folder, environment):
 
 
 def test_setup_cell_does_nothing_elsewhere(tmp_path):
-    cell = Repository.of(project()).setup()
+    cell = setup_cell(Repository.of(project()))
     code = (
         "import os, sys, subprocess\nbefore = (os.getcwd(), list(sys.path))\n"
         "subprocess.run = None\n" + cell + "\nassert (os.getcwd(), sys.path) == before\n"
