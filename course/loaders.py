@@ -155,7 +155,9 @@ def load_images_from_directory(
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Load a folder of labelled images, as the loop over `preprocess_image` would.
 
-    Warnings say what is passed over, and when a class has no images here, or is skipped.
+    Warnings say what is passed over, and when a class has no images here, or is skipped. Errors are those of
+    `class_folders`; ValueError also for no images at all, for images that cannot be read (which are named),
+    and for a class that class_names does not list, unless skip_unknown.
 
     Parameters
     ----------
@@ -172,12 +174,6 @@ def load_images_from_directory(
     y : ndarray, shape (n,), int64
         The position of each image's class in class_names.
     class_names : list of str
-
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError, ValueError
-        See `class_folders`; ValueError also for no images at all, for images that cannot be read (they are
-        named), and for a class that class_names does not list, unless skip_unknown.
     """
     folder = Path(directory)
     found = _images_by_class(folder)

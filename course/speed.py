@@ -26,10 +26,8 @@ def fast_convolutions():
 
         slow_transpose, slow_call = nn._transpose_spatial_inputs, BaseConv.call
     except (ImportError, AttributeError):
-        message = (
-            f"course/speed.py does not know Keras {keras.__version__}: training works, but is not faster."
-        )
-        warnings.warn(message, stacklevel=3)
+        told = f"course/speed.py does not know Keras {keras.__version__}: training works, but is not faster."
+        warnings.warn(told, stacklevel=3)
         yield
         return
 

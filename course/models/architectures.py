@@ -379,8 +379,7 @@ def cifar_resnet(depth: int, residual: bool = True) -> keras.Model:
 def multiply_adds(layer: keras.layers.Layer) -> int:
     """How many multiplications with a weight one image needs in this layer.
 
-    As the papers count them: convolutions and dense layers; biases, pooling, normalisation and
-    additions are left out. 0 for all other layers.
+    As the papers count them: convolutions and dense layers alone, without biases; 0 for all other layers.
     """
     if isinstance(layer, (Conv2D, PartlyConnectedConv2D)):
         return math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)

@@ -53,15 +53,13 @@ SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 def load_claims() -> pd.DataFrame:
     """Return the claim counts, one row for each person and year: 20,190 rows of 5,912 people.
 
-    Columns: `visits` (int, outpatient visits to a doctor in the year, what is to be predicted),
-    `person` (int, an identifier), `exposure` (float, the share of the year that the person was
-    insured), `site` (int, 1 to 6), `part` ("train", "validation" or "test") and the 14 rating
-    factors named in `NUMBERS`: amounts as logarithms of dollars or of per cent, `age` in years,
-    `education` of the family's decision maker in years, `chronic_diseases` as the study's index,
-    the rest 0 or 1. Health is what the person said of it; excellent is the level left out.
-
-    All years of one person are in one part, so no one is in two. `education` is missing in a few
-    rows; they get the median of the training part. Each call returns the same frame: do not change it.
+    Columns: `visits` (int, outpatient visits to a doctor in the year, what is to be predicted), `person`
+    (int, an identifier), `exposure` (float, the share of the year that the person was insured), `site` (int,
+    1 to 6), `part` ("train", "validation" or "test", the same for all years of a person) and the 14 rating
+    factors named in `NUMBERS`: amounts as logarithms of dollars or of per cent, `age` in years, `education`
+    of the family's decision maker in years (where it is missing, the median of the training part),
+    `chronic_diseases` as the study's index, the rest 0 or 1. Health is what the person said of it; excellent
+    is the level left out. Each call returns the same frame: do not change it.
     """
     from statsmodels.datasets import randhie
 

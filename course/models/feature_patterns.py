@@ -43,12 +43,10 @@ def activation_maximisation(
 ) -> np.ndarray:
     """Find images that make given channels or classes of a layer respond most.
 
-    For a layer with feature maps, a unit is a channel and its response the mean over the map
-    (the "channel objective" of Olah et al., 2017); for a dense layer it is one output.
-
-    The model is a plain sequence of layers that takes images of shape (height, width, 1), 0 (ink) to 255
-    (paper); the images returned, uint8, have the shape (units, height, width). `seed` is that of the starting
-    noise and the random transformations, `steps` are those of Adam.
+    For a layer with feature maps, a unit is a channel and its response the mean over the map (the "channel
+    objective" of Olah et al., 2017); for a dense layer it is one output. The model is a plain sequence of
+    layers that takes images (height, width, 1), 0 (ink) to 255 (paper); those returned are uint8 (units,
+    height, width). `seed` draws the starting noise and the transformations, `steps` are those of Adam.
     """
     layers = model.layers[: model.layers.index(layer) + 1]
     generator = torch.Generator().manual_seed(seed)

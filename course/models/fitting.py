@@ -72,12 +72,9 @@ def fit_or_load(
     build_model
         Returns a compiled model. Every check calls it twice (to see which starting weights are not
         random), so it should only build.
-    X, y, validation_data
-        Inputs and targets, shape (n, ...), and a pair `(X_val, y_val)`, scored after each epoch.
-    seed
-        Given to `keras.utils.set_random_seed` before the model is built.
-    epochs, batch_size, callbacks
-        As `fit` takes them. Callbacks are copied, so an instance may be given several times.
+    X, y, validation_data, epochs, batch_size, callbacks
+        As `fit` takes them; X and y have the shape (n, ...). Callbacks are copied, so an instance may be
+        given several times.
     augment
         `augment(images, rng)` returns changed copies of a batch, of the same shape. Each epoch then goes
         through all images once, in a fresh order and changed afresh; `rng`, a `numpy.random.Generator`,
@@ -86,15 +83,14 @@ def fit_or_load(
         The functions that made `X` and `y`. Their code, and that of the functions and constants of the
         lecture and of `course` which they use, belongs to the recipe.
     score_on
-        Further data sets `{set name: (X, y)}` to score after the fit. They are no part of the recipe: if
-        one of them changes, the stored model is scored on it again.
+        Further data sets `{set name: (X, y)}` to score after the fit, and again when one changes: they are
+        no part of the recipe.
 
     Raises
     ------
-    ArtefactError
-        As `course.store.artefacts.load_or_make`.
-    ValueError, TypeError
-        Arguments that cannot be used; a model that Keras's safe mode could not load again.
+    ArtefactError, ValueError, TypeError
+        As `course.store.artefacts.load_or_make`; for arguments that cannot be used, or a model that Keras's
+        safe mode could not load again.
     """
     sets = {"train": (X, y)} | ({} if validation_data is None else {"validation": validation_data})
     scored = {key: tuple(map(np.asarray, pair)) for key, pair in {**sets, **(score_on or {})}.items()}

@@ -116,10 +116,9 @@ def _architecture(model: keras.Model) -> dict[str, Any]:
 def _code(values: Sequence[Any]) -> dict[str, str]:
     """Hashes of the lecture's and the course's functions and classes among the values and their types."""
     found = [value for value in values if callable(value) and not hasattr(value, "get_config")]
+    owners = [getattr(inspect.unwrap(each), "__self__", None) for each in found]
     # A layer's own methods, which Keras wraps, belong to its class.
-    found = [
-        each for each in found if not isinstance(getattr(inspect.unwrap(each), "__self__", 0), keras.Layer)
-    ]
+    found = [each for each, owner in zip(found, owners) if not isinstance(owner, keras.Layer)]
     found += [value if isinstance(value, type) else type(value) for value in values]
     return {recipes.name_of(each): recipes.code_hash(each) for each in found if not recipes.is_library(each)}
 

@@ -33,12 +33,10 @@ def stored_network(name: str, class_names: Sequence[str]) -> keras.Model:
 def reading_network(X: np.ndarray, y: np.ndarray, class_names: Sequence[str]) -> keras.Model:
     """A network that reads the characters of the data in use, and outputs logits.
 
-    On the shipped data it is the CNN of lecture 4, as the repository stores it. With COURSE_DATA
-    it is one of the same layers, fitted here to a part of the given images in less than a minute on
-    two cores and kept in the cache; it reads worse than one that is fitted in full.
-
-    Images have the shape (n, height, width, 1), 0 to 255, and labels (n,). ArtefactError as in
-    `stored_network`.
+    On the shipped data it is the CNN of lecture 4, as the repository stores it. With COURSE_DATA it is one of
+    the same layers, fitted here to a part of the given images, (n, height, width, 1), 0 to 255, in less than
+    a minute on two cores and kept in the cache; it reads worse than one that is fitted in full. ArtefactError
+    as in `stored_network`.
     """
     if not os.environ.get("COURSE_DATA", "").strip():
         return stored_network("cnn", class_names)

@@ -86,19 +86,9 @@ class Search:
 
     def fit_options(self, data: Data) -> dict[str, Any]:
         """Return what `fit` is given in each trial, but for the callbacks."""
-        return {
-            "x": data.X,
-            "y": data.y,
-            "validation_data": (data.X_val, data.y_val),
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "validation_batch_size": EVALUATE,
-            "verbose": 0,
-        }
-
-    def fixed(self) -> dict[str, Any]:
-        """Return what a recipe holds of each fit."""
-        return {key: getattr(self, key) for key in ("seed", "epochs", "batch_size", "callbacks")}
+        given = {"x": data.X, "y": data.y, "validation_data": (data.X_val, data.y_val), "verbose": 0}
+        sizes = {"batch_size": self.batch_size, "validation_batch_size": EVALUATE}
+        return {**given, "epochs": self.epochs, **sizes}
 
     def run(self, tuner: keras_tuner.Tuner) -> None:
         """Run the trials that are still to do: KerasTuner's `search` on this search's data."""
@@ -153,25 +143,16 @@ def scores_or_load(
     """Fit each network once for each seed and return its scores, or load them.
 
     Each fit is that of a trial of `search`: same data, epochs, batch size and callbacks, and like KerasTuner
-    it keeps the weights of the epoch with the best objective.
+    it keeps the weights of the epoch with the best objective. `networks` are functions that build and
+    compile, by a name to show; `score` takes truth and prediction, (n,), and its code is an ingredient.
 
-    Parameters
-    ----------
-    networks
-        Functions that build and compile, by a name to show.
-    score
-        Takes truth (n,) and prediction (n,), returns a number. Its code is an ingredient.
-
-    Returns
-    -------
-    A table with one row for each network and seed: `network`, `seed`, `epochs`, `parameters`, `seconds`,
+    The table has one row for each network and seed: `network`, `seed`, `epochs`, `parameters`, `seconds`,
     and the score on each set. ArtefactError as `course.store.artefacts.load_or_make`.
     """
     data = search.data()
-    prints, rows = fingerprints({"train": data[:2], "validation": data[2:]})
-    recipe: dict[str, Any] = {}
+    recipe, rows = {}, {}
     for network, build in networks.items():
-        each = model_recipe(build, prints, **search.fixed(), prepared_by=[search.data, score])
+        each, rows = _fit_recipe(search, build, data, score)
         own = {"architecture", "starting weights", "optimiser", "loss", "metrics"}
         recipe |= {f"{key} of {network}" if key in own else key: value for key, value in each.items()}
     recipe |= {"seed": [int(seed) for seed in seeds]}
@@ -199,10 +180,8 @@ def _fit_once(search: Search, build: Callable, seed: int, data: Data, predict: M
         best = EarlyStopping(search.objective, patience=search.epochs, restore_best_weights=True)
         callbacks = [*(fitting.fresh_copy(callback) for callback in search.callbacks), best]
         history = model.fit(**search.fit_options(data), callbacks=callbacks)
-        predictions = {
-            key: model.predict(X, batch_size=EVALUATE, verbose=0).ravel().astype("float64")
-            for key, (X, _) in predict.items()
-        }
+        predicted = {key: model.predict(X, batch_size=EVALUATE, verbose=0) for key, (X, _) in predict.items()}
+    predictions = {key: each.ravel().astype("float64") for key, each in predicted.items()}
     about = {"epochs": len(history.epoch), "parameters": int(model.count_params())}
     return {**about, "seconds": round(time.perf_counter() - started, 1)}, predictions
 
@@ -259,12 +238,11 @@ def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         # KerasTuner explores the space by building, also what lies behind conditions.
         space = search.make_tuner(Path(folder)).oracle.get_space().space
-    data = search.data()
-    prints, rows = fingerprints({"train": data[:2], "validation": data[2:]})
 
     def build() -> keras.Model:
         return search.build_model(keras_tuner.HyperParameters())
 
+    recipe, rows = _fit_recipe(search, build, search.data())
     known = {"objective": search.objective, "max_trials": search.max_trials, **search.options}
     own = {
         # A list: hyperparameters are drawn one after the other from one stream of random numbers.
@@ -278,7 +256,14 @@ def search_recipe(search: Search) -> tuple[dict[str, Any], dict[str, str]]:
         "tuner options": describe(known),
         "code of build_model": recipes.code_of([search.build_model]),
     }
-    return own | model_recipe(build, prints, **search.fixed(), prepared_by=[search.data]), rows
+    return own | recipe, rows
+
+
+def _fit_recipe(search: Search, build: Callable, data: Data, *code: Callable) -> tuple[dict, dict]:
+    """What each fit of a search is made of, and the row codes of its data."""
+    prints, rows = fingerprints({"train": data[:2], "validation": data[2:]})
+    fixed = {key: getattr(search, key) for key in ("seed", "epochs", "batch_size", "callbacks")}
+    return model_recipe(build, prints, **fixed, prepared_by=[search.data, *code]), rows
 
 
 class _Seeded:

@@ -163,10 +163,8 @@ def find_photos(folder: str | PathLike) -> tuple[dict[str, list[Path]], list[str
     try:
         images, passed_over = find_images(folder)
     except OSError as error:
-        raise TeachError(
-            f"{error.filename or folder} cannot be read ({error.strerror}); name the folder that holds a "
-            "folder for each class"
-        ) from error
+        told = f"{error.filename or folder} cannot be read ({error.strerror})"
+        raise TeachError(f"{told}; name the folder that holds a folder for each class") from error
     except ValueError as error:
         raise TeachError(str(error)) from error
     wanted = f"wanted are two or more folders in it, one for each class, each with at least {FEWEST} photos"
@@ -229,10 +227,7 @@ def _read(
 
 @functools.cache
 def pretrained_backbone() -> keras.Model:
-    """Build EfficientNet-Lite0 without its top: scaled images (n, 224, 224, 3) to (n, 1280).
-
-    It is frozen, and built once a process.
-    """
+    """Build EfficientNet-Lite0 without its top, frozen, once a process: (n, 224, 224, 3) to (n, 1280)."""
     backbone = efficientnet_lite.EfficientNetLite0(include_top=False, pooling="avg")
     backbone.trainable = False
     return backbone

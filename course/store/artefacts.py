@@ -114,8 +114,8 @@ def load_or_make(
 def artefact_entry(name: str) -> dict[str, Any]:
     """Return what the manifest records of an artefact: of that which this process used last, if it did.
 
-    Keys: `recipe`, `files` (SHA-256 and bytes by name), `seconds`, `versions`, `made` (UTC); for a model
-    also what `fit_or_load` adds. ArtefactError if there is no such artefact.
+    Keys: `recipe`, `files` (SHA-256 and bytes by name), `seconds`, `versions`, `made` (UTC), and what `make`
+    returned. ArtefactError if there is no such artefact.
     """
     return copy.deepcopy(_find(name)[1])
 
@@ -195,8 +195,7 @@ def progress(items: Iterable[Any], name: str, **options: Any) -> Iterator[Any]:
 
 def cache_folder() -> Path:
     """Return the folder of the artefacts: `COURSE_CACHE` if set, else `cache/`."""
-    chosen = os.environ.get("COURSE_CACHE", "").strip()
-    return Path(chosen) if chosen else paths.CACHE
+    return Path(os.environ.get("COURSE_CACHE", "").strip() or paths.CACHE)
 
 
 def own_data() -> bool:
@@ -262,8 +261,7 @@ def _try_to_load(folder: Path, name: str, recipe: dict, rows: Mapping, load: Cal
     """Return ((what was loaded,), []) on a match, else (None, why in words)."""
     try:
         manifest = read_manifest(folder, name)
-        entry = manifest["artefacts"].get(name)
-        if entry is None:
+        if not (entry := manifest["artefacts"].get(name)):
             return None, ["there is no stored artefact of this name"]
         if recipes.content_hash(entry["recipe"]) != recipes.content_hash(recipe):
             return None, recipes.differences(entry["recipe"], recipe, manifest["data"] | rows)

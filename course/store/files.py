@@ -75,17 +75,15 @@ def locked(folder: Path, name: str) -> Iterator[bool]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
         except filelock.Timeout:
             say(f"Waiting: another process is working on '{name}' in {folder}.")
-            lock.acquire()
+            held = lock.acquire()
     except (OSError, NotImplementedError):
         yield False
         return
-    try:
+    with held:
         yield True
-    finally:
-        lock.release()
 
 
 def why_not_writable(folder: Path) -> str:

@@ -53,9 +53,9 @@ def code_of(functions: Iterable[Callable]) -> dict[str, dict[str, str]]:
     local variable that is named like a function stands for itself. Of other packages the names count.
     TypeError for what is no function, has no source, or hides what it holds.
     """
-    for each in (functions := [*functions]):
-        if not callable(each):
-            raise TypeError(f"a recipe is made of functions, not of {each!r}")
+    functions = [*functions]
+    if others := [each for each in functions if not callable(each)]:
+        raise TypeError(f"a recipe is made of functions, not of {others[0]!r}")
     return {"functions": _followed(functions)}
 
 
@@ -267,9 +267,9 @@ def _parts(value: Any) -> Iterable[Any]:
         if "(vectorized)" in getattr(value, "__name__", ""):
             raise TypeError("np.frompyfunc hides its function, np.vectorize does not")
     except Exception as error:
+        told = f"a {kind.__name__} cannot be part of a recipe ({error}): use numbers, texts, arrays, lists or"
         raise TypeError(
-            f"a {kind.__name__} cannot be part of a recipe ({error}): use numbers, texts, arrays, lists or "
-            "dictionaries, or, for what changes no number, a variable in small letters"
+            f"{told} dictionaries, or, if it changes no number, a name in small letters"
         ) from error
     if isinstance(reduced, str):
         reduced = reduced, (), getattr(value, "__dict__", None)
@@ -296,19 +296,15 @@ def _tree(function: types.FunctionType) -> ast.Module:
     except (OSError, TypeError, SyntaxError) as error:
         name = function.__qualname__
         raise TypeError(f"no source of {name} ({error}); define it in a file or a cell") from error
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-    found = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, kinds)
-        and min(each.lineno for each in (node, *getattr(node, "decorator_list", ()))) == code.co_firstlineno
-        and getattr(node, "name", "<lambda>") == code.co_name
-    ]
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            first = min(each.lineno for each in (node, *getattr(node, "decorator_list", ())))
+            if (first, getattr(node, "name", "<lambda>")) == (code.co_firstlineno, code.co_name):
+                found.append(node)
     if len(found) != 1:
-        raise TypeError(
-            f"the source of {function.__qualname__} has changed since it was run (run it again), or stands "
-            "in a line with another (put each on a line of its own)"
-        )
+        told = f"the source of {function.__qualname__} has changed since it was run (run it again), or stands"
+        raise TypeError(f"{told} in a line with another (put each on a line of its own)")
     body = ast.Expr(found[0]) if isinstance(found[0], ast.Lambda) else found[0]
     return ast.fix_missing_locations(_essential(copy.deepcopy(ast.Module([body], []))))
 
@@ -411,10 +407,8 @@ def _plain(node: Any) -> Any:
 def array_in_words(value: Any) -> dict[str, str]:
     """Return dtype, shape and SHA-256 of an array or a number of NumPy; TypeError if it is something else."""
     if not isinstance(value, np.ndarray | np.generic) or value.dtype.hasobject or np.ma.isMaskedArray(value):
-        kind = type(value).__name__
-        raise TypeError(
-            f"a {kind} cannot be part of a recipe: use numbers, texts, arrays, lists or dictionaries"
-        )
+        told = f"a {type(value).__name__} cannot be part of a recipe"
+        raise TypeError(f"{told}: use numbers, texts, arrays, lists or dictionaries")
     array = np.asarray(value)
     name = str(array.dtype) if array.dtype.names else array.dtype.name
     digest = hashlib.sha256(f"{name} {array.shape}".encode())
