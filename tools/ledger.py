@@ -69,20 +69,15 @@ def assets(root: Path = REPOSITORY) -> list[str]:
 
 
 def load(root: Path = REPOSITORY) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    """The ledger's licences (SPDX identifier to name) and its items; ValueError if it cannot be read."""
-    try:
-        content = tomllib.loads((root / LEDGER).read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{LEDGER}: {error}") from None
-    items = content.get("item", [])
-    for number, item in enumerate(items, 1):
-        if not item.get("path"):
-            raise ValueError(f"{LEDGER}: item {number} ({item.get('title')}) has no path")
-    return content.get("licences", {}), items
+    """The ledger's licences (SPDX identifier to name) and its items; ValueError if it is no TOML."""
+    content = tomllib.loads((root / LEDGER).read_text(encoding="utf-8"))
+    return content.get("licences", {}), content.get("item", [])
 
 
 def patterns(item: dict[str, Any]) -> list[str]:
     """The paths of an item, which may hold `*` and `**`."""
+    if not item.get("path"):
+        raise ValueError(f"{LEDGER}: the item {item.get('title')} has no path")
     return [item["path"]] if isinstance(item["path"], str) else item["path"]
 
 

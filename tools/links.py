@@ -44,13 +44,16 @@ HEAD = """\
 # .venv/bin/python -m tools.links --write brings this list up to date.
 
 """
-# Texts of the repository whose links people follow. Pages are checked once they are rendered.
-TEXTS = ("LICENSE", ".md", ".bib", ".cff", ".toml", ".qmd", ".ipynb")
+# Texts of the repository whose links people follow; what pages link to stands in them.
+TEXTS = ("LICENSE", ".md", ".bib", ".cff", ".toml", ".yml", ".qmd", ".ipynb")
 NOT_READ = ("tests/", "docs/external-links.toml")
 _SIGN = r"[^\s\"'<>()\[\]{}|\\^`*]"  # none of those that end an address in prose
 ADDRESS = re.compile(rf"https?://{_SIGN}+(?:\([^\s()\"'<>]*\){_SIGN}*)?")
 # Addresses that lead nowhere by design: examples, name spaces, this machine.
-NO_LINK = re.compile(r"^https?://(localhost|127\.|example\.|[\w.-]*\.example\b|www\.w3\.org/\d)")
+NO_LINK = re.compile(
+    r"^https?://(localhost|127\.|example\.|[\w.-]*\.example\b|www\.w3\.org/\d"
+    r"|nowhere\.github\.io|github\.com/(nowhere|you)/)"
+)
 REFERENCES = ("href", "src", "data", "poster", "data-src", "data-background-image")
 # A server that answers so knows the page but talks to people only.
 SHY = (401, 403, 405, 406, 418, 429, 503, 999)
@@ -64,11 +67,15 @@ class Pages:
         found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         self.files = set(found if files is None else files)
         self.names = sorted(name for name in self.files if name.endswith(ending))
+        self.styles = sorted(name for name in self.files if name.endswith(".css"))
 
     @functools.cache
     def _read(self, name: str) -> tuple[set[str], list[str]]:
         """The anchors that a page defines, and where its links, pictures, scripts and styles lead."""
         text = (self.folder / name).read_text(encoding="utf-8")
+        if name.endswith(".css"):
+            text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+            return set(), [one.strip() for one in re.findall(r"url\(\s*[\"']?([^\"')]+)", text)]
         if self.ending == ".md":
             text = pypandoc.convert_text(text, "html", "gfm")  # with GitHub's anchors
         soup = BeautifulSoup(text, "lxml")
@@ -81,11 +88,7 @@ class Pages:
 
     def broken(self) -> list[str]:
         """Each internal reference that leads to no file or anchor, in a sentence."""
-        references = [(name, target) for name in self.names for target in self._read(name)[1]]
-        for name in sorted(name for name in self.files if name.endswith(".css")):
-            text = (self.folder / name).read_text(encoding="utf-8")
-            text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-            references += [(name, one.strip()) for one in re.findall(r"url\(\s*[\"']?([^\"')]+)", text)]
+        references = [(name, one) for name in [*self.names, *self.styles] for one in self._read(name)[1]]
         reasons = ((name, target, self._why_broken(name, target)) for name, target in references)
         return [f"{name}: {target}: {reason}" for name, target, reason in reasons if reason]
 
@@ -111,11 +114,6 @@ class Pages:
         known = slide in self._read(goal)[0] or (anchor.startswith("/") and (not slide or slide.isdigit()))
         return None if known else f"{goal} has no anchor #{anchor}"
 
-    def external(self) -> list[tuple[str, str]]:
-        """The links that leave the folder: the page that holds each, and where it leads."""
-        leaving = ("http:", "https:", "//")
-        return [(name, one) for name in self.names for one in self._read(name)[1] if one.startswith(leaving)]
-
 
 def markdown(root: Path = ROOT) -> Pages:
     """The Markdown files of the repository."""
@@ -129,18 +127,14 @@ def addresses(text: str) -> list[str]:
     return [address for address in found if not NO_LINK.match(address)]
 
 
-def external(site: Pages | None, root: Path = ROOT) -> dict[str, list[str]]:
+def external(root: Path = ROOT) -> dict[str, list[str]]:
     """Every external address, without its anchor, and the files that hold it; not this repository's own."""
     places: dict[str, set[str]] = defaultdict(set)
     for name in repository_files(root):
         if name.endswith(TEXTS) and not name.startswith(NOT_READ):
             for address in addresses((root / name).read_text(encoding="utf-8")):
                 places[address.split("#")[0]].add(name)
-    for page, target in site.external() if site else ():
-        target = f"https:{target}" if target.startswith("//") else target
-        if not NO_LINK.match(target):
-            places[target.split("#")[0]].add(f"_site/{page}")
-    settings = yaml.safe_load((root / "_quarto.yml").read_text(encoding="utf-8"))
+    settings = yaml.safe_load((root / "course.yml").read_text(encoding="utf-8"))
     # Its own addresses follow from one setting, and exist once it is published under that.
     own = urlsplit(settings.get("website", {}).get("repo-url", "")).path.rstrip("/")  # "/owner/name"
     return {each: sorted(places[each]) for each in sorted(places) if not own or own not in each}
@@ -160,17 +154,14 @@ def write_list(days: dict[str, dict[str, datetime.date]]) -> None:
 def ask(address: str, patience: float = 20) -> tuple[str, str]:
     """Ask an address: "there", "gone", "shy" (there, but not for programs) or "silent", and why."""
     headers = {"User-Agent": "Mozilla/5.0 (link check of a course)", "Accept": "*/*"}
-    answer = ("silent", "")
-    for method in ("HEAD", "GET"):  # servers that do not know HEAD say so in many ways
-        try:
-            request = urllib.request.Request(address, method=method, headers=headers)
-            with urllib.request.urlopen(request, timeout=patience) as response:
-                return "there", str(response.status)
-        except urllib.error.HTTPError as error:
-            answer = "shy" if error.code in SHY else "gone", str(error.code)
-        except (OSError, ValueError) as error:
-            answer = "silent", str(getattr(error, "reason", error)) or type(error).__name__
-    return answer
+    try:
+        request = urllib.request.Request(address, headers=headers)
+        with urllib.request.urlopen(request, timeout=patience) as response:  # its body is not read
+            return "there", str(response.status)
+    except urllib.error.HTTPError as error:
+        return "shy" if error.code in SHY else "gone", str(error.code)
+    except (OSError, ValueError) as error:
+        return "silent", str(getattr(error, "reason", error)) or type(error).__name__
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -184,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     if site is None:
         print("There is no _site: only the texts are checked. `make slides` first.")
     problems = [*(site.broken() if site else ()), *markdown(ROOT).broken()]
-    used, listed, today = external(site, ROOT), read_list(), datetime.date.today()
+    used, listed, today = external(ROOT), read_list(), datetime.date.today()
     days = {address: listed.get(address, {"listed": today}) for address in used}
     with ThreadPoolExecutor(8) as pool:
         answers = dict(zip(used, pool.map(ask, used))) if options.network else {}
