@@ -461,7 +461,7 @@ def _changes(before: Any, after: Any, path: str) -> Iterator[str]:
         for key in {**after, **before}:
             yield from _changes(before.get(key), after.get(key), f"{path} {key}".strip())
     elif isinstance(before, list) and isinstance(after, list) and any(isinstance(x, Mapping) for x in after):
-        for number, (a, b) in enumerate(itertools.zip_longest(before, after), start=1):
+        for number, (a, b) in enumerate(itertools.zip_longest(before, after, fillvalue="none"), 1):
             name = f" ({_brief(b)})" if _brief(a) == _brief(b) else ""
             yield from _changes(a, b, f"{path} {number}{name}".strip())
     else:
