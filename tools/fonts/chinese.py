@@ -20,11 +20,7 @@ from fontTools.ttLib import TTFont
 from tools.fonts import FOLDER, subset_of, write
 from tools.ledger import repository_files
 
-SOURCES = (
-    Path("/usr/share/fonts/truetype/lxgw-wenkai/LXGWWenKai-Regular.ttf"),
-    Path.home() / "Library/Fonts/LXGWWenKai-Regular.ttf",
-    Path("/Library/Fonts/LXGWWenKai-Regular.ttf"),
-)
+SOURCE = Path("/usr/share/fonts/truetype/lxgw-wenkai/LXGWWenKai-Regular.ttf")
 NAMES = {
     0: "Course Kai is a renamed subset of another font. Copyright 2021-2023 LXGW "
     "(https://github.com/lxgw/LxgwWenKai), with Reserved Font Names. Copyright 2020 The Klee "
@@ -64,12 +60,11 @@ def characters_in_repository() -> set[str]:
 def main() -> None:
     """Build the font from the source that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    where = "LXGWWenKai-Regular.ttf; by default where systems install it"
-    parser.add_argument("source", type=Path, nargs="?", help=where)
-    given = parser.parse_args().source
-    source = next((path for path in ([given] if given else SOURCES) if path.exists()), None)
-    if source is None:
-        sys.exit("LXGWWenKai-Regular.ttf not found: give its path, or install the package fonts-lxgw-wenkai.")
+    where = "path of LXGWWenKai-Regular.ttf; by default where Debian and Ubuntu install it"
+    parser.add_argument("source", type=Path, nargs="?", default=SOURCE, help=where)
+    source = parser.parse_args().source
+    if not source.is_file():
+        sys.exit(f"{source} not found: give the font's path, or install the package fonts-lxgw-wenkai.")
     lines = (FOLDER / "characters.txt").read_text(encoding="utf-8").splitlines()
     listed = "".join(line for line in lines if not line.startswith("#"))
     wanted = characters_in_repository() | set(listed) | set(EXTRA) | set(LATIN)

@@ -1,9 +1,7 @@
 """Statistics of character images beside those of real CASIA files.
 
-``python -m tools.handwriting.compare [FOLDER]`` prints, for each measure, the 5th, 25th, 50th, 75th and
-95th percentiles of real images, those of the images given, and their difference in per cent of the
-real 5th-to-95th percentile span. It ends with status 1 when a difference of a measure in BOUND is
-larger than 15 %.
+`compare` sets, for each measure, the 5th, 25th, 50th, 75th and 95th percentiles of the images given beside
+those of real ones; the tests hold the measures in BOUND to BAR.
 
 Each measure is taken on the image as stored. Real values are in ``data/casia-statistics.json``. Their
 stroke widths are 2.0, 2.83, 4.0, 4.47, 6.0, 7.21 pixels: twice 1, sqrt(2), 2, sqrt(5), 3, sqrt(13), as
@@ -12,15 +10,10 @@ only an exact Euclidean distance transform gives.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 
-from course.data import handwriting_folder
-from course.paths import DATA, is_junk
-from course.photos import SUFFIXES, read_picture
+from course.paths import DATA
 
 import cv2
 import numpy as np
@@ -77,29 +70,3 @@ def compare(images: Iterable[np.ndarray], scan: str) -> pd.DataFrame:
     difference = (100 * (these - real)).div(real[95] - real[5], axis=0)
     table = pd.concat({"real": real, "these": these, "difference": difference})
     return table.swaplevel().reindex(these.index, level=0)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
-    parser = argparse.ArgumentParser(description="Compare images with statistics of real CASIA.")
-    where = "folder of images, or one with Train (the course's handwriting)"
-    parser.add_argument("folder", type=Path, nargs="?", default=handwriting_folder(), help=where)
-    parser.add_argument("--scan", choices=sorted(REAL), default="course", help="real images (%(default)s)")
-    choices = parser.parse_args(arguments)
-    train = choices.folder / "Train"
-    folder = train if train.is_dir() else choices.folder
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    paths = [path for path in found if not any(map(is_junk, path.relative_to(folder).parts))]
-    if not paths:
-        parser.error(f"{choices.folder} holds no picture")
-    table = compare((np.asarray(read_picture(path).convert("L")) for path in paths), choices.scan)
-    print(table.to_string(float_format="{:.2f}".format))
-    worst = table.xs("difference", level=1).abs().max(axis=1)[BOUND]
-    print(f"largest difference {worst.max():.1f} % of the real span; bar {BAR:.0f} %")
-    for name, value in worst[worst > BAR].items():
-        print(f"beyond the bar: {name} {value:.1f} %")
-    return int(worst.max() > BAR)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,7 +10,7 @@ threshold, so that grey strokes with soft edges stand on 255. Two styles of file
 with a white margin).
 
 The distributions below were set by comparing generated images with published statistics of real
-files (``data/casia-statistics.json``; ``python -m tools.handwriting.compare``).
+files (``data/casia-statistics.json``; `tools.handwriting.compare`).
 """
 
 from __future__ import annotations
