@@ -165,12 +165,10 @@ def make_sheet(
     with style.context("default"), PdfPages(content, metadata=metadata) as pdf:
         for page, members in enumerate(pages, 1):
             pdf.savefig(page_figure(layout, members, page, len(pages), fonts, trace))
-    if path.is_dir():
-        raise SheetError(f"{path} is a folder. Name a PDF file with --out.")
-    if path.exists() and not replace and path.read_bytes() != content.getvalue():
-        raise SheetError(f"{path} exists and is not this sheet. Add --replace or another --out.")
     try:
+        if path.exists() and not replace and path.read_bytes() != content.getvalue():
+            raise SheetError(f"{path} exists and is not this sheet. Add --replace or another --out.")
         write_whole(path, content.getvalue())
     except OSError as error:
-        raise SheetError(f"{path} cannot be written: {error}.") from error
+        raise SheetError(f"{path} cannot be written: {error}. Name a PDF file with --out.") from error
     return len(pages)
