@@ -185,7 +185,7 @@ def test_pdf_keeps_other_files(tmp_path):
     make_sheet(path, "大")  # the same again is no conflict
     assert path.read_bytes() == content
     assert [p.name for p in tmp_path.iterdir()] == ["sheet.pdf"]
-    with pytest.raises(SheetError, match="folder"):
+    with pytest.raises(SheetError, match="Name a PDF file"):
         make_sheet(tmp_path, "大")
 
 
