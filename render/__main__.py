@@ -30,8 +30,7 @@ def run_command(command: Callable[[Project], int]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     try:
-        project = Project.load(find_root(Path.cwd()))
-        return command(project)
+        return command(Project.load(Path.cwd()))
     except RenderError as error:
         print("", *(f"Error: {each}" for each in error.told()), sep="\n", file=sys.stderr)
         return 1
@@ -46,14 +45,6 @@ def run_command(command: Callable[[Project], int]) -> int:
 
 def _terminate(number: int, frame: object) -> None:
     raise KeyboardInterrupt
-
-
-def find_root(start: Path) -> Path:
-    """The nearest folder upwards that holds `_quarto.yml`."""
-    for folder in (start, *start.parents):
-        if (folder / "_quarto.yml").is_file():
-            return folder
-    raise RenderError(f"there is no _quarto.yml in {start} or above it")
 
 
 def render(project: Project, arguments: list[str] | None) -> int:

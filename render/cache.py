@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .execute import Execution, Step, environment
-from .files import write_atomically
+from .files import write_atomically, write_changed
 
 FOLDER = ".render-cache"
 # By-products of programs, whose coming and going means nothing.
@@ -63,7 +63,6 @@ class Fingerprints:
             self._known = dict(json.loads(self._path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             self._known = {}
-        self._changed = False
         self._entries: dict[str, tuple[str | None, dict]] = {}
 
     def of_file(self, path: str | Path, by_content: bool = True) -> str | None:
@@ -84,7 +83,6 @@ class Fingerprints:
                 with open(path, "rb") as file:
                     known = [*stamp, hashlib.file_digest(file, "sha256").hexdigest()]
                 self._known[path] = known
-                self._changed = True
         except OSError:
             return None
         return known[-1]
@@ -102,9 +100,7 @@ class Fingerprints:
 
     def save(self) -> None:
         """Write the memory, where it has grown."""
-        if self._changed:
-            write_atomically(self._path, json.dumps(self._known).encode("ascii"))
-            self._changed = False
+        write_changed(self._path, json.dumps(self._known).encode("ascii"))
 
 
 def digest_of_files(paths: Iterable[Path]) -> str:

@@ -20,6 +20,7 @@ SETUP = Path(__file__).with_name("kernel_setup.py")
 # Colours, links and window titles, and the short ones.
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])")
 KERNEL_MODULE = "_course_render_kernel"
+MODULE = f"__import__('sys').modules[{KERNEL_MODULE!r}]"
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ async def execute(
     try:
         await client.async_start_new_kernel(env=kernel_environment(page.figure_settings, root))
         await client.async_start_new_kernel_client()
-        await _ask(client, _begin(page.figure_settings), "0")
+        await _ask(client, _begin(page.figure_settings))
         for done, (step, cell) in enumerate(zip(todo, notebook.cells, strict=True)):
             progress(done, len(todo))
             block = document.blocks[step.block]
@@ -157,8 +158,8 @@ async def execute(
 
 async def _record(client: Any) -> dict[str, Any]:
     """What the kernel has seen until now (see `kernel_setup.report`)."""
-    report = f"__import__('sys').modules[{KERNEL_MODULE!r}].report()"
-    return json.loads(ast.literal_eval(await _ask(client, "", report)))
+    (answer,) = await _ask(client, "", f"{MODULE}.report()")
+    return json.loads(ast.literal_eval(answer["data"]["text/plain"]))
 
 
 async def _stop(client: Any) -> None:
@@ -198,29 +199,24 @@ def _begin(figures: tuple) -> str:
     )
 
 
-async def _ask(client: Any, code: str, expression: str) -> str:
-    """Run code without a trace in the history and return the repr of an expression."""
-    asked = {"answer": expression}
+async def _ask(client: Any, code: str, *expressions: str) -> list[dict[str, Any]]:
+    """Run code without a trace in the history and return what the kernel answers to expressions."""
+    asked = {str(number): each for number, each in enumerate(expressions)}
     message = client.kc.execute(code, silent=True, store_history=False, user_expressions=asked)
     content = (await client.async_wait_for_reply(message))["content"]
-    answer = content["user_expressions"]["answer"] if content["status"] == "ok" else content
-    if answer["status"] != "ok":
-        traceback = ANSI.sub("", "\n".join(answer["traceback"]))
-        raise RenderError(f"the kernel could not be prepared: {answer['ename']}\n{traceback}")
-    return answer["data"]["text/plain"]
+    if content["status"] != "ok":
+        traceback = ANSI.sub("", "\n".join(content["traceback"]))
+        raise RenderError(f"the kernel could not be prepared: {content['ename']}\n{traceback}")
+    return [content["user_expressions"][number] for number in asked]
 
 
 async def _inline(
     client: Any, expressions: tuple[str, ...], document: Document, block: Markdown
 ) -> list[dict[str, Any]]:
     """Kind and value of each inline expression of a run of Markdown (see `kernel_setup.inline`)."""
-    module = f"__import__('sys').modules[{KERNEL_MODULE!r}]"
-    asked = {str(index): f"{module}.inline(({expression}\n))" for index, expression in enumerate(expressions)}
-    message = client.kc.execute("", store_history=False, user_expressions=asked)
-    content = (await client.async_wait_for_reply(message))["content"]
+    answers = await _ask(client, "", *(f"{MODULE}.inline(({each}\n))" for each in expressions))
     results = []
-    for index, expression in enumerate(expressions):
-        answer = content["user_expressions"][str(index)]
+    for expression, answer in zip(expressions, answers, strict=True):
         if answer["status"] != "ok":
             line = next((line for line in block.lines if expression in line.text), block.lines[0])
             problem = f"the inline expression `{expression}` failed: {answer['ename']}: {answer['evalue']}"

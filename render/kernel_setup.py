@@ -215,34 +215,24 @@ def inline(value):
 
 def _uses_opencv_files(sources):
     """Whether code names something of OpenCV that reads or writes files, or hides what it names."""
-    sources, nodes, unread, names = list(sources), [], [], {"cv2"}
+    nodes, texts = [], []
     for source in sources:
         try:
-            found = list(ast.walk(ast.parse(source)))
+            tree = ast.parse(source)
+            nodes += ast.walk(tree)
+            texts.append(ast.unparse(tree))  # without comments and breaks
         except SyntaxError:
-            unread.append(source)
-            continue
-        nodes += found
-        for node in found:
-            if isinstance(node, ast.Import):
-                names |= {each.asname or "cv2" for each in node.names if each.name.split(".")[0] == "cv2"}
-            elif isinstance(node, ast.ImportFrom):
-                ours = (node.module or "").split(".")[0] == "cv2"
-                if ours and any(each.name == "*" or _takes_files(each.name) for each in node.names):
-                    return True
-                names |= {each.asname or each.name for each in node.names if ours or each.name == "cv2"}
-            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "").endswith("_magic"):
-                # What `%time` and `%%time` run is a text in the code that IPython makes of it.
-                sources += [str(each.value) for each in node.args if isinstance(each, ast.Constant)]
+            texts.append(source)
+    # What magics run is a text in the code that IPython makes of them.
+    text = "\n".join(texts).replace("\\n", "\n")
+    names = {"cv2", *re.findall(r"\bcv2[\w.]*\s+as\s+(\w+)", text)}
+    used = re.findall(r"\w+|\*", " ".join(re.findall(r"\bfrom\s+cv2[\w.]*\s+import\b([^\n]*)", text)))
+    names.update(used)
+    for chain in re.findall(rf"\b(?:{'|'.join(map(re.escape, names))})((?:\.\w+)+)", text):
+        used += chain.split(".")
     known = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
-    for node in nodes:
-        if isinstance(node, ast.Attribute) and names & {*ast.unparse(node).split(".")[:2]}:
-            if _takes_files(node.attr):
-                return True
-        elif isinstance(node, ast.Name) and node.id == "cv2" and id(node) not in known:
-            return True
-    named = re.compile(rf"(?:\b(?:{'|'.join(names)})\.|\bfrom cv2\b)([^\n(]*)")
-    return any(_takes_files(each) for source in unread for each in named.findall(source))
+    hidden = (isinstance(each, ast.Name) and each.id == "cv2" and id(each) not in known for each in nodes)
+    return "*" in used or any(map(_takes_files, used)) or any(hidden)
 
 
 def _takes_files(name):

@@ -97,7 +97,7 @@ def metadata(project: Project, document: Document, page: PageFormat) -> dict[str
     return values
 
 
-def _owned(project: Project, document: Document, key: str, page: PageFormat | None) -> list[str]:
+def owned(project: Project, document: Document, key: str, page: PageFormat | None) -> list[str]:
     """The files that a key of project and page names, as project paths.
 
     What `_quarto.yml` names is relative to the project, what a page names to that page. Keys under
@@ -123,14 +123,9 @@ def _owned(project: Project, document: Document, key: str, page: PageFormat | No
     return found
 
 
-def style_sheets(project: Project, document: Document, page: PageFormat) -> list[str]:
-    """The style sheets of a page as project paths."""
-    return _owned(project, document, "css", page)
-
-
 def bibliographies(project: Project, document: Document) -> list[Path]:
     """The files that `bibliography:` of project and page name."""
-    return [project.root / name for name in _owned(project, document, "bibliography", None)]
+    return [project.root / name for name in owned(project, document, "bibliography", None)]
 
 
 @dataclass(frozen=True)
@@ -151,26 +146,17 @@ def job(project: Project, document: Document, page: PageFormat, made: Assembled)
     """What pandoc shall make of a page's Markdown."""
     is_deck = page.name == "revealjs"
     arguments = [
-        "--from=markdown",
+        f"--defaults={HERE / 'static' / 'pandoc.yml'}",
         f"--to={'revealjs' if is_deck else 'html5'}",
-        "--standalone",
-        "--mathml",
-        "--wrap=preserve",
-        "--eol=lf",
-        "--verbose",  # tells of raw TeX that is dropped
         f"--template={HERE / 'templates' / (page.name + '.html')}",
-        f"--syntax-highlighting={HERE / 'static' / 'code.theme'}",
-        f"--lua-filter={HERE / 'page.lua'}",
     ]
     base = relative_root(page.output)
-    sheets = style_sheets(project, document, page)
+    sheets = owned(project, document, "css", page)
     arguments += [f"--css={base}{name}" for name in sheets]
     files = [project.root / name for name in sheets]
-    options = {
-        key: [project.root / name for name in _owned(project, document, key, page)] for key in INCLUDES
-    }
+    options = {key: [project.root / name for name in owned(project, document, key, page)] for key in INCLUDES}
     options["bibliography"] = bibliographies(project, document)
-    options["csl"] = [project.root / name for name in _owned(project, document, "csl", None)[-1:]]
+    options["csl"] = [project.root / name for name in owned(project, document, "csl", None)[-1:]]
     for option, paths in options.items():
         arguments += [f"--{option}={path}" for path in paths]
         files += paths

@@ -130,21 +130,23 @@ class Project:
     config_files: dict[tuple, str] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, root: Path) -> Project:
-        """Read and check `_quarto.yml` and its `metadata-files:`; a RenderError tells what is wrong."""
-        root = root.resolve()
-        path = root / CONFIG
-        if not path.is_file():
-            raise RenderError(f"there is no {CONFIG} in {root}; run this in the project's folder")
-        value, lines = load_yaml(read_text(path, CONFIG), CONFIG)
-        check_settings(value, lines, CONFIG)
-        project = cls(root, value, lines)
-        for name in map(str, value.get("metadata-files") or []):
+    def load(cls, folder: Path) -> Project:
+        """Read and check `_quarto.yml`, in a folder or above it, and its `metadata-files:`.
+
+        A RenderError tells what is wrong.
+        """
+        folder = folder.resolve()
+        root = next((each for each in (folder, *folder.parents) if (each / CONFIG).is_file()), None)
+        if root is None:
+            raise RenderError(f"there is no {CONFIG} in {folder} or above it")
+        project, names = cls(root), [CONFIG]
+        for name in names:
             own, lines = load_yaml(read_text(root / name, name), name)
             check_settings(own, lines, name)
             project.config = _merged(project.config, own)
             project.config_lines |= lines
             project.config_files |= dict.fromkeys(lines, name)
+            names += map(str, listed(own.get("metadata-files")) if name == CONFIG else ())
         return project
 
     def problem(self, message: str, *key: str) -> RenderError:
@@ -182,7 +184,7 @@ class Project:
             matches = [
                 self.root / match
                 for match in sorted(glob.glob(pattern, root_dir=self.root, recursive=True))
-                if match.endswith(".qmd") and not _hidden(match)
+                if match.endswith(".qmd") and not re.search(r"(?:^|[/\\])[_.]", match)
             ]
             if str(each).startswith("!"):
                 removed += matches
@@ -244,7 +246,3 @@ def _merged(one: Any, other: Any) -> Any:
         parts = [each if isinstance(each, list) else [each] for each in (one, other)]
         return parts[0] + [item for item in parts[1] if item not in parts[0]]
     return other
-
-
-def _hidden(match: str) -> bool:
-    return any(part.startswith(("_", ".")) for part in PurePosixPath(match).parts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib.util
 import json
 import os
 import posixpath
@@ -12,6 +11,7 @@ import re
 import shutil
 import time
 from collections.abc import Awaitable, Callable, KeysView
+from importlib.metadata import distribution
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -20,11 +20,11 @@ from . import check
 from .cache import Store, counts, digest_of, digest_of_files
 from .cells import assemble
 from .execute import execute, steps
-from .files import write_atomically
+from .files import write_atomically, write_changed
 from .finish import finish, is_remote
 from .frame import Frame
 from .notebook import refuse_work
-from .page import Job, convert, job, style_sheets, words_of
+from .page import Job, convert, job, owned, words_of
 from .project import PageFormat, Project
 from .qmd import Document, RenderError, parse
 
@@ -43,14 +43,6 @@ def local_path(target: str, output: str) -> str | None:
     if path.startswith("/"):
         return posixpath.normpath(path.lstrip("/"))
     return posixpath.normpath(posixpath.join(posixpath.dirname(output), path)) if path else None
-
-
-def reveal_folder() -> Path:
-    """The reveal.js that the package sphinx-revealjs carries."""
-    found = importlib.util.find_spec("sphinx_revealjs")
-    if found is None:
-        raise RenderError("the package sphinx-revealjs, which carries reveal.js, is not installed")
-    return Path(found.submodule_search_locations[0]) / "_static" / "revealjs"
 
 
 class Site:
@@ -179,10 +171,9 @@ class Site:
                         self._ran[document.path] = started, keys
                         execution = await execute(document, each, self.project.root, progress)
                     notebook, what, why = execution.notebook, "executed", why or reason
-                    if self.store.save(document.name, key, execution, started):
-                        keys.append(None)  # something changed meanwhile
-                    else:
-                        keys.append("" if execution.record["unseen"] else key)
+                    known = "" if execution.record["unseen"] else key
+                    changed = self.store.save(document.name, key, execution, started)
+                    keys.append(None if changed else known)
                     made = {
                         each for each in execution.record["written"] if counts(each, str(self.store.root))
                     }
@@ -351,20 +342,20 @@ class Site:
     def copy_shared(self) -> None:
         """Bring reveal.js, style sheets with what they name, and listed resources into the site."""
         refuse_work(self.project)
-        reveal = reveal_folder()
-        for part in ("dist/reset.css", "dist/reveal.css", "dist/reveal.js"):
-            self._copy(reveal / part, f"{LIBRARIES}/revealjs/{part}")
+        reveal = Path(distribution("sphinx-revealjs").locate_file("sphinx_revealjs/_static/revealjs"))
+        parts = [reveal / "dist" / name for name in ("reset.css", "reveal.css", "reveal.js")]
         for plugin in ("notes", "search", "zoom"):
-            for path in sorted((reveal / "plugin" / plugin).iterdir()):
-                if path.suffix in (".js", ".html") and not path.name.endswith(".esm.js"):
-                    self._copy(path, f"{LIBRARIES}/revealjs/plugin/{plugin}/{path.name}")
+            files = (reveal / "plugin" / plugin).iterdir()
+            parts += (each for each in files if each.suffix in (".js", ".html") and ".esm." not in each.name)
+        for path in parts:
+            self._copy(path, f"{LIBRARIES}/revealjs/{path.relative_to(reveal).as_posix()}")
         for path in sorted((HERE / "static").iterdir()):
             if path.suffix in (".css", ".js"):
                 self._copy(path, f"{LIBRARIES}/render/{path.name}")
         for path in self.project.pages():
             try:
                 document, formats = self.load(path)
-                sheets = {sheet for each in formats for sheet in style_sheets(self.project, document, each)}
+                sheets = {sheet for each in formats for sheet in owned(self.project, document, "css", each)}
             except Exception:
                 continue  # it is told when this page's turn comes
             for sheet in sorted(sheets):
@@ -403,12 +394,9 @@ class Site:
                 self._copy(self.project.root / path, path)
 
     def _copy(self, source: Path, name: str) -> None:
-        target = self.output / name
-        digest = self.store.fingerprints.of_file
-        if digest(target) != digest(source):
-            if not source.is_file():
-                raise self.project.problem(f"the file '{name}' does not exist", "website")
-            write_atomically(target, source.read_bytes())
+        if not source.is_file():
+            raise self.project.problem(f"the file '{name}' does not exist", "website")
+        write_changed(self.output / name, source.read_bytes())
 
     def remove_unlisted(self) -> list[str]:
         """Remove the pages in the output folder that no source makes any more; returns their names."""

@@ -450,6 +450,12 @@ def test_what_cells_use_is_seen_or_runs_again(site, render, monkeypatch):
         (["get_ipython().run_line_magic('w', '--of keras,cv2 --video')", "import cv2"], False),
         (["get_ipython().run_line_magic('timeit', '-n 1 from cv2 import imread')"], True),
         (["%matplotlib inline", "import cv2 as v", "v.blur(image, v.IMREAD_COLOR)"], False),
+        (["%%time\nx = 1\nv.imread(1)", "import cv2 as v"], True),
+        (["import cv2\n(cv2  # of a file\n .imread(1))", "x = cv2 \\\n .resize(1, 2)"], True),
+        (["from cv2 import (\n    blur,\n    imread as see,\n)"], True),
+        (["import cv2.dnn as nets\nnets.blur(1)"], True),
+        (["import cv2\nfor name in ['imread']:\n    getattr(cv2, name)(1)"], True),
+        (["import cv2  # reads files\ncv2.blur(1)", "x = dict(cv2='imread')"], False),
     ],
 )
 def test_opencv_in_magics_is_judged_whatever_the_order(cells, uses):
