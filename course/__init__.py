@@ -40,11 +40,10 @@ _MOVED = dict(
 course.architectures course.models.architectures, course.artefacts course.models.fitting,
 course.browser_model tools.draw_yourself, course.casia tools.casia, course.files course.store.files,
 course.feature_visualisation course.models.feature_patterns, course.handwriting tools.handwriting,
-course.imagenet course.models and course.photos, course.networks course.models.reading,
-course.preflight tools.check, course.recipes course.store.recipes, course.results course.store.artefacts,
-course.sheet tools.sheet, course.teach course.models.teach and tools.teach,
-course.tuning course.models.searches and course.models.claims and tools.tune,
-tests.browser tools.screenshots, tests.links tools.links
+course.imagenet course.models and course.photos, course.networks course.models.reading, course.preflight
+tools.check, course.recipes course.store.recipes, course.sheet tools.sheet, course.teach course.models.teach
+and tools.teach, course.tuning course.models.searches and course.models.claims and tools.tune, tests.browser
+tools.screenshots, tests.links tools.links
 """.split(",")
 )
 

@@ -1,7 +1,6 @@
-"""The drawings of the lectures, in one visual language.
+"""The drawings of the lectures in one visual language, whose rules `style` holds.
 
-`style` holds the rules of that language, `primitives` what all drawings are made of, `tensors` and
-`networks` the drawings: functions that return their figure, which the cell of a lecture shows.
+All are made of `primitives`. `tensors` and `networks` return figures, which the cell of a lecture shows.
 """
 # ruff: noqa: F401  (names for lectures to import)
 

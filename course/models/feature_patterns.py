@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course.models import fitting
+from course.results import compute_or_load
 from course.store import artefacts
 
 import keras
@@ -112,7 +113,7 @@ def feature_patterns(name: str = "cnn") -> dict[str, tuple[list[int], np.ndarray
     """
     fitted = artefacts.artefact_entry(name)["files"][f"{name}.keras"]
     model = {"name": name, "sha256": fitted["sha256"]}
-    found = artefacts.compute_or_load("feature_patterns", _make, {"model": model})
+    found = compute_or_load("feature_patterns", _make, {"model": model})
     titles = enumerate(found["titles"].tolist())
     return {title: (found[f"units_{i}"].tolist(), found[f"images_{i}"]) for i, title in titles}
 

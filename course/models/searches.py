@@ -19,6 +19,7 @@ from unittest import mock
 
 from course.models import fitting
 from course.models.ingredients import describe, fingerprints, model_recipe
+from course.results import progress
 from course.store import artefacts, recipes
 
 import keras
@@ -161,7 +162,7 @@ def scores_or_load(
     def make(folder: Path) -> None:
         table = []
         jobs = [(network, seed) for network in networks for seed in seeds]
-        for network, seed in artefacts.progress(jobs, name, unit="fit"):
+        for network, seed in progress(jobs, name, unit="fit"):
             row, predictions = _fit_once(search, networks[network], seed, data, score_on)
             scores = {key: score(y, predictions[key]) for key, (_, y) in score_on.items()}
             table.append({"network": network, "seed": seed, **row, **scores})

@@ -23,9 +23,9 @@ import course  # noqa: F401  (chooses Keras's backend, so it comes before Keras)
 from course.loaders import find_images
 from course.models import efficientnet_lite
 from course.photos import SUFFIXES, PhotoError, fit, load_photos, open_photo
+from course.results import progress
 from course.speed import fast_convolutions
 from course.store import files
-from course.store.artefacts import progress
 
 import keras
 import numpy as np

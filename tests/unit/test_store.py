@@ -17,8 +17,9 @@ import course  # noqa: F401
 from course.models import feature_patterns
 from course.models.fitting import fit_or_load
 from course.models.searches import Data, Search, search_or_load, trials_table
+from course.results import compute_or_load
 from course.store import artefacts, files
-from course.store.artefacts import ArtefactError, ArtefactWarning, compute_or_load, load_or_make
+from course.store.artefacts import ArtefactError, ArtefactWarning, load_or_make
 
 import keras
 import keras_tuner
