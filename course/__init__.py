@@ -35,7 +35,7 @@ def _settle(keras) -> None:
 
 # Names of version 1, which texts and slides elsewhere may still tell people to type, and today's.
 _MOVED = dict(
-    entry.strip().split(" ", 1)
+    entry.split(maxsplit=1)
     for entry in """
 course.architectures course.models.architectures, course.artefacts course.models.fitting,
 course.browser_model tools.draw_yourself, course.casia tools.casia, course.files course.store.files,
