@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run_command(command: Callable[[Project], int]) -> int:
     """Run a command on the project of this folder, its faults told; returns the exit status as `main`."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     for stream in (sys.stdout, sys.stderr):
         # Under LANG=C a message with a Chinese file name must not end the render.
         if hasattr(stream, "reconfigure"):
@@ -41,10 +41,6 @@ def run_command(command: Callable[[Project], int]) -> int:
     except KeyboardInterrupt:
         print("\nStopped. Finished pages are whole; the others are as they were.", file=sys.stderr)
         return 130
-
-
-def _terminate(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def render(project: Project, arguments: list[str] | None) -> int:

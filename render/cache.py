@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,6 @@ class Fingerprints:
             self._known = dict(json.loads(self._path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             self._known = {}
-        self._entries: dict[str, tuple[str | None, dict]] = {}
 
     def of_file(self, path: str | Path, by_content: bool = True) -> str | None:
         """SHA-256 of a file's content, "folder" for a folder, or None where there is neither.
@@ -89,18 +88,20 @@ class Fingerprints:
 
     def of_entry(self, manifest: str, name: str) -> str:
         """A fingerprint of what the artefacts' manifest says of one of them."""
-        stamp = self.of_file(manifest)
-        if self._entries.get(manifest, ("",))[0] != stamp:
-            try:
-                content = json.loads(Path(manifest).read_text(encoding="utf-8"))["artefacts"]
-            except (OSError, ValueError, KeyError, TypeError):
-                content = {}
-            self._entries[manifest] = (stamp, content)
-        return digest_of(self._entries[manifest][1].get(name))
+        return digest_of(_entries(manifest, self.of_file(manifest)).get(name))
 
     def save(self) -> None:
         """Write the memory, where it has grown."""
         write_changed(self._path, json.dumps(self._known).encode("ascii"))
+
+
+@lru_cache(maxsize=1)
+def _entries(manifest: str, digest: str | None) -> dict[str, Any]:
+    """What the artefacts' manifest with a digest says of each."""
+    try:
+        return json.loads(Path(manifest).read_text(encoding="utf-8"))["artefacts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def digest_of_files(paths: Iterable[Path]) -> str:
@@ -182,16 +183,12 @@ class Ingredients:
             inside = any(written.get(str(each), since) < since for each in (path, *Path(path).parents))
             # A package's own files count by its version, whoever looks at them.
             own = path in record["direct"] and not path.startswith((sys.prefix, sys.base_prefix))
-            if not (own or counts(path, top)) or (inside and path not in record["listed"]):
-                continue
+            listed = path in record["listed"]
             # A hidden folder that the page itself writes to is a cache, where other pages write as well.
-            if (
-                f"{os.sep}." in path
-                and path in record["listed"]
-                and any(_below(each, path) for each in written)
-            ):
+            is_cache = listed and f"{os.sep}." in path and any(_below(each, path) for each in written)
+            if is_cache or not (own or counts(path, top)) or (inside and not listed):
                 continue
-            if path in record["listed"] and os.path.isdir(path):
+            if listed and os.path.isdir(path):
                 folders.setdefault(path, "files")
             else:
                 files.add(path)
@@ -214,7 +211,7 @@ class Ingredients:
                 elif path.endswith(".py"):
                     result[path] = EXISTS
         result |= {path: digest(path) for path in self.files}
-        of_entry, variables = store.fingerprints.of_entry, store.environment
+        of_entry, variables = store.fingerprints.of_entry, environment(store.root)
         result |= {f"'{name}' of {path}": of_entry(path, name) for path, name in self.entries}
         result |= {f"the variable {name}": variables.get(name) for name in self.variables}
         return result | {f"the package {name}": store.versions.get(name) for name in self.packages}
@@ -238,11 +235,6 @@ class Store:
         self.folder = root / FOLDER
         self.fingerprints = Fingerprints(self.folder)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables that cells would see."""
-        return environment(self.root)
-
     @cached_property
     def versions(self) -> dict[str, str]:
         """The versions of what is installed, by the names under which it is imported."""
@@ -254,13 +246,12 @@ class Store:
     def key(self, steps: list[Step], figures: tuple) -> str:
         """The part of what a result depends on that is known before the cells run."""
         packages = ("KERAS_", "MPL", "OMP_", "TZ")  # variables that packages read
+        variables = environment(self.root).items()
         return digest_of(
             {
                 "steps": [[each.source, each.allow_error, each.expressions] for each in steps],
                 "figures": figures,
-                "environment": {
-                    name: value for name, value in self.environment.items() if name.startswith(packages)
-                },
+                "environment": {name: value for name, value in variables if name.startswith(packages)},
                 "clock": time.tzname,
                 "python": [platform.python_version(), platform.machine(), platform.system()],
                 "renderer": digest_of_files(EXECUTING),

@@ -28,20 +28,19 @@ def quarto_version(program: str) -> tuple[int, ...] | None:
 def choose(engine: str) -> str | None:
     """The Quarto program to use, or None for the pip-only renderer."""
     program = None if engine == "pip" else shutil.which("quarto")
-    if program is None:
-        if engine == "quarto":
-            raise RenderError("there is no `quarto` on the PATH; `make quarto` installs one")
-        return None
-    version = quarto_version(program)
+    version = quarto_version(program) if program else None
     words = ".".join(map(str, version or ()))
-    if version is not None and version >= LEAST_VERSION:
+    if version and version >= LEAST_VERSION:
         print(f"Rendering with Quarto {words} ({program})", flush=True)
         return program
-    found = f"is {words}" if version else "does not run"
-    message = f"{program} {found}; version {'.'.join(map(str, LEAST_VERSION))} or later is needed"
+    message = "there is no `quarto` on the PATH; `make quarto` installs one"
+    if program:
+        found = f"is {words}" if version else "does not run"
+        message = f"{program} {found}; version {'.'.join(map(str, LEAST_VERSION))} or later is needed"
     if engine == "quarto":
         raise RenderError(message)
-    print(f"{message}, so it is not used")
+    if program:
+        print(f"{message}, so it is not used")
     return None
 
 

@@ -189,13 +189,9 @@ def _begin(figures: tuple) -> str:
     """Code that makes the set-up file a module of the kernel and starts it."""
     text = SETUP.read_text(encoding="utf-8")
     return (
-        "def _begin():\n"
-        "    import sys, types\n"
-        f"    module = sys.modules[{KERNEL_MODULE!r}] = types.ModuleType({KERNEL_MODULE!r})\n"
-        f"    exec({text!r}, module.__dict__)\n"
-        f"    module.begin(*{figures!r})\n"
-        "_begin()\n"
-        "del _begin\n"
+        f"__import__('sys').modules[{KERNEL_MODULE!r}] = __import__('types').ModuleType({KERNEL_MODULE!r})\n"
+        f"exec({text!r}, {MODULE}.__dict__)\n"
+        f"{MODULE}.begin(*{figures!r})\n"
     )
 
 

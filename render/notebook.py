@@ -43,12 +43,7 @@ def refuse_work(project: Any) -> None:
         "somebody has worked in it, and the site would show that; "
         "`make notebooks` keeps the work in my-work/ and writes the hand-out anew"
     )
-    patterns = map(str, project.config["project"].get("resources") or [])
-    found = [
-        path
-        for each in patterns
-        for path in sorted(project.root.glob(each.lstrip("/")))
-        if each.endswith(".ipynb")
-    ]
+    patterns = (str(each).lstrip("/") for each in project.config["project"].get("resources") or [])
+    found = (path for each in patterns if each.endswith(".ipynb") for path in project.root.glob(each))
     names = [path.relative_to(project.root).as_posix() for path in found if is_worked(path)]
     raise_all([RenderError(message, name) for name in names])

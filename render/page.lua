@@ -21,23 +21,19 @@ end
 -- Conditional content: content-visible and content-hidden. `html` holds for slides as well, because
 -- revealjs is an HTML format; `unless-format="revealjs"` therefore means "notes only".
 
-local function is_kept(element)
-  local keep = true
-  for name, wanted in pairs({["when-format"] = true, ["unless-format"] = false}) do
-    local value = element.attributes[name]
-    element.attributes[name] = nil
-    if value ~= nil and (value == "html" or value == page) ~= wanted then keep = false end
-  end
-  if element.classes:includes("content-hidden") then return not keep end
-  return keep
-end
-
 local conditions
 
 local function condition(element)
   local classes = element.classes
-  if not (classes:includes("content-visible") or classes:includes("content-hidden")) then return nil end
-  if not is_kept(element) then return {}, false end
+  local hidden = classes:includes("content-hidden")
+  if not (hidden or classes:includes("content-visible")) then return nil end
+  local holds = true
+  for name, wanted in pairs({["when-format"] = true, ["unless-format"] = false}) do
+    local value = element.attributes[name]
+    element.attributes[name] = nil
+    if value ~= nil and (value == "html" or value == page) ~= wanted then holds = false end
+  end
+  if holds == hidden then return {}, false end
   element.classes = classes:filter(function(class) return not class:match("^content%-[vh]") end)
   if element.t == "Div" then return element.content:walk(conditions), false end
   return element
@@ -120,15 +116,14 @@ local function annotations(blocks)
       numbers = nil
     else
       numbers = nil
-      if block.t == "Div" and block.classes:includes("cell") then
-        block = block:walk({CodeBlock = function(each)
-          if not each.classes:includes("cell-code") then return nil end
-          numbers, code = take_annotations(each), each.identifier
-          return each
-        end})
-      elseif block.t == "CodeBlock" and not block.classes:includes("cell-code") then
-        numbers, code = take_annotations(block), block.identifier
+      local is_cell = block.t == "Div" and block.classes:includes("cell")
+      local function take(each)
+        if each.classes:includes("cell-code") ~= is_cell then return nil end
+        numbers, code = take_annotations(each), each.identifier
+        return each
       end
+      if is_cell then block = block:walk({CodeBlock = take}) end
+      if block.t == "CodeBlock" then take(block) end
       result:insert(block)
     end
   end

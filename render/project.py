@@ -131,10 +131,7 @@ class Project:
 
     @classmethod
     def load(cls, folder: Path) -> Project:
-        """Read and check `_quarto.yml`, in a folder or above it, and its `metadata-files:`.
-
-        A RenderError tells what is wrong.
-        """
+        """Read `_quarto.yml`, here or above, and its `metadata-files:`; a RenderError tells what is wrong."""
         folder = folder.resolve()
         root = next((each for each in (folder, *folder.parents) if (each / CONFIG).is_file()), None)
         if root is None:
@@ -197,17 +194,11 @@ class Project:
 
     def named_pages(self, names: list[str]) -> list[Path]:
         """The pages that a command line names, or all of the project."""
-        pages = []
-        for name in names:
-            path = Path(name) if Path(name).is_file() else self.root / name
-            if not path.is_file():
-                raise RenderError(f"the page '{name}' does not exist")
-            if path.suffix != ".qmd":
-                raise RenderError(f"'{name}' is not a .qmd file")
-            if not path.resolve().is_relative_to(self.root):
-                raise RenderError(f"'{name}' lies outside of the project {self.root}")
-            pages.append(path.resolve())
-        return pages or self.pages()
+        paths = [(Path(name) if Path(name).is_file() else self.root / name).resolve() for name in names]
+        for name, path in zip(names, paths):
+            if path.suffix != ".qmd" or not path.is_file() or not path.is_relative_to(self.root):
+                raise RenderError(f"'{name}' is no .qmd file of the project {self.root}")
+        return paths or self.pages()
 
     def formats(self, document: Document) -> list[PageFormat]:
         """The formats of one page, with their settings; its front matter is checked."""

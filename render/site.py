@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import glob
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, KeysView
 from importlib.metadata import distribution
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -118,7 +119,9 @@ class Site:
 
         todo = paths
         for _ in range(ROUNDS):
-            tasks = [asyncio.create_task(one(path)) for path in sorted(todo, key=_cells, reverse=True)]
+            # Those with many cells begin first.
+            todo = sorted(todo, key=lambda path: -path.read_bytes().count(b"```{python}"))
+            tasks = [asyncio.create_task(one(path)) for path in todo]
             try:
                 await asyncio.gather(*tasks)
             finally:
@@ -235,11 +238,9 @@ class Site:
         # Figures first: a page never refers to a file that is not there yet.
         for name in sorted(files, key=lambda name: name.endswith(".html")):
             write_atomically(self.output / name, files[name])
-        for each in formats:
-            folder = self.output / PurePosixPath(document.name).with_suffix("").as_posix()
-            for path in folder.with_name(f"{folder.name}_files").glob(f"figure-{each.name}/*"):
-                if path.relative_to(self.output).as_posix() not in files:
-                    path.unlink()
+        for path in self.output.glob(f"{glob.escape(document.name.removesuffix('.qmd'))}_files/figure-*/*"):
+            if path.relative_to(self.output).as_posix() not in files:
+                path.unlink()
         digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
         record = {"inputs": inputs, "outputs": digests, "copies": {name: digests[name] for name in copies}}
         write_atomically(remembered, json.dumps(record, indent=1).encode("utf-8"))
@@ -369,12 +370,8 @@ class Site:
             for path in files:
                 self._copy(path, path.relative_to(self.project.root).as_posix())
         website = self.project.website
-        pictures = (
-            website.get("favicon"),
-            (website.get("navbar") or {}).get("logo"),
-            self.project.config.get("logo"),
-        )
-        for name in (str(each).lstrip("/") for each in pictures if each):
+        logos = (website.get("navbar") or {}).get("logo"), self.project.config.get("logo")
+        for name in (str(each).lstrip("/") for each in (website.get("favicon"), *logos) if each):
             self._copy(self.project.root / name, name)
 
     def _copy_style_sheet(self, sheet: str) -> None:
@@ -412,11 +409,6 @@ class Site:
                     if not any(each.startswith(f"{stem}.") for each in planned):
                         shutil.rmtree(self.output / f"{stem}_files", ignore_errors=True)
         return removed
-
-
-def _cells(path: Path) -> int:
-    """How many cells a file has, roughly: those that take long begin first."""
-    return path.read_bytes().count(b"```{python}")
 
 
 def shown_path(path: Path) -> str:

@@ -845,7 +845,7 @@ def test_pages_can_be_named(site, render):
     assert not (site / "_site" / "index.html").exists()
     done = render("lectures/09-none.qmd")
     assert done.status == 1
-    assert "the page 'lectures/09-none.qmd' does not exist" in done.err
+    assert "'lectures/09-none.qmd' is no .qmd file of the project" in done.err
 
 
 def test_a_new_drawing_is_written_though_the_text_is_the_same(site, render):
