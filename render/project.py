@@ -153,6 +153,8 @@ class Project:
     @property
     def head(self) -> str:
         """What `colours:` and `minutes:` add to the head of each page, for style sheets and decks."""
+        if not (self.config.get("colours") or self.config.get("minutes")):
+            return ""
         colours = (f"--own-{name}: {value};" for name, value in (self.config.get("colours") or {}).items())
         minutes = json.dumps(self.config.get("minutes") or {}).replace('"', "&quot;")
         style = f"<style>:root {{ {' '.join(colours)} }}</style>"

@@ -135,8 +135,7 @@ def main() -> None:
 
     def command(project: Project) -> int:
         refuse_work(project)
-        if os.environ.get("QUARTO_PROJECT_RENDER_ALL"):
-            problems = asyncio.run(freeze(project))
+        problems = asyncio.run(freeze(project)) if os.environ.get("QUARTO_PROJECT_RENDER_ALL") else []
         if problems:
             print(
                 f"Quarto does not start: {len(problems)} pages are told below, all at once. What the others "

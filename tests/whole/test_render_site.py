@@ -838,6 +838,13 @@ def test_interrupted_plain_run_stops_at_once(site):
     assert b"next cell" not in output and b"Stopped." in errors
 
 
+def test_a_page_that_quarto_renders_alone_is_left_to_it(site, here, monkeypatch):
+    monkeypatch.delenv("QUARTO_PROJECT_RENDER_ALL", raising=False)
+    with pytest.raises(SystemExit) as done:
+        quarto_pre_render.main()
+    assert done.value.code == 0 and not (site / "_freeze").exists()
+
+
 def test_pages_can_be_named(site, render):
     write(site / "lectures" / "01-a.qmd", "x\n")
     output = stdout(render("lectures/01-a.qmd"))
