@@ -16,6 +16,8 @@ from .engine import choose, render_with_quarto
 from .project import Project
 from .qmd import RenderError, raise_all
 
+MOVED = {"run": "train", "notebooks": "notebooks", "exercises": "exercises", "pdf": "pdf"}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
@@ -49,13 +51,11 @@ def render(project: Project, arguments: list[str] | None) -> int:
         prog="python -m render", description="Render the site, or some of its pages, to _site/."
     )
     parser.add_argument("pages", nargs="*", help=".qmd files; all pages if none is named")
-    parser.add_argument(
-        "--engine",
-        choices=("auto", "pip", "quarto"),
-        default="auto",
-        help="auto (default): Quarto where version 1.7 or later is on the PATH, else pip",
-    )
+    about = "auto (default): Quarto where version 1.7 or later is on the PATH, else pip"
+    parser.add_argument("--engine", choices=("auto", "pip", "quarto"), default="auto", help=about)
     options = parser.parse_args(arguments)
+    if (first := "".join(options.pages[:1])) in MOVED:
+        raise RenderError(f"`python -m render {first}` is `python -m tools.{MOVED[first]}` now")
     from .site import shown_path
 
     started = time.perf_counter()

@@ -19,7 +19,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from render import cache, engine, files, kernel_setup, quarto_pre_render
 from render import site as render_site
-from render.__main__ import main, run_command
+from render.__main__ import MOVED, main, run_command
 from render.cache import Store
 from render.execute import Execution, Step
 from render.qmd import RenderError
@@ -853,6 +853,13 @@ def test_pages_can_be_named(site, render):
     done = render("lectures/09-none.qmd")
     assert done.status == 1
     assert "'lectures/09-none.qmd' is no .qmd file of the project" in done.err
+
+
+@pytest.mark.parametrize(("old", "new"), sorted(MOVED.items()))
+def test_old_commands_say_what_to_type_now(site, render, old, new):
+    done = render(old)
+    assert done.status == 1 and f"`python -m tools.{new}` now" in done.err
+    assert (REPOSITORY / "tools" / f"{new}.py").is_file()
 
 
 def test_a_new_drawing_is_written_though_the_text_is_the_same(site, render):
