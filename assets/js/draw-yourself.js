@@ -386,8 +386,7 @@
       return row;
     });
     const verdict = element("p", { class: "dy-verdict" });
-    const known = element("details", { class: "dy-known" },
-      element("summary", {}, `It knows ${source.classNames.length} characters`),
+    const known = element("p", { class: "dy-known" }, `It knows ${source.classNames.length} characters: `,
       element("span", { lang: "zh" }, source.classNames.join(" ")));
     const maps = element("div", { class: "dy-maps", role: "img",
       "aria-label": "Feature maps of the first convolution" });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -139,10 +140,8 @@ OTHERS = {
 def test_most_drawings_of_other_things_are_told(pad) -> None:
     told = {name: draw(pad, strokes) for name, strokes in OTHERS.items()}
     assert sum(told.values()) >= len(told) / 2, told
-    assert (
-        pad.locator(".dy-known summary").inner_text()
-        == f"It knows {len(up_to_date()['classNames'])} characters"
-    )
+    count = len(up_to_date()["classNames"])
+    assert pad.locator(".dy-known").inner_text().startswith(f"It knows {count} characters: ")
 
 
 def test_keyboard_draws_and_no_key_reaches_the_page(pad) -> None:
@@ -240,7 +239,7 @@ def test_answer_is_chinese_and_announced(pad) -> None:
     assert pad.locator(".dy-name").first.get_attribute("lang") == "zh"
     assert pad.locator(".dy-name").first.inner_text() in up_to_date()["classNames"]
     status = pad.locator("[aria-live=polite]")
-    status.filter(has_text="Read as").wait_for(state="attached", timeout=10_000)
+    status.filter(has_text=re.compile("^Read as|if one, ")).wait_for(state="attached", timeout=10_000)
 
 
 def test_still_picture_stands_without_script_and_in_print(browser, tmp_path, pad) -> None:

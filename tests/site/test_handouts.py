@@ -154,9 +154,12 @@ def check_hand_outs(browser, site: Path, lecture: str) -> None:
     missing = [name for name, inside in fonts(reader).items() if not inside]
     assert not missing, f"not embedded: {missing}"
     assert foreign(reader) == []
-    footer = yaml.safe_load((REPOSITORY / "_quarto.yml").read_text(encoding="utf-8"))["format"]["revealjs"][
-        "footer"
-    ]
+    settings, own = (
+        yaml.safe_load((REPOSITORY / name).read_text(encoding="utf-8"))
+        for name in ("_quarto.yml", "course.yml")
+    )
+    footer = settings["format"]["revealjs"]["footer"]
+    footer = footer.replace("{{< meta course-title >}}", own["course-title"])
     shown = 0
     texts = [page.extract_text() for page in reader.pages]
     for number, (page, text, slide) in enumerate(zip(reader.pages, texts, sources, strict=True), 1):

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 import pytest
 from filelock import FileLock
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -173,6 +173,8 @@ def test_one_damaged_sample_costs_no_other(samples, data):
     if damage == "cut":
         first = data.draw(st.integers(0, sizes[victim] - 1))
         count = data.draw(st.integers(1, sizes[victim] - max(first, 1)))
+        # Without as many bytes as the next samples have, these fit into it: a file in good order.
+        assume(first < 10 or count not in np.cumsum(sizes[victim + 1 :]))
         del content[start + first : start + first + count]
     elif damage == "size":
         struct.pack_into("<I", content, start, sizes[victim] + data.draw(st.integers(1, 2**31)))
