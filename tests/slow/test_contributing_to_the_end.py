@@ -123,7 +123,7 @@ def add_package(folder: Path) -> None:
 
 def add_character(folder: Path) -> None:
     """A new Chinese character on a slide, where the font that has it is installed."""
-    if any(path.is_file() for path in chinese.SOURCES):
+    if chinese.SOURCE.is_file():
         slide = f'## A whale\n\n[{RARE}]{{lang="zh"}}\n\n'
         guide.insert(folder / guide.LECTURE, "# Summary\n", slide)
         python(folder, "-m", "tools.fonts.chinese")
