@@ -104,9 +104,9 @@ async def execute(
 
     from .client import NotebookClient
 
-    todo = steps(document, page)
+    pending = steps(document, page)
     notebook = nbformat.v4.new_notebook()
-    for step in todo:
+    for step in pending:
         cell = nbformat.v4.new_code_cell(step.source, metadata={"block": step.block})
         if step.allow_error:
             cell.metadata["tags"] = ["raises-exception"]
@@ -125,8 +125,8 @@ async def execute(
         await client.async_start_new_kernel(env=kernel_environment(page.figure_settings, root))
         await client.async_start_new_kernel_client()
         await _ask(client, _begin(page.figure_settings))
-        for done, (step, cell) in enumerate(zip(todo, notebook.cells, strict=True)):
-            progress(done, len(todo))
+        for done, (step, cell) in enumerate(zip(pending, notebook.cells, strict=True)):
+            progress(done, len(pending))
             block = document.blocks[step.block]
             if step.expressions:
                 cell.metadata["expressions"] = await _inline(client, step.expressions, document, block)
@@ -145,9 +145,9 @@ async def execute(
         # nbclient reports a cancelled task (Ctrl-C) as a dead kernel too.
         if asyncio.current_task().cancelling():
             raise asyncio.CancelledError from None
-        block = document.blocks[todo[done].block]
+        block = document.blocks[pending[done].block]
         raise document.problem(
-            f"the kernel died before or in step {done + 1} of {len(todo)}; "
+            f"the kernel died before or in step {done + 1} of {len(pending)}; "
             "perhaps the machine ran out of memory",
             block.line if isinstance(block, Cell) else block.lines[0].number,
         ) from None

@@ -117,21 +117,21 @@ class Site:
                 # A fault here, say: the other pages are made.
                 problems[path] = RenderError(f"{type(error).__name__}: {error}", name)
 
-        todo = paths
+        pending = paths
         for _ in range(ROUNDS):
             # Those with many cells begin first.
-            todo = sorted(todo, key=lambda path: -path.read_bytes().count(b"```{python}"))
-            tasks = [asyncio.create_task(one(path)) for path in todo]
+            pending = sorted(pending, key=lambda path: -path.read_bytes().count(b"```{python}"))
+            tasks = [asyncio.create_task(one(path)) for path in pending]
             try:
                 await asyncio.gather(*tasks)
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-            todo = [path for path in paths if self._is_overtaken(path, problems.get(path))]
-            if not todo:
+            pending = [path for path in paths if self._is_overtaken(path, problems.get(path))]
+            if not pending:
                 break
-        for path in todo:
+        for path in pending:
             name = path.relative_to(self.project.root).as_posix()
             problems[path] = RenderError("other pages, or programs, go on changing what its cells read", name)
         return list(problems.values())

@@ -56,10 +56,10 @@ if "google.colab" in sys.modules:
             done = subprocess.run(["git", *command], capture_output=True, encoding="utf-8")
             if done.returncode:
                 why = (done.stderr.strip() or "git failed").splitlines()[-1]
-                todo = "check the network, then run this cell again"
+                remedy = "check the network, then run this cell again"
                 if "Username" in why or "not found" in why or "remote ref" in why:
-                    todo = "{url} is private, not there or without {ref}; tell your lecturer"
-                problem = RuntimeError(f"The course could not be fetched: {{todo}} ({{why}}).")
+                    remedy = "{url} is private, not there or without {ref}; tell your lecturer"
+                problem = RuntimeError(f"The course could not be fetched: {{remedy}} ({{why}}).")
                 problem._render_traceback_ = lambda: [str(problem)]
                 raise problem
         os.chdir(folder)
