@@ -284,7 +284,10 @@ def test_the_cell_says_in_a_sentence_what_to_do_and_ends_run_all(tmp_path, said,
     colab_is_here = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('google.colab')\n"
     cells = [colab_is_here + setup_cell(Repository.of(project())), "import course", "course.colab"]
     path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
-    manager, client = start_new_kernel(cwd=str(tmp_path), env=os.environ | {"PATH": path})
+    # How long an error stops what arrives later; on a busy machine the cells come one by one.
+    wait = ["--Kernel.stop_on_error_timeout=5"]
+    environment = os.environ | {"PATH": path}
+    manager, client = start_new_kernel(cwd=str(tmp_path), env=environment, extra_arguments=wait)
     try:
         sent = [client.execute(cell) for cell in cells]
         replies = {}
