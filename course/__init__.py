@@ -35,15 +35,15 @@ def _settle(keras) -> None:
 
 # Names of version 1, which texts and slides elsewhere may still tell people to type, and today's.
 _MOVED = dict(
-    entry.split(maxsplit=1)
+    entry.strip().split(" ", 1)
     for entry in """
 course.architectures course.models.architectures, course.artefacts course.models.fitting,
 course.browser_model tools.draw_yourself, course.casia tools.casia, course.files course.store.files,
 course.feature_visualisation course.models.feature_patterns, course.handwriting tools.handwriting,
-course.imagenet course.models and course.photos, course.networks course.models.reading, course.preflight
-tools.check, course.recipes course.store.recipes, course.sheet tools.sheet, course.teach course.models.teach
-and tools.teach, course.tuning course.models.searches and course.models.claims and tools.tune, tests.browser
-tools.screenshots, tests.links tools.links
+course.imagenet course.models and course.photos, course.networks course.models.reading,
+course.preflight tools.check, course.recipes course.store.recipes, course.sheet tools.sheet,
+course.teach course.models.teach and tools.teach, tests.links tools.links,
+course.tuning course.models.searches and course.models.claims and tools.tune, tests.browser tools.screenshots
 """.split(",")
 )
 

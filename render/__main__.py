@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .engine import choose, render_with_quarto
+from .files import shown_path
 from .project import Project
 from .qmd import RenderError, raise_all
 
@@ -56,8 +57,6 @@ def render(project: Project, arguments: list[str] | None) -> int:
     options = parser.parse_args(arguments)
     if (first := "".join(options.pages[:1])) in MOVED:
         raise RenderError(f"`python -m render {first}` is `python -m tools.{MOVED[first]}` now")
-    from .site import shown_path
-
     started = time.perf_counter()
     pages = project.named_pages(options.pages)
     quarto = choose(options.engine)

@@ -24,3 +24,8 @@ def write_changed(path: Path, data: bytes) -> bool:
     if changed:
         write_atomically(path, data)
     return changed
+
+
+def shown_path(path: Path) -> str:
+    """A path as the terminal shows it: below the working folder from there."""
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else str(path)

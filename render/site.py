@@ -409,9 +409,3 @@ class Site:
                     if not any(each.startswith(f"{stem}.") for each in planned):
                         shutil.rmtree(self.output / f"{stem}_files", ignore_errors=True)
         return removed
-
-
-def shown_path(path: Path) -> str:
-    """A path as the terminal shows it: relative to the working folder where that is shorter."""
-    text = os.path.relpath(path)
-    return text if not text.startswith("..") else str(path)

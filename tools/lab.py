@@ -19,7 +19,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 
-from render.files import write_changed
+from render.files import shown_path, write_changed
 from render.notebook import is_worked, origin
 from tools.console import speak_utf8
 
@@ -68,7 +68,7 @@ def prepare(folder: Path, root: Path = ROOT) -> list[str]:
         if is_worked(source):
             place, new = keep(source, target)
             if new:
-                told.append(f"{name} holds somebody's work. A copy lies in {_shown(place)}: go on there.")
+                told.append(f"{name} holds somebody's work. A copy lies in {shown_path(place)}: go on there.")
             continue
         version = origin(data)
         if target.is_file() and is_worked(target):
@@ -77,7 +77,7 @@ def prepare(folder: Path, root: Path = ROOT) -> list[str]:
                 write_changed(place, data)
                 told.append(
                     f"{name} has changed since you began. Yours is as you left it; "
-                    f"the newer version is {_shown(place)}."
+                    f"the newer version is {shown_path(place)}."
                 )
         elif write_changed(target, data) and record.get(name, version) != version:
             fresh.append(name)
@@ -109,8 +109,8 @@ def write_notebooks(made: dict[Path, bytes], root: Path = ROOT) -> None:
             inside = path.is_relative_to(root) and not path.is_relative_to(root / WORK)
             beside = path.with_name(f"{path.stem}.kept.ipynb")
             place, _ = keep(path, root / WORK / path.relative_to(root) if inside else beside)
-            note = f"; somebody had worked in it, and that version lies in {_shown(place)}"
-        print(f"{_shown(path)}: {'written' if write_changed(path, data) else 'unchanged'}{note}")
+            note = f"; somebody had worked in it, and that version lies in {shown_path(place)}"
+        print(f"{shown_path(path)}: {'written' if write_changed(path, data) else 'unchanged'}{note}")
 
 
 def _place(target: Path, word: str, fits: Callable[[Path], bool]) -> Path:
@@ -118,11 +118,6 @@ def _place(target: Path, word: str, fits: Callable[[Path], bool]) -> Path:
     endings = itertools.chain(["", f".{word}"], (f".{word}-{number}" for number in itertools.count(2)))
     places = (target.with_name(f"{target.stem}{ending}.ipynb") for ending in endings)
     return next(each for each in places if not each.is_file() or fits(each))
-
-
-def _shown(path: Path) -> str:
-    """A path as the terminal shows it."""
-    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def main(arguments: list[str] | None = None) -> int:

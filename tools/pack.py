@@ -21,11 +21,11 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 
 from render.__main__ import run_command
-from render.files import write_atomically
+from render.files import shown_path, write_atomically
 from render.finish import REFERENCES, is_remote
 from render.project import Project
 from render.qmd import RenderError
-from render.site import local_path, shown_path
+from render.site import local_path
 
 INDEX = """<!DOCTYPE html>
 <meta charset="utf-8">

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from render.__main__ import run_command
-from render.files import write_atomically
+from render.files import shown_path, write_atomically
 from render.project import Project
 from render.qmd import RenderError
-from render.site import shown_path
 from tools.browser import open_browser
 
 # The notes of all lectures in one file, which has a bookmark for each.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,8 +31,9 @@ def lecture(request):
 def unpacked(project, site, lecture, tmp_path) -> Path:
     """A lecture's archive, unpacked into a folder with a space in its name."""
     folder = tmp_path / "a stick"
-    with zipfile.ZipFile(io.BytesIO(Pack(project, lecture, site).zipped())) as archive:
-        archive.extractall(folder)
+    archive = tmp_path / "lecture.zip"
+    archive.write_bytes(Pack(project, lecture, site).zipped())
+    shutil.unpack_archive(archive, folder)
     return folder
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
-import zipfile
 from pathlib import Path
 
 import nbformat
@@ -25,8 +25,7 @@ def unpacked(tmp_path_factory):
     """The archive, unpacked, with an environment that has our packages but not our `course`."""
     place = tmp_path_factory.mktemp("a student")
     archive = students.write(place / "made" / "course", students.contents(Project.load(REPOSITORY)))
-    with zipfile.ZipFile(archive) as packed:
-        packed.extractall(place)
+    shutil.unpack_archive(archive, place)
     folder = place / "course"
     venv.create(folder / ".venv", with_pip=False, symlinks=os.name != "nt")
     python = folder / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

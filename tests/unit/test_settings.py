@@ -142,7 +142,7 @@ website: {title: Images, repo-url: https://github.com/jane/images}
 """
 
 
-def test_what_is_set_is_no_placeholder(course) -> None:
+def test_what_is_set_draws_no_hint(course) -> None:
     assert own(course, WHOLE) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -80,8 +81,7 @@ def unpacked(made, tmp_path_factory):
     """The archive, unpacked in a folder with a blank and an umlaut in its name."""
     place = tmp_path_factory.mktemp("students")
     archive = students.write(place / "made" / "course", made)
-    with zipfile.ZipFile(archive) as packed:
-        packed.extractall(place / "Vorträge 1")
+    shutil.unpack_archive(archive, place / "Vorträge 1")
     return place / "Vorträge 1" / "course"
 
 
